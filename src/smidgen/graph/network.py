@@ -1,0 +1,56 @@
+"""A network: the tree plus what makes it usable on pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from smidgen.graph.cost import cost, output_shape
+from smidgen.graph.nodes import Node
+from smidgen.spec import Cost, Shape
+
+__all__ = ["Interpolation", "Network", "Preprocess"]
+
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a decoded picture becomes the network's input.
+
+    resize         shorter side in pixels after resizing; a centre crop to the input shape follows
+    interpolation  filter of the resizing
+    mean, std      per channel, on the 0..1 scale
+    """
+
+    resize: int
+    interpolation: Interpolation = "bilinear"
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A classifier as a value: equal networks compare equal, and JSON keeps all of it.
+
+    input            shape of one picture as the network sees it
+    classes          names in order of the outputs; empty where unknown
+    dropped_strides  how many strides, first ones first, became 1 because the pictures are small
+    """
+
+    name: str
+    family: str
+    tree: Node
+    input: Shape
+    preprocess: Preprocess
+    classes: tuple[str, ...] = ()
+    dropped_strides: int = 0
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the output."""
+        return output_shape(self.tree, self.input).channels
+
+    def cost(self) -> Cost:
+        """Exact cost of one picture."""
+        return cost(self.tree, self.input)
