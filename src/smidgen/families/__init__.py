@@ -1,0 +1,152 @@
+"""The families: a file each, and the file is the registration.
+
+A family file defines `FAMILY`; nothing else has to know about it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+from smidgen.families.family import Family, InitChoice, Request, default_preprocess
+from smidgen.graph import Network, Node, trunk_end
+from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
+
+__all__ = [
+    "Family",
+    "InitChoice",
+    "Request",
+    "default_preprocess",
+    "families",
+    "family_of",
+    "names",
+    "network",
+    "realise",
+]
+
+SMALLEST_MAP = 4  # pixels that the last map keeps on each side, where the default drops strides
+MOST_STRIDES = 16  # more than any network here has
+MOST_DROPOUT = 0.999
+
+_COMMON_OPTIONS = ("num_classes", "c_in", "resolution", "dropout", "dropped_strides", "init")
+
+
+@functools.cache
+def families() -> Mapping[str, Family]:
+    """All families by name, in alphabetical order of their files."""
+    files = sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "family")
+    modules = [importlib.import_module(f"{__name__}.{file}") for file in files]
+    return {module.FAMILY.name: module.FAMILY for module in modules}
+
+
+def names(pattern: str = "*") -> tuple[str, ...]:
+    """Every buildable name that matches a shell pattern, such as `efficientnet*`."""
+    return tuple(name for name in _variants() if fnmatchcase(name, pattern))
+
+
+def network(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    c_in: int = 3,
+    resolution: int | None = None,
+    dropout: float | None = None,
+    dropped_strides: int | None = None,
+    init: InitChoice | None = None,
+    **own: Any,
+) -> Network:
+    """Network of a published variant.
+
+    num_classes      default: those of the data set it was made for (1000, or 10 for the CIFAR networks)
+    resolution       side of the pictures in pixels; default: the variant's own
+    dropped_strides  strides, first ones first, that become 1; default: as few as keep the last map at
+                     4 x 4 or more, so 0 at the variant's own resolution
+    init             "paper" or "torchvision", the convention of initial weights; default: the family's
+    own              options of single families, such as order="paper" for the shift networks
+    Raises           UnknownNameError, or SmidgenError where the options cannot be met.
+    """
+    family, row = family_of(name), _row(name)
+    request = Request(
+        num_classes=row.num_classes if num_classes is None else num_classes,
+        c_in=c_in,
+        resolution=row.resolution if resolution is None else resolution,
+        dropout=dropout,
+        init=init,
+        own=own,
+    )
+    return realise(family, row, name, request, dropped_strides)
+
+
+def realise(
+    family: Family, row: Any, name: str, request: Request, dropped_strides: int | None = None
+) -> Network:
+    """Network of any row, published or scaled."""
+    _check(family, request, dropped_strides)
+    shape = Shape(request.c_in, request.resolution, request.resolution)
+    if dropped_strides is None:
+        dropped_strides, tree = _least_dropped(family, row, request, shape)
+    else:
+        tree = family.build(row, _with_dropped(request, dropped_strides))
+    preprocess = default_preprocess(request.c_in, request.resolution)
+    return Network(name, family.name, tree, shape, preprocess, dropped_strides=dropped_strides)
+
+
+def family_of(name: str) -> Family:
+    """Family that offers the variant `name`; raises UnknownNameError."""
+    if name not in _variants():
+        raise UnknownNameError(f"no '{name}'; {closest(name, _variants())}`smidgen models` lists all")
+    return families()[_variants()[name]]
+
+
+@functools.cache
+def _variants() -> Mapping[str, str]:
+    """Variant -> family."""
+    return {name: family.name for family in families().values() for name in family.variants}
+
+
+def _row(name: str) -> Any:
+    return family_of(name).variants[name]
+
+
+def _with_dropped(request: Request, dropped: int) -> Request:
+    return dataclasses.replace(request, dropped_strides=dropped)
+
+
+def _least_dropped(family: Family, row: Any, request: Request, shape: Shape) -> tuple[int, Node]:
+    """Fewest dropped strides that keep the last map at SMALLEST_MAP (or the whole picture), and the tree."""
+    wanted = min(SMALLEST_MAP, request.resolution)
+    for dropped in range(MOST_STRIDES + 1):
+        tree = family.build(row, _with_dropped(request, dropped))
+        try:
+            end = trunk_end(tree, shape)
+        except ShapeError:
+            continue  # the picture vanished on the way: drop more
+        if min(end.height, end.width) >= wanted:
+            return dropped, tree
+    raise ShapeError(f"pictures of {request.resolution} pixels are too small for {family.name}")
+
+
+def _check(family: Family, request: Request, dropped_strides: int | None) -> None:
+    for field, value, low, high in (
+        ("num_classes", request.num_classes, 1, 1_000_000),
+        ("c_in", request.c_in, 1, 4096),
+        ("resolution", request.resolution, 1, 16_384),
+        ("dropped_strides", dropped_strides or 0, 0, MOST_STRIDES),
+    ):
+        if not isinstance(value, int) or not low <= value <= high:
+            raise SmidgenError(f"{field}={value} is not an integer in {low}..{high}")
+    if request.dropout is not None and not 0 <= request.dropout <= MOST_DROPOUT:
+        raise SmidgenError(f"dropout={request.dropout} is outside 0..{MOST_DROPOUT}")
+    if request.init not in (None, "paper", "torchvision"):
+        raise SmidgenError(f"no init '{request.init}'; there are paper and torchvision")
+    known = (*family.options, *_COMMON_OPTIONS)
+    for option in request.own:
+        if option not in family.options:
+            raise SmidgenError(
+                f"{family.name} has no option '{option}'; {closest(option, known)}it has {', '.join(known)}"
+            )

@@ -1,0 +1,161 @@
+"""What a family file offers, and the pieces that several families share."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from smidgen.graph import (
+    Activation,
+    ActivationKind,
+    BatchNorm,
+    Chain,
+    Conv,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Init,
+    Linear,
+    Node,
+    Padding,
+    Preprocess,
+    pad,
+)
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Family",
+    "InitChoice",
+    "Plan",
+    "Request",
+    "Strides",
+    "Style",
+    "classifier",
+    "conv_norm",
+    "default_preprocess",
+    "numbered",
+    "round_channels",
+]
+
+# Statistics of the ImageNet training set, as torchvision and the papers' codes use them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+InitChoice = Literal["paper", "torchvision"]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a caller may ask of any variant; `None` leaves the choice to the variant.
+
+    dropped_strides  how many strides, first ones first, become 1
+    own              options that only some families know, by name
+    """
+
+    num_classes: int
+    c_in: int
+    resolution: int
+    dropout: float | None = None
+    dropped_strides: int = 0
+    init: InitChoice | None = None
+    own: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Plan(Protocol):
+    """A row of a family's table: how one variant differs from its sisters."""
+
+    @property
+    def resolution(self) -> int:
+        """Side of the pictures that the variant was made for."""
+
+    @property
+    def num_classes(self) -> int:
+        """Classes of the data set that it was made for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A family: a table of variants, and functions from variant to tree.
+
+    variants  name -> row of the table
+    build     row and request -> tree; raises SmidgenError where the request cannot be met
+    scaled    multipliers of width and depth, and the side of the pictures -> row of the family's baseline
+    options   names that `Request.own` may hold
+    """
+
+    name: str
+    variants: Mapping[str, Any]
+    build: Callable[[Any, Request], Node]
+    scaled: Callable[[float, float, int], Any]
+    options: tuple[str, ...] = ()
+
+
+class Strides:
+    """Hands out strides in order, the first `dropped` of those above 1 as 1: small pictures need no more."""
+
+    def __init__(self, dropped: int) -> None:
+        self._dropped = dropped
+
+    def take(self, stride: int) -> int:
+        """The stride to use where the table says `stride`."""
+        if stride > 1 and self._dropped > 0:
+            self._dropped -= 1
+            return 1
+        return stride
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What all layers of one network have in common."""
+
+    activation: ActivationKind = "relu"
+    eps: float = 1e-5
+    momentum: float = 0.1
+    same: bool = False
+    init: Init = "torch"
+
+    def padding(self, kernel: int) -> Padding:
+        """Padding that keeps the map's size at stride 1."""
+        return "same" if self.same and kernel > 1 else pad(kernel // 2)
+
+
+@functools.cache
+def conv_norm(
+    c_in: int, c_out: int, kernel: int, stride: int, style: Style, *, groups: int = 1, active: bool = True
+) -> Chain:
+    """Convolution, BatchNorm, and an activation where `active`: children "0", "1", "2"."""
+    conv = Conv(c_in, c_out, kernel, stride, padding=style.padding(kernel), groups=groups, init=style.init)
+    norm = BatchNorm(c_out, style.eps, style.momentum)
+    if not active:
+        return Chain((("0", conv), ("1", norm)))
+    return Chain((("0", conv), ("1", norm), ("2", Activation(style.activation))))
+
+
+def classifier(c_in: int, num_classes: int, dropout: float, init: Init) -> tuple[tuple[str, Node], ...]:
+    """Mean over the map, then dropout and a linear layer: the end of all families but SqueezeNet."""
+    head = Chain((("0", Dropout(dropout)), ("1", Linear(c_in, num_classes, init=init))))
+    return ("avgpool", GlobalPool()), ("flatten", Flatten()), ("classifier", head)
+
+
+def numbered(steps: Iterable[Node]) -> Chain:
+    """Chain whose children are called "0", "1", …"""
+    return Chain(tuple((str(index), step) for index, step in enumerate(steps)))
+
+
+def round_channels(channels: float, divisor: int = 8, limit: float = 0.9) -> int:
+    """Nearest multiple of `divisor`, at least one, and never under `limit` times what was asked.
+
+    Source: tensorflow/tpu efficientnet_model.py, round_filters; google/automl's V2 code has limit 0.
+    """
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < limit * channels else rounded
+
+
+def default_preprocess(c_in: int, resolution: int) -> Preprocess:
+    """ImageNet's statistics for colour, (0.5, 0.5) for anything else; nothing is cropped off."""
+    if c_in == 3:
+        return Preprocess(resolution, "bilinear", IMAGENET_MEAN, IMAGENET_STD)
+    return Preprocess(resolution, "bilinear", (0.5,) * c_in, (0.5,) * c_in)
