@@ -1,0 +1,154 @@
+"""The model file: a safetensors file whose single metadata entry is one JSON document.
+
+Tensors have their state-dict names; the document holds format version, network, numerics and
+provenance. A picture and a model file suffice to predict. Nothing in it is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from smidgen import atomic
+from smidgen.graph import Network, from_json, tensors, to_json
+from smidgen.spec import ModelFileError, ShapeError, TreeError
+
+__all__ = ["ModelFile", "check_tensors", "read", "weight_bytes", "write"]
+
+METADATA_KEY = "smidgen"
+FORMAT = (1, 0)  # an unknown major version is refused, an unknown minor one read as far as it goes
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFile:
+    """Content of a model file: weights by state-dict name, and where they come from."""
+
+    network: Network
+    tensors: Mapping[str, Array]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write(path: str | Path, model: ModelFile) -> int:
+    """Write a model file in one step; returns its size in bytes.
+
+    Raises   ModelFileError where the tensors are not those of the network, or the disk refuses.
+    """
+    path = Path(path)
+    check_tensors(model.network, {name: array.shape for name, array in model.tensors.items()}, str(path))
+    metadata = {METADATA_KEY: _document(model.network, model.provenance)}
+    arrays = {name: np.asarray(array, order="C") for name, array in model.tensors.items()}
+    try:
+        atomic.write_bytes(path, safetensors.numpy.save(arrays, metadata))
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
+    return path.stat().st_size
+
+
+def read(path: str | Path) -> ModelFile:
+    """Read a model file.
+
+    Raises   ModelFileError, in one line, on anything but a whole model file of a version known here.
+    """
+    path = Path(path)
+    content = _content(path)
+    try:
+        arrays = safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
+        raise ModelFileError(f"{path}: truncated or not a model file ({_one_line(error)})") from None
+    except (KeyError, ValueError, TypeError) as error:
+        raise ModelFileError(f"{path}: a tensor of a type that is not known here ({_one_line(error)})") from None
+    document = _metadata(content, path)
+    try:
+        network = from_json(document.get("network"))
+    except (TreeError, ShapeError) as error:
+        raise ModelFileError(f"{path}: its network is not valid ({error})") from None
+    check_tensors(network, {name: array.shape for name, array in arrays.items()}, str(path))
+    provenance = document.get("provenance", {})
+    return ModelFile(network, arrays, provenance if isinstance(provenance, dict) else {})
+
+
+def check_tensors(network: Network, found: Mapping[str, tuple[int, ...]], source: str) -> None:
+    """Compare names and shapes with those that the network needs.
+
+    Raises   ModelFileError naming the first that differs and how many there are.
+    """
+    needed = {tensor.name: tensor.shape for tensor in tensors(network.tree)}
+    missing = [f"{name} is missing" for name in needed if name not in found]
+    unknown = [f"{name} has no place in {network.name}" for name in found if name not in needed]
+    wrong = [
+        f"{name} has shape {list(found[name])}, not {list(shape)}"
+        for name, shape in needed.items()
+        if name in found and tuple(found[name]) != shape
+    ]
+    problems = missing + wrong + unknown
+    if problems:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise ModelFileError(f"{source}: {problems[0]}{more}")
+
+
+def weight_bytes(network: Network, provenance: Mapping[str, Any] | None = None) -> int:
+    """Exact size of the model file of `network` in fp32, without writing it."""
+    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: _document(network, provenance or {})}}
+    end = 0
+    # safetensors orders by falling alignment, then by name; counters are int64, weights float32.
+    for tensor in sorted(tensors(network.tree), key=lambda tensor: (tensor.shape != (), tensor.name)):
+        start, end = end, end + (8 if tensor.shape == () else 4 * int(np.prod(tensor.shape)))
+        dtype = "I64" if tensor.shape == () else "F32"
+        entries[tensor.name] = {"dtype": dtype, "shape": tensor.shape, "data_offsets": (start, end)}
+    header = len(json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode())
+    return 8 + -(-header // 8) * 8 + end
+
+
+def _document(network: Network, provenance: Mapping[str, Any]) -> str:
+    document = {
+        "format": list(FORMAT),
+        "network": to_json(network),
+        "numerics": {"weights": "float32"},
+        "provenance": dict(provenance),
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ModelFileError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if content.startswith((b"PK\x03\x04", b"\x80")):
+        raise ModelFileError(
+            f"{path}: a PyTorch file, which may hold code; `smidgen convert {path.name} --as NAME` reads its weights"
+        )
+    return content
+
+
+def _metadata(content: bytes, path: Path) -> dict[str, Any]:
+    """The document of a file that safetensors has accepted."""
+    size = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    if METADATA_KEY not in metadata:
+        raise ModelFileError(f"{path}: a safetensors file without a network; `smidgen convert` makes a model file of it")
+    try:
+        document = json.loads(metadata[METADATA_KEY])
+        major, _ = document["format"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise ModelFileError(f"{path}: its metadata is not a model document") from None
+    if major != FORMAT[0]:
+        raise ModelFileError(f"{path}: format {major}, but this version reads {FORMAT[0]}; a newer smidgen may read it")
+    return dict(document)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
