@@ -1,0 +1,85 @@
+"""A data set as a value: pictures with labels, wherever they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from smidgen.images import Pixels, decode
+
+__all__ = ["PART_NAMES", "Dataset", "FilePicture", "MemoryPicture", "Picture", "SplitName"]
+
+SplitName: TypeAlias = Literal["train", "val", "test"]
+
+# What people call the parts, in lower case.
+PART_NAMES: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class Picture(Protocol):
+    """One labelled picture that can be read, any number of times and from any thread."""
+
+    @property
+    def name(self) -> str:
+        """Unique in its data set; for files the path below the folder, with forward slashes."""
+
+    @property
+    def label(self) -> int:
+        """Index into the data set's classes, -1 when unknown."""
+
+    def read(self, channels: int) -> Pixels:
+        """Return uint8[H, W, channels]. Raises PictureError when the picture cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePicture:
+    """A picture in a file, decoded at each reading."""
+
+    path: Path
+    name: str
+    label: int = -1
+
+    def read(self, channels: int) -> Pixels:
+        """Decode the file to uint8[H, W, channels]."""
+        return decode(self.path, channels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryPicture:
+    """A grey picture that is already in memory, uint8[H, W]."""
+
+    name: str
+    label: int
+    grey: Pixels
+
+    def read(self, channels: int) -> Pixels:
+        """Return a copy as uint8[H, W, channels]."""
+        return np.repeat(self.grey[:, :, None], channels, axis=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled pictures in a fixed order.
+
+    source       where they come from: the path as given, or a citation
+    classes      names in the order of the labels
+    given_split  the part that each picture belongs to, where the data says so, otherwise None
+    ignored      names of visible files that were passed over because they are not pictures of a class
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    given_split: tuple[SplitName, ...] | None = None
+    ignored: tuple[str, ...] = ()

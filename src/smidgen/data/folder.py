@@ -1,0 +1,162 @@
+"""A folder with a subfolder per class, or with train, val and test that each hold those."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, SplitName
+from smidgen.images import SUFFIXES, is_picture_name
+from smidgen.spec import DataError
+
+__all__ = ["open_folder"]
+
+# Left behind by operating systems and file servers; names that start with a dot are hidden as well.
+_HIDDEN = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
+
+_LOOKED_FOR = "looked for " + ", ".join(SUFFIXES)
+
+
+def open_folder(folder: Path) -> Dataset:
+    """Read the structure of a folder; no picture is opened.
+
+    Each subfolder is a class, with all pictures at any depth below it. Where the subfolders are called
+    train, val and test (train and any other, or train alone), the classes are one level deeper and the
+    split is given. Hidden files are passed over. Classes and pictures are sorted by name.
+
+    Raises   DataError when the folder does not exist, holds no pictures, has an empty class or only one,
+             or when its parts hold different classes.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    parts = _parts(folder)
+    if parts is None:
+        labelled = _by_class(folder)
+        return _dataset(folder, labelled, None)
+    per_part = {part: _by_class(path) for part, path in parts.items()}
+    _require_same_classes(folder, parts, {part: set(classes) for part, classes in per_part.items()})
+    labelled = {}
+    given: dict[Path, SplitName] = {}
+    for part, by_class in per_part.items():
+        for name, paths in by_class.items():
+            labelled.setdefault(name, []).extend(paths)
+            given.update(dict.fromkeys(paths, part))
+    return _dataset(folder, labelled, given)
+
+
+def _dataset(
+    folder: Path, labelled: Mapping[str, Iterable[Path]], given: Mapping[Path, SplitName] | None
+) -> Dataset:
+    classes = tuple(sorted(labelled))
+    if len(classes) < 2:
+        raise DataError(
+            f"{folder}: only one class, {classes[0]}; a classifier needs a subfolder for each of 2 or more"
+        )
+    pictures = sorted(
+        (
+            FilePicture(path, path.relative_to(folder).as_posix(), label)
+            for label, name in enumerate(classes)
+            for path in labelled[name]
+        ),
+        key=lambda picture: picture.name,
+    )
+    used = {picture.path for picture in pictures}
+    return Dataset(
+        name=folder.resolve().name,
+        source=str(folder),
+        classes=classes,
+        pictures=tuple(pictures),
+        given_split=None if given is None else tuple(given[picture.path] for picture in pictures),
+        ignored=tuple(path.relative_to(folder).as_posix() for path in _files(folder) if path not in used),
+    )
+
+
+def _parts(folder: Path) -> dict[SplitName, Path] | None:
+    """Find train, val and test; None where the subfolders are classes."""
+    parts: dict[SplitName, Path] = {}
+    others = []
+    for path in _subfolders(folder):
+        part = PART_NAMES.get(path.name.lower())
+        if part is None:
+            others.append(path)
+        elif part in parts:
+            raise DataError(
+                f"{folder}: {parts[part].name}/ and {path.name}/ both name the {part} part; keep one"
+            )
+        else:
+            parts[part] = path
+    if "train" not in parts or (others and len(parts) == 1):
+        return None
+    for path in others:
+        if any(map(is_picture_name, _files(path))):
+            names = ", ".join(f"{part.name}/" for part in parts.values())
+            raise DataError(
+                f"{folder}: beside {names} lies {path.name}/ with pictures; move it into one of them"
+            )
+    return parts
+
+
+def _by_class(folder: Path) -> dict[str, list[Path]]:
+    """Pictures of each class below one folder, sorted."""
+    found = {path.name: _files(path) for path in _subfolders(folder)}
+    pictures = {name: [path for path in files if is_picture_name(path)] for name, files in found.items()}
+    if not any(pictures.values()):
+        raise DataError(_nothing_found(folder))
+    for name, paths in pictures.items():
+        if not paths:
+            others = f"{len(found[name]):,} other files; " if found[name] else ""
+            empty = f"{folder / name}: no pictures in this class ({others}{_LOOKED_FOR})"
+            raise DataError(f"{empty}; add some or remove the folder")
+    return pictures
+
+
+def _nothing_found(folder: Path) -> str:
+    loose = sum(map(is_picture_name, _files(folder)))
+    if loose:
+        return (
+            f"{folder}: its {loose:,} pictures lie in no class; "
+            "put each class into a subfolder of its own, or list path,label in a CSV"
+        )
+    return f"{folder}: no pictures ({_LOOKED_FOR}, in a subfolder for each class)"
+
+
+def _require_same_classes(
+    folder: Path, parts: Mapping[SplitName, Path], classes: Mapping[SplitName, set[str]]
+) -> None:
+    train = parts["train"].name
+    for part, names in classes.items():
+        missing, extra = classes["train"] - names, names - classes["train"]
+        sides = [(train, missing), (parts[part].name, extra)]
+        shown = "; ".join(f"only in {side}/: {', '.join(sorted(only))}" for side, only in sides if only)
+        if shown:
+            pair = f"{train}/ and {parts[part].name}/"
+            raise DataError(f"{folder}: {pair} hold different classes ({shown}); make them the same")
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+    except OSError as error:
+        raise _unreadable(error) from None
+
+
+def _files(folder: Path) -> list[Path]:
+    """All visible files at any depth, sorted; links to folders are not followed, they may form a loop."""
+    found = []
+    for place, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not _is_hidden(name)]
+        found += [Path(place, name) for name in files if not _is_hidden(name)]
+    return sorted(found)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name in _HIDDEN
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error)
+
+
+def _unreadable(error: OSError) -> DataError:
+    return DataError(f"{error.filename}: cannot be read ({error.strerror or error})")

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from smidgen.data import open_dataset
+from smidgen.spec import DataError
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two classes and a CSV of the same, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        Image.new("L", (2, 2)).save(tmp_path / "photos" / name / "1.png")
+    (tmp_path / "photos.csv").write_text("path,label\nphotos/cat/1.png,cat\nphotos/dog/1.png,dog\n")
+    return tmp_path / "photos"
+
+
+@pytest.mark.parametrize("data", ["photos", "./photos/", "photos.csv", Path("photos"), Path("photos.csv")])
+def test_folders_and_csvs_open_by_string_and_path(photos: Path, data: str | Path) -> None:
+    assert open_dataset(data).classes == ("cat", "dog")
+
+
+def test_a_set_opens_by_name(photos: Path) -> None:
+    assert open_dataset("digits").name == "digits"
+
+
+def test_a_folder_with_a_set_s_name_opens_by_its_path(photos: Path) -> None:
+    photos.rename("digits")
+    assert len(open_dataset("digits").classes) == 10
+    assert open_dataset("./digits").classes == ("cat", "dog")
+    assert open_dataset(Path("digits")).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("digts", "no folder, CSV or set 'digts'; did you mean digits? sets are digits"),
+        ("fotos", "no folder, CSV or set 'fotos'; sets are digits"),
+        ("here/fotos", "here/fotos: no such folder"),
+        (Path("fotos"), "fotos: no such folder"),
+        ("fotos.csv", "fotos.csv: no such file"),
+        (
+            "photos/cat/1.png",
+            "photos/cat/1.png: neither a folder nor a CSV; data is a folder, a CSV or a set's name",
+        ),
+    ],
+)
+def test_what_does_not_exist_is_refused_in_one_line(photos: Path, data: str | Path, message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        open_dataset(data)
+    assert str(caught.value).startswith(message)
