@@ -1,0 +1,1 @@
+"""One file a publisher; each defines `ROWS: tuple[Published, ...]`."""
