@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -15,8 +16,13 @@ __all__ = ["replacing", "write_bytes", "write_text"]
 def replacing(path: Path) -> Iterator[Path]:
     """Temporary file beside `path`; when the block ends well it is flushed to disk and takes its name.
 
-    Raises   OSError as the file system does; `path` is then as it was, and nothing is left beside it.
+    Where `path` is a link, the file that it points to is replaced.
+    Raises   OSError as the file system does, and where `path` is a device, a pipe or a folder; `path` is
+             then as it was, and nothing is left beside it.
     """
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():  # replacing /dev/null would be worse than not writing
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -25,7 +31,8 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(temporary, os.O_RDWR)
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _flush(path.parent, os.O_RDONLY)
+        with contextlib.suppress(OSError):  # the file is there; not every file system flushes folders
+            _flush(path.parent, os.O_RDONLY)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -37,8 +44,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace `path` by `content` in UTF-8, in one step."""
-    write_bytes(path, content.encode())
+    r"""Replace `path` by `content` in UTF-8, in one step; half characters of foreign names are escaped."""
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def _flush(path: Path, flags: int) -> None:

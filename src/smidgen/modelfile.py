@@ -45,12 +45,15 @@ def write(path: str | Path, model: ModelFile) -> int:
     """
     path = Path(path)
     check_tensors(model.network, {name: array.shape for name, array in model.tensors.items()}, str(path))
+    _check_types(model.network, model.tensors, str(path))
     metadata = {METADATA_KEY: _document(model.network, model.provenance)}
     arrays = {name: np.asarray(array, order="C") for name, array in model.tensors.items()}
     try:
         atomic.write_bytes(path, safetensors.numpy.save(arrays, metadata))
     except OSError as error:
-        raise ModelFileError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
+        raise ModelFileError(
+            f"{path}: cannot be written ({error.strerror or error}); nothing was changed"
+        ) from error
     return path.stat().st_size
 
 
@@ -66,13 +69,16 @@ def read(path: str | Path) -> ModelFile:
     except safetensors.SafetensorError as error:
         raise ModelFileError(f"{path}: truncated or not a model file ({_one_line(error)})") from None
     except (KeyError, ValueError, TypeError) as error:
-        raise ModelFileError(f"{path}: a tensor of a type that is not known here ({_one_line(error)})") from None
+        raise ModelFileError(
+            f"{path}: a tensor of a type that is not known here ({_one_line(error)})"
+        ) from None
     document = _metadata(content, path)
     try:
         network = from_json(document.get("network"))
     except (TreeError, ShapeError) as error:
-        raise ModelFileError(f"{path}: its network is not valid ({error})") from None
+        raise ModelFileError(f"{path}: its network is not valid ({_one_line(error)})") from None
     check_tensors(network, {name: array.shape for name, array in arrays.items()}, str(path))
+    _check_types(network, arrays, str(path))
     provenance = document.get("provenance", {})
     return ModelFile(network, arrays, provenance if isinstance(provenance, dict) else {})
 
@@ -90,10 +96,27 @@ def check_tensors(network: Network, found: Mapping[str, tuple[int, ...]], source
         for name, shape in needed.items()
         if name in found and tuple(found[name]) != shape
     ]
-    problems = missing + wrong + unknown
+    _raise_first(missing + wrong + unknown, source)
+
+
+def _check_types(network: Network, arrays: Mapping[str, Array], source: str) -> None:
+    """Weights are float32, counters int64."""
+    wrong = [
+        f"{tensor.name} is {arrays[tensor.name].dtype}, not {_dtype(tensor.shape)}"
+        for tensor in tensors(network.tree)
+        if arrays[tensor.name].dtype != _dtype(tensor.shape)
+    ]
+    _raise_first(wrong, source)
+
+
+def _dtype(shape: tuple[int, ...]) -> str:
+    return "float32" if shape else "int64"
+
+
+def _raise_first(problems: list[str], source: str) -> None:
     if problems:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
-        raise ModelFileError(f"{source}: {problems[0]}{more}")
+        raise ModelFileError(f"{source}: {_one_line(problems[0])}{more}")
 
 
 def weight_bytes(network: Network, provenance: Mapping[str, Any] | None = None) -> int:
@@ -116,21 +139,34 @@ def _document(network: Network, provenance: Mapping[str, Any]) -> str:
         "numerics": {"weights": "float32"},
         "provenance": dict(provenance),
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    # File names in no known encoding hold half characters, which JSON can only escape.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _content(path: Path) -> bytes:
+    """The whole file; one that does not begin like safetensors is refused before it is read."""
     try:
-        content = path.read_bytes()
+        if path.exists() and not path.is_file():  # a device or a pipe may never end
+            raise ModelFileError(f"{path}: not a file; a model file is needed")
+        with path.open("rb") as file:
+            head = file.read(9)
+            _check_head(head, path)
+            return head + file.read()
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if content.startswith((b"PK\x03\x04", b"\x80")):
-        raise ModelFileError(
-            f"{path}: a PyTorch file, which may hold code; `smidgen convert {path.name} --as NAME` reads its weights"
-        )
-    return content
+
+
+def _check_head(head: bytes, path: Path) -> None:
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        advice = f"`smidgen convert {path.name} --as NAME` reads its weights"
+        raise ModelFileError(f"{path}: a PyTorch file, which may hold code; {advice}")
+    if len(head) < 9:
+        raise ModelFileError(f"{path}: truncated or not a model file (it has {len(head)} bytes)")
+    if head[8:] != b"{":
+        raise ModelFileError(f"{path}: not a model file; `smidgen fit` and `smidgen convert` write them")
 
 
 def _metadata(content: bytes, path: Path) -> dict[str, Any]:
@@ -138,17 +174,22 @@ def _metadata(content: bytes, path: Path) -> dict[str, Any]:
     size = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
     if METADATA_KEY not in metadata:
-        raise ModelFileError(f"{path}: a safetensors file without a network; `smidgen convert` makes a model file of it")
+        raise ModelFileError(f"{path}: a safetensors file without a network, so not a model file")
     try:
         document = json.loads(metadata[METADATA_KEY])
-        major, _ = document["format"]
+        major, minor = document["format"]
     except (ValueError, TypeError, KeyError, RecursionError):
         raise ModelFileError(f"{path}: its metadata is not a model document") from None
+    if type(major) is not int or type(minor) is not int:
+        raise ModelFileError(f"{path}: its metadata is not a model document")
     if major != FORMAT[0]:
-        raise ModelFileError(f"{path}: format {major}, but this version reads {FORMAT[0]}; a newer smidgen may read it")
+        raise ModelFileError(
+            f"{path}: format {major}, but this version reads {FORMAT[0]}; a newer smidgen may read it"
+        )
     return dict(document)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
-
+def _one_line(what: object) -> str:
+    """Text that may stem from the file, without whatever would break a line or steer a terminal."""
+    text = " ".join(str(what).split())[:200]
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -9,10 +9,10 @@ after its last reader.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from smidgen.graph.leaves import leaf_cost, works_in_place
-from smidgen.graph.nodes import Chain, Children, Concat, Gate, Leaf, Node, Sum
+from smidgen.graph.nodes import Chain, Children, Combinator, Concat, Gate, Leaf, Node, Sum
 from smidgen.spec import Cost, Shape, ShapeError
 
 __all__ = ["cost", "is_identity", "output_shape"]
@@ -36,13 +36,9 @@ def output_shape(tree: Node, x: Shape) -> Shape:
 
 def is_identity(node: Node) -> bool:
     """Whether the node hands its input on untouched."""
-    match node:
-        case Chain(children=children):
-            return all(is_identity(child) for _, child in children)
-        case Sum(children=((_, only),)):
-            return is_identity(only)
-        case _:
-            return False
+    if isinstance(node, Chain):
+        return all(is_identity(child) for _, child in node.children)
+    return isinstance(node, Sum) and len(node.children) == 1 and is_identity(node.children[0][1])
 
 
 class _Total(NamedTuple):
@@ -58,14 +54,13 @@ class _Total(NamedTuple):
 
 def _total(out: Shape, parts: list[_Total], peak: int, elementwise: int = 0) -> _Total:
     """A subtree made of `parts`, with elementwise operations of its own."""
-    return _Total(
-        out,
-        sum([part.params for part in parts]),
-        sum([part.buffers for part in parts]),
-        sum([part.macs for part in parts]),
-        sum([part.elementwise for part in parts], elementwise),
-        peak,
-    )
+    params = buffers = macs = 0
+    for part in parts:
+        params += part.params
+        buffers += part.buffers
+        macs += part.macs
+        elementwise += part.elementwise
+    return _Total(out, params, buffers, macs, elementwise, peak)
 
 
 def _bytes(shape: Shape) -> int:
@@ -84,13 +79,15 @@ class _Pass:
         self._seen: dict[tuple[int, Shape, bool, int | None], _Total] = {}
 
     def visit(self, node: Node, x: Shape, keep: bool, room: int | None) -> _Total:
+        if not isinstance(node, Combinator):
+            return self._leaf(node, x, keep, room)
         key = (id(node), x, keep, room)
         total = self._seen.get(key)
         if total is None:
-            total = self._seen[key] = self._visit(node, x, keep, room)
+            total = self._seen[key] = self._combine(node, x, keep, room)
         return total
 
-    def _visit(self, node: Node, x: Shape, keep: bool, room: int | None) -> _Total:
+    def _combine(self, node: Combinator, x: Shape, keep: bool, room: int | None) -> _Total:
         match node:
             case Chain():
                 return self._chain(node.children, x, keep, room)
@@ -101,7 +98,7 @@ class _Pass:
             case Concat():
                 return self._concat(node, x, keep, room)
             case _:
-                return self._leaf(node, x, keep, room)
+                assert_never(node)
 
     def _leaf(self, leaf: Leaf, x: Shape, keep: bool, room: int | None) -> _Total:
         out, params, buffers, macs, elementwise = leaf_cost(leaf, x)
@@ -114,7 +111,7 @@ class _Pass:
         steps = [child for _, child in children if not is_identity(child)]
         if not steps:
             return _total(x, [], _bytes(x) + (room or 0))  # a slice of a Concat is a copy
-        writer = self._last_writer(steps)
+        writer = self._last_writer(steps) if room is not None else 0
         parts: list[_Total] = []
         peak = held = 0
         for index, step in enumerate(steps):

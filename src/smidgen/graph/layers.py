@@ -32,8 +32,9 @@ class Layer(NamedTuple):
     path             dotted name, as in the state dict
     in_shape, out    shapes of one sample
     receptive_field  pixels of the input, (height, width), between the outermost that one output value
-                     looks at, padding included; gates see the whole picture and are left out
+                     looks at, padding included; what passes a gate does not see more by it
     stride           input pixels between neighbours of the output
+    gated            inside a gate, beside the trunk
     """
 
     path: str
@@ -46,6 +47,7 @@ class Layer(NamedTuple):
     elementwise: int
     receptive_field: tuple[int, int]
     stride: int
+    gated: bool = False
 
     @property
     def activation_bytes(self) -> int:
@@ -149,7 +151,9 @@ def _walk(node: Node, path: str, x: Shape, view: _View, rows: list[Layer]) -> tu
                 x, view = _walk(child, join(path, name), x, view, rows)
             return x, view
         case Gate(children=children):
-            _walk(Chain(children), path, x, view, rows)
+            inside: list[Layer] = []
+            _walk(Chain(children), path, x, view, inside)
+            rows += [row._replace(gated=True) for row in inside]
             return x, view
         case Sum(children=children):
             ends = [_walk(child, join(path, name), x, view, rows) for name, child in children]
