@@ -1,0 +1,176 @@
+"""The sections on how the network came about, and on what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from smidgen.report import formats, plots
+from smidgen.report.formats import DASH
+from smidgen.report.markup import Html, tag
+from smidgen.report.parts import (
+    counted,
+    data_row,
+    fact_list,
+    json_value,
+    latency_row,
+    number_cells,
+    section,
+    table,
+)
+from smidgen.report.schema import Candidate, Report, SetRow
+
+__all__ = ["budget", "candidates", "commands", "curves", "provenance"]
+
+
+def budget(report: Report) -> Html:
+    """Each limit as a bar of what is used, then the costs that were left free."""
+    limits = report["budget"] or {}
+    costs, latency = _costs(report), latency_row(report)
+    times = (
+        {"latency_ms": latency["value"]} if latency else {}
+    )  # free, it waits for the place that names its device
+    bars = [_limit(unit, {**costs, **times}.get(unit), limit) for unit, limit in limits.items()]
+    free = [
+        f"{formats.UNITS[unit].lower()} {formats.amount(unit, cost)}"
+        for unit, cost in costs.items()
+        if unit not in limits and cost is not None
+    ]
+    rest = f"{'Not limited:' if bars else 'No budget was set. Cost:'} {', '.join(free)}." if free else ""
+    return section("budget", "Budget", "", *bars, tag("p", rest, class_="free"))
+
+
+def _costs(report: Report) -> dict[str, float | None]:
+    cost = report["cost"]
+    return {
+        "params": cost["params"],
+        "macs": cost["macs"],
+        "weight_bytes": cost["weight_bytes"],
+        "peak_bytes": cost["peak_bytes"],
+    }
+
+
+def _limit(unit: str, used: float | None, limit: float) -> Html:
+    name = tag("span", formats.UNITS.get(unit, unit), class_="name")
+    if used is None:
+        told = tag("span", f"not measured; limit {formats.amount(unit, limit)}", class_="used")
+        return tag("div", name, told, class_="limit")
+    share = used / limit
+    amounts = f"{formats.amount(unit, used)} of {formats.amount(unit, limit)}"
+    told = tag("span", amounts, tag("span", f" · {formats.percent(share, 0)}", class_="quiet"), class_="used")
+    bar = tag("div", tag("div", style=f"width: {min(100.0, 100 * share):.1f}%"), class_="bar")
+    return tag("div", name, told, bar, class_="limit" if used <= limit else "limit broken")
+
+
+def commands(report: Report) -> Html:
+    """What to type next; a click selects a whole command."""
+    lines = report["next_commands"] or []
+    if not lines:
+        return section("next", "Next", "", tag("p", "No next commands were recorded.", class_="quiet"))
+    items = [tag("li", tag("code", line)) for line in lines]
+    return section("next", "Next", "A click selects the whole command.", tag("ol", *items, class_="commands"))
+
+
+def candidates(report: Report) -> Html:
+    """The networks that were trained against each other, drawn and listed."""
+    rows = report["candidates"] or []
+    if not rows:
+        return section(
+            "candidates", "Candidates", "", tag("p", "One network was trained, no others beside it.")
+        )
+    ranked = sorted(rows, key=lambda row: (not row["chosen"], -(row["val_accuracy"] or 0)))
+    unit, limit = _tightest(report)
+    drawing = Html("")
+    if any(row["val_accuracy"] is not None for row in rows):
+        drawing = tag("figure", Html(plots.candidates(rows, limit, unit)), class_="large")
+    heads = ("Network", "Validation", "Parameters", "Multiply-adds", "Peak memory", "Epochs", "Time")
+    families = len({row["family"] for row in rows})
+    note = (
+        f"{counted(len(rows), 'network')} from {counted(families, 'family', 'families')}, "
+        "compared on validation pictures that none was trained on."
+    )
+    return section("candidates", "Candidates", note, drawing, table(heads, map(_candidate, ranked)))
+
+
+def _candidate(row: Candidate) -> Html:
+    cells = (
+        tag("span", formats.percent(row["val_accuracy"]), class_="best"),
+        formats.count(row["params"]),
+        formats.compact(row["macs"]),
+        formats.amount("peak_bytes", row["peak_bytes"]),
+        formats.count(row["epochs"]),
+        formats.duration(row["seconds"]),
+    )
+    name = tag("td", row["name"], class_="name")
+    return tag("tr", name, *number_cells(cells), class_="chosen" if row["chosen"] else None)
+
+
+def _tightest(report: Report) -> tuple[plots.Unit, float | None]:
+    """The limit that the chosen network comes nearest to, of those that every candidate has."""
+    limits, cost = report["budget"] or {}, _costs(report)
+    units: tuple[plots.Unit, ...] = ("params", "macs", "peak_bytes")
+    shares = {unit: (cost[unit] or 0) / limits[unit] for unit in units if unit in limits}
+    unit = max(shares, key=lambda unit: shares[unit], default=units[0])
+    return unit, limits.get(unit)
+
+
+def curves(report: Report) -> Html:
+    """Loss and accuracy of the chosen network by epoch."""
+    rows = report["curves"] or []
+    if not rows:
+        return section("curves", "Training", "", tag("p", "No curves were recorded.", class_="quiet"))
+    figures = (
+        tag("figure", tag("h3", "Loss"), Html(plots.curve(rows, "loss"))),
+        tag("figure", tag("h3", "Accuracy"), Html(plots.curve(rows, "accuracy"))),
+    )
+    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
+    took = f" in {formats.duration(sum(seconds))}" if len(seconds) == len(rows) else ""
+    return section(
+        "curves", "Training", f"{counted(len(rows), 'epoch')}{took}.", tag("div", *figures, class_="pair")
+    )
+
+
+def provenance(report: Report) -> Html:
+    """All it takes to run it again."""
+    source, data = report["provenance"], data_row(report)
+    facts: dict[str, str | None] = {
+        "Network": f"{report['network']['name']}, {report['network']['family']}",
+        "Resolution": _resolution(report),
+        "Model file": report["model_file"],
+    }
+    if source is not None:
+        facts |= {
+            "Command": tag("code", source["command"]) if source["command"] else None,
+            "Seed": None if source["seed"] is None else str(source["seed"]),
+            "Data": _data_text(data) if data else None,
+            "Split": _split_text(data["split"]) if data and data["split"] else None,
+            "Fingerprint": tag("code", data["fingerprint"]) if data and data["fingerprint"] else None,
+            "Date": source["date"],
+            "Machine": json_value(source["machine"]),
+            "Versions": json_value(source["versions"]),
+            "Recipe": json_value(source["recipe"]),
+        }
+    return section(
+        "provenance", "Provenance", "", fact_list({key: value or DASH for key, value in facts.items()})
+    )
+
+
+def _resolution(report: Report) -> str | None:
+    if report["resolution"] is None:
+        return None
+    dropped = report["dropped_strides"]
+    told = f", {counted(dropped, 'stride')} dropped" if dropped else ""
+    return f"{report['resolution']} x {report['resolution']}{told}"
+
+
+def _data_text(data: SetRow) -> str:
+    counts = (("picture", data["pictures"]), ("class", data["classes"]))
+    told = [
+        counted(count, noun, "classes" if noun == "class" else None)
+        for noun, count in counts
+        if count is not None
+    ]
+    return ", ".join(filter(None, [data["name"], *told, data["source"]]))
+
+
+def _split_text(split: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {formats.count(count)}" for name, count in split.items())

@@ -1,0 +1,196 @@
+"""The page is whole, self-contained, and does not believe what it is told."""
+
+from __future__ import annotations
+
+import copy
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import example_report
+from smidgen.report.page import render, write_page
+from smidgen.report.schema import Report
+
+SECTIONS = (
+    "budget next candidates curves confusion classes mistakes measured provenance".split()  # in this order
+)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</title></style><svg onload=alert(1)>",
+    "$\\frac{1}{0$ & $name",
+    "'; url(https://example.org) \u202e\x00\x1b[31m",
+    "木の靴 \udc80",
+    "a name that is " + "very " * 40 + "long",
+    "",
+    "${style}",
+    "&lt;b&gt;",
+)
+
+
+class Page(HTMLParser):
+    """What a browser would make of the page: its elements, its ids and its text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def report() -> Report:
+    return example_report.whole()
+
+
+@pytest.fixture
+def bare() -> Report:
+    return example_report.bare()
+
+
+@pytest.fixture
+def hostile(report: Report) -> Report:
+    wild: Any = copy.deepcopy(report)
+    wild["classes"] = list(HOSTILE)
+    wild["network"]["name"] = HOSTILE[2]
+    wild["next_commands"] = list(HOSTILE)
+    wild["provenance"]["recipe"] = dict.fromkeys(HOSTILE, HOSTILE[0])
+    wild["provenance"]["data"]["source"] = HOSTILE[1]
+    for mistake, name in zip(wild["mistakes"], HOSTILE, strict=False):
+        mistake.update(name=name, true=name, predicted=1, png_base64=name)
+    for candidate, name in zip(wild["candidates"], HOSTILE, strict=False):
+        candidate.update(name=name, family=name)
+    result: Report = wild
+    return result
+
+
+def test_every_section_stands_in_its_place(report: Report, bare: Report) -> None:
+    for whole in (report, bare):
+        page = Page(render(whole))
+        assert [attrs["id"] for element, attrs in page.elements if element == "section"] == list(SECTIONS)
+
+
+def test_the_headline_says_name_accuracy_interval_and_n(report: Report) -> None:
+    text = Page(render(report)).text
+    assert "98.1\u202f%" in text or "98.1 %" in text
+    assert "264 of 269" in text
+    assert "95.7 to 99.2" in text
+    assert "shiftresnet20_e3@w0.62,r16" in text
+
+
+def test_an_interval_that_was_left_out_is_computed(report: Report) -> None:
+    assert report["test"]
+    report["test"]["interval"] = None
+    assert "95.7 to 99.2" in Page(render(report)).text
+
+
+@pytest.mark.parametrize("fixture", ["report", "bare", "hostile"])
+def test_nothing_is_fetched_and_nothing_runs(fixture: str, request: pytest.FixtureRequest) -> None:
+    text = render(request.getfixturevalue(fixture))
+    page = Page(text)
+    elements = {element for element, _ in page.elements}
+    assert not elements & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on")]
+        for name in ("src", "href", "xlink:href", "action", "srcset", "data"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
+        assert not re.search(r"url\((?!#)", attributes.get("style") or "")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+    assert not re.search(r"url\(|@import", style[1])
+    assert "default-src 'none'" in text
+
+
+def test_hostile_names_add_no_element(report: Report, hostile: Report) -> None:
+    tame = {element for element, _ in Page(render(report)).elements}
+    assert {element for element, _ in Page(render(hostile)).elements} <= tame
+
+
+def test_hostile_names_are_shown_letter_by_letter(hostile: Report) -> None:
+    text = Page(render(hostile)).text
+    assert "<script>alert(1)</script>" in text
+    assert "$\\frac{1}{0$ & $name" in text
+    assert "${style}" in text
+    assert "&lt;b&gt;" in text
+
+
+def test_a_picture_that_is_no_base64_is_left_out(hostile: Report) -> None:
+    pictures = [attributes for element, attributes in Page(render(hostile)).elements if element == "img"]
+    assert not pictures
+
+
+def test_no_nan_and_no_none_reach_the_reader(report: Report, bare: Report) -> None:
+    assert report["curves"]
+    for row in report["curves"][::2]:
+        row["val_loss"], row["val_accuracy"], row["seconds"] = float("nan"), None, None
+    for whole in (report, bare):
+        assert not re.search(r"\b([Nn]a[Nn]|None|null|inf)\b", _told(whole))
+
+
+def _told(report: Report) -> str:
+    """Text of the page without the sentence that rightly begins with the word None."""
+    return Page(render(report)).text.replace("None: every test picture was called right.", "")
+
+
+def test_what_was_not_measured_is_said(bare: Report) -> None:
+    text = Page(render(bare)).text
+    assert "Not tested" in text
+    assert text.count("not measured") >= 4
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(report: Report) -> None:
+    text = render(report)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', text)) <= {
+        pair for name in ids for pair in ((name, ""), ("", name))
+    }
+
+
+def test_a_broken_limit_is_shown_as_broken(report: Report) -> None:
+    report["budget"] = {"params": 20_000, "latency_ms": 2}
+    text = render(report)
+    assert 'class="limit broken"' in text
+    assert "28,412 of 20,000" in text
+
+
+def test_a_latency_names_device_threads_and_precision(report: Report) -> None:
+    text = Page(render(report)).text
+    assert re.search(r"0\.84.ms for one picture .* on Intel Xeon, 2\.6 GHz, 2 threads, fp32", text)
+
+
+def test_the_architecture_is_put_in_without_its_prolog(report: Report) -> None:
+    drawing = '<?xml version="1.0"?>\n<!DOCTYPE svg>\n<svg viewBox="0 0 1 1"><title>Fire</title></svg>'
+    text = render(report, drawing)
+    assert '<svg viewBox="0 0 1 1"><title>Fire</title></svg>' in text
+    assert "<?xml" not in text
+
+
+def test_the_same_report_gives_the_same_page(report: Report) -> None:
+    assert render(report) == render(copy.deepcopy(report))
+
+
+def test_the_page_written_is_the_page_rendered(hostile: Report, tmp_path: Path) -> None:
+    assert write_page(tmp_path / "report.html", hostile).read_text("utf-8") == render(hostile)
+
+
+def test_many_classes_fold_all_but_the_weakest(report: Report) -> None:
+    many = [[9 * (row == column) + (column == (row + 1) % 50) for column in range(50)] for row in range(50)]
+    report["classes"], report["confusion"] = [f"class {index}" for index in range(50)], many
+    page = Page(render(report))
+    assert "The other 20 classes" in page.text
+    assert "class 49" in page.text
