@@ -1,0 +1,39 @@
+"""Trees as torch modules."""
+
+from smidgen.modules.blocks import CSC, SC2, Fire, MBConv, ShiftConv, SqueezeExcite, SqueezeNet
+from smidgen.modules.convert import convert, load_pth
+from smidgen.modules.create import NetworkModule, create
+from smidgen.modules.feature_maps import feature_maps
+from smidgen.modules.leaves import Conv2dPadded, Conv2dSame, Dropout, Shift
+from smidgen.modules.parameters import count_parameters
+from smidgen.modules.published import published_state
+from smidgen.modules.randomness import sample_keys, set_sample_keys, uniform
+from smidgen.modules.saved import load, save
+from smidgen.modules.tree import TreeModule
+
+__all__ = [
+    "CSC",
+    "SC2",
+    "Conv2dPadded",
+    "Conv2dSame",
+    "Dropout",
+    "Fire",
+    "MBConv",
+    "NetworkModule",
+    "Shift",
+    "ShiftConv",
+    "SqueezeExcite",
+    "SqueezeNet",
+    "TreeModule",
+    "convert",
+    "count_parameters",
+    "create",
+    "feature_maps",
+    "load",
+    "load_pth",
+    "published_state",
+    "sample_keys",
+    "save",
+    "set_sample_keys",
+    "uniform",
+]
