@@ -1,0 +1,65 @@
+"""What a trained model says about pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import nn
+
+from smidgen.graph import Preprocess
+from smidgen.train.pixels import normalise, to_unit
+
+__all__ = ["accuracy", "confusion", "cross_entropy", "predict_logits"]
+
+
+def predict_logits(
+    model: nn.Module,
+    pictures: NDArray[np.uint8],
+    preprocess: Preprocess,
+    batch_size: int = 256,
+    device: torch.device | str = "cpu",
+) -> NDArray[np.float32]:
+    """The model's outputs in evaluation mode, which it leaves as it found it.
+
+    pictures  uint8[N, h, w, C]
+    returns   float32[N, classes]
+    """
+    with _evaluating(model), torch.inference_mode():
+        parts = [
+            model(normalise(to_unit(part.to(device)), preprocess)).float().cpu()
+            for part in torch.split(torch.from_numpy(pictures), batch_size)
+        ]
+    return torch.cat(parts).numpy()
+
+
+def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Fraction of rows whose largest logit stands at the label."""
+    return float((logits.argmax(1) == labels).mean())
+
+
+def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Mean negative log-likelihood in nats, without label smoothing."""
+    return float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
+
+
+def confusion(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts, rows true and columns predicted: int64[classes, classes]."""
+    classes = logits.shape[1]
+    cells = np.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
+    return cells.reshape(classes, classes)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

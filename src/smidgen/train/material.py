@@ -1,0 +1,132 @@
+"""Data made ready for training: checked, split, and decoded at a network's size."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from smidgen.data import (
+    Dataset,
+    Split,
+    Survey,
+    clashes,
+    fingerprint,
+    load_pixels,
+    open_dataset,
+    require_readable,
+    split,
+    survey,
+)
+from smidgen.families import default_preprocess
+from smidgen.graph import Network, Preprocess
+from smidgen.spec import Shape, SmidgenError
+from smidgen.train.pixels import Pixels
+from smidgen.train.watch import Watch
+
+__all__ = ["Material", "Part", "part_of", "prepare"]
+
+Part = Literal["train", "val", "test"]
+
+LARGEST_DEFAULT = 96  # pixels; larger pictures are shrunk to this unless a resolution is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A data set that can be trained on.
+
+    data        as it was asked for: a folder, a CSV or the name of a set
+    channels    1 where every picture is grey, else 3
+    resolution  side of the square that networks will see
+    """
+
+    data: str
+    dataset: Dataset
+    survey: Survey
+    split: Split
+    seed: int
+    channels: int
+    resolution: int
+    preprocess: Preprocess
+
+    @property
+    def shape(self) -> Shape:
+        """Input shape of the networks."""
+        return Shape(self.channels, self.resolution, self.resolution)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all usable pictures and their classes."""
+        return fingerprint(self.dataset, self.survey)
+
+    def fitted(self, network: Network) -> Network:
+        """The network with this data's preprocessing and class names."""
+        return dataclasses.replace(network, preprocess=self.preprocess, classes=self.dataset.classes)
+
+    def pixels(self, part: Part, watch: Watch) -> Pixels:
+        """Decoded pictures and labels of one part."""
+        indices = part_of(self.split, part)
+        with watch.progress(f"decoding {part}") as report:
+            pictures = load_pixels(self.dataset, indices, self.shape, self.preprocess, report)
+        labels = np.array([self.dataset.pictures[index].label for index in indices], np.int64)
+        return Pixels(pictures, labels)
+
+
+def prepare(
+    data: str, *, resolution: int | None = None, seed: int = 0, skip_bad: bool = False, watch: Watch
+) -> Material:
+    """Open, check and split a data set; DATA is a folder, a CSV or the name of a set.
+
+    resolution  default: the pictures' own median size, up to LARGEST_DEFAULT
+    Raises      DataError, in one line, on anything that cannot be trained on; SmidgenError on a number
+                that is out of range.
+    """
+    _check_numbers(resolution, seed)
+    dataset = open_dataset(data)
+    with watch.progress("checking pictures") as report:
+        found = survey(dataset, report)
+    require_readable(found, skip_bad)
+    for bad in found.unreadable:
+        watch.say(f"left out: {bad.reason}")
+    for group in clashes(dataset, found):
+        names = " and ".join(dataset.pictures[index].name for index in group[:2])
+        watch.say(f"the same picture in two classes: {names}")
+    parts = split(dataset, found, seed)
+    side = _own_size(found) if resolution is None else resolution
+    channels = found.channels
+    plain = Preprocess(side, "bilinear", (0.0,) * channels, (1.0,) * channels)
+    material = Material(data, dataset, found, parts, seed, channels, side, plain)
+    return dataclasses.replace(material, preprocess=_standardised(material, watch))
+
+
+def _check_numbers(resolution: int | None, seed: int) -> None:
+    for name, value, low, high in (("resolution", resolution, 1, 16_384), ("seed", seed, 0, 2**63 - 1)):
+        if value is not None and not low <= value <= high:
+            raise SmidgenError(f"{name}={value} is outside {low}..{high}")
+
+
+def part_of(parts: Split, part: Part) -> tuple[int, ...]:
+    """Indices of one part."""
+    return {"train": parts.train, "val": parts.val, "test": parts.test}[part]
+
+
+def _own_size(found: Survey) -> int:
+    sides = [min(picture.height, picture.width) for picture in found.decoded if picture]
+    return max(4, min(LARGEST_DEFAULT, round(statistics.median(sides))))
+
+
+def _standardised(material: Material, watch: Watch) -> Preprocess:
+    """Preprocessing with mean and deviation of the training pictures, to four decimals."""
+    pictures = material.pixels("train", watch).pictures
+    mean = pictures.mean((0, 1, 2)) / 255
+    std = pictures.std((0, 1, 2)) / 255
+    if std.min() < 0.001:  # blank pictures: their deviation would blow up what little they hold
+        return default_preprocess(material.channels, material.resolution)
+    return dataclasses.replace(
+        material.preprocess,
+        mean=tuple(round(float(value), 4) for value in mean),
+        std=tuple(round(float(value), 4) for value in std),
+    )

@@ -1,0 +1,79 @@
+"""From a recipe to torch's own optimiser and to the learning rate of every step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, assert_never
+
+import torch
+from torch import nn
+
+from smidgen.train.recipe import Decayed, Recipe
+
+__all__ = ["learning_rate", "optimiser"]
+
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over all trainable parameters, in its fastest form."""
+    groups = _groups(model, recipe)
+    rate = recipe.learning_rate
+    match recipe.optimiser:
+        case "adamw":
+            return torch.optim.AdamW(groups, rate, recipe.betas, recipe.eps, fused=True)
+        case "sgd":
+            nesterov = recipe.nesterov and recipe.momentum > 0
+            return torch.optim.SGD(groups, rate, recipe.momentum, nesterov=nesterov, fused=True)
+        case "rmsprop":
+            return torch.optim.RMSprop(
+                groups, rate, recipe.alpha, recipe.eps, momentum=recipe.momentum, foreach=True
+            )
+        case _:
+            assert_never(recipe.optimiser)
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """Learning rate of the step with this number, counted from 0 over the whole training."""
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return recipe.learning_rate * (step + 1) / (warmup + 1)
+    epoch, total = step / steps_per_epoch, recipe.epochs * steps_per_epoch
+    done = (step - warmup) / max(1, total - warmup)
+    match recipe.schedule:
+        case "cosine":
+            return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        case "linear":
+            return recipe.learning_rate * (1 - done)
+        case "steps":
+            passed = sum(epoch >= milestone for milestone in recipe.milestones)
+            return recipe.learning_rate * recipe.decay_rate**passed
+        case "exponential":
+            return recipe.learning_rate * recipe.decay_rate ** int(epoch / recipe.decay_epochs)
+        case _:
+            assert_never(recipe.schedule)
+
+
+def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters with and without weight decay."""
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                target = decayed if _decays(module, name, recipe.decayed) else free
+                target.append(parameter)
+    groups = [(decayed, recipe.weight_decay), (free, 0.0)]
+    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+
+
+def _decays(module: nn.Module, name: str, decayed: Decayed) -> bool:
+    match decayed:
+        case "all":
+            return True
+        case "weights and biases":
+            return not isinstance(module, _NORMS)
+        case "weights":
+            return not isinstance(module, _NORMS) and not name.endswith("bias")
+        case _:
+            assert_never(decayed)

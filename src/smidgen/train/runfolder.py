@@ -1,0 +1,68 @@
+"""The folder of a run: new for every run, and gone again if the run leaves no model in it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from smidgen.spec import SmidgenError
+
+__all__ = ["MODEL_FILE", "new_run_folder", "require_free"]
+
+MODEL_FILE = "model.safetensors"
+
+
+@contextlib.contextmanager
+def new_run_folder(wanted: Path | None, base: Path) -> Iterator[Path]:
+    """Create `wanted`, or the first free of BASE-1, BASE-2, …
+
+    Raises   SmidgenError where `wanted` exists: a run is never overwritten.
+    """
+    if wanted is not None:
+        require_free(wanted)
+    present = next(parent for parent in (wanted or base).absolute().parents if parent.exists())
+    folder = _first_free(base) if wanted is None else _exactly(wanted)
+    try:
+        yield folder
+    except BaseException:
+        if not (folder / MODEL_FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            _remove_empty(folder.absolute().parent, present)
+        raise
+
+
+def require_free(wanted: Path | None) -> None:
+    """Raise SmidgenError where the wanted run folder exists: a run is never overwritten."""
+    if wanted is not None and os.path.lexists(wanted):
+        raise SmidgenError(f"{wanted} exists; a run is never overwritten, choose another --out")
+
+
+def _exactly(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        require_free(folder)
+        raise SmidgenError(f"{folder}: cannot be created (a file is in the way)") from None
+    except OSError as error:
+        raise SmidgenError(f"{folder}: cannot be created ({error.strerror or error})") from None
+    return folder
+
+
+def _first_free(base: Path) -> Path:
+    number = 1
+    while os.path.lexists(folder := base.with_name(f"{base.name}-{number}")):
+        number += 1
+    return _exactly(folder)
+
+
+def _remove_empty(folder: Path, until: Path) -> None:
+    """Remove the folders that were made on the way to the run folder, where nobody else has used them."""
+    while folder != until:
+        try:
+            folder.rmdir()
+        except OSError:
+            return
+        folder = folder.parent

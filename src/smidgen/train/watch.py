@@ -1,0 +1,23 @@
+"""How long work tells somebody where it is; the command line prints it, a library user may not care."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+__all__ = ["Watch"]
+
+
+class Watch:
+    """Silent watcher; subclasses show what they are told."""
+
+    def say(self, text: str) -> None:
+        """One line of news."""
+
+    def heading(self, text: str) -> None:
+        """A new stage begins."""
+
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Yield report(done, total) for one piece of long work."""
+        yield lambda _done, _total: None
