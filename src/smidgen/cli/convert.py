@@ -1,0 +1,32 @@
+"""`smidgen convert`: foreign weights into a model file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from smidgen.cli.output import bytes_text, say
+from smidgen.cli.targets import output_option
+from smidgen.spec import SmidgenError
+
+__all__ = ["command"]
+
+
+@click.command("convert", short_help="Turn a PyTorch .pth into a model file.")
+@click.argument("source", metavar="FILE.pth", type=click.Path(path_type=Path))
+@click.option("--as", "name", required=True, metavar="NAME", help="The network whose weights these are.")
+@output_option(required=False, help="Model file to write; default: FILE.safetensors.")
+@click.option("--force", is_flag=True, help="Replace an existing model file.")
+def command(source: Path, name: str, output: Path | None, force: bool) -> None:
+    """Turn the weights in FILE.pth into a model file. Code in the file is refused, never run."""
+    from smidgen.modelfile import ModelFile, write
+    from smidgen.modules import convert
+
+    target = output or source.parent / f"{source.stem}.safetensors"
+    if target.exists() and not force:
+        raise SmidgenError(f"{target} exists; --force replaces it, -o writes elsewhere")
+    network, state = convert(source, name)
+    arrays = {key: tensor.detach().numpy() for key, tensor in state.items()}
+    size = write(target, ModelFile(network, arrays, {"converted_from": source.name}))
+    say(f"{target}: {network.name}, {network.num_classes} classes, {bytes_text(size)}")

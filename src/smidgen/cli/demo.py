@@ -1,0 +1,40 @@
+"""`smidgen demo`: the main job on real handwritten digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smidgen.cli.output import say
+from smidgen.cli.running import finish, job, run_options
+from smidgen.spec import Budget
+
+__all__ = ["command"]
+
+BUDGET = "params=30k, macs=3M"
+
+
+@click.command("demo", short_help="Run `fit` on a folder of handwritten digits.")
+@click.option(
+    "--into",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("smidgen-demo"),
+    show_default=True,
+    help="Folder for the pictures and the runs.",
+)
+@run_options
+def command(into: Path, as_json: bool, **options: Any) -> None:
+    """Write the 1,797 digits of the UCI repository as PNG files and run `smidgen fit` on that folder."""
+    from smidgen.data import open_dataset, write_folder
+
+    pictures = into / "digits"
+    asked = job(str(pictures), base=into / "run", **options)
+    if not pictures.exists():
+        write_folder(open_dataset("digits"), pictures)
+    if not as_json:
+        say(f'$ smidgen fit {pictures} --budget "{BUDGET}"', "bold cyan")
+    from smidgen.search import fit
+
+    finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json)

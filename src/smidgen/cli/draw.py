@@ -1,0 +1,104 @@
+"""`smidgen draw`: pictures of networks, drawn from their trees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from smidgen import atomic, families
+from smidgen.cli.output import say
+from smidgen.cli.targets import network_options, open_network, output_option
+from smidgen.graph.draw import Point, architecture, block, compare, locate, scaling, scatter, shift_operation
+from smidgen.scaling import scale
+from smidgen.scaling.compound import DEPTH, PAPER, RESOLUTION, WIDTH, Rule, family_named
+from smidgen.spec import SmidgenError
+from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
+
+__all__ = ["command"]
+
+# Figures that are not of one network.
+FIGURES = ("shift", "scaling", "accuracy")
+
+# Source of a published accuracy -> its series in the accuracy figure; other sources are left out.
+SERIES = {PAPER_V1: "EfficientNet", SQUEEZENET: "SqueezeNet", SLIDES: "ShiftNet"}
+
+
+@click.command("draw", short_help="Draw an architecture, a block, the shift operation or scaling as SVG.")
+@click.argument("what", nargs=-1, required=True, metavar="NAME|FILE...|shift|scaling|accuracy")
+@output_option(required=True, help="SVG file to write.")
+@network_options
+@click.option(
+    "--block", "path", metavar="PATH", help="Draw one block, such as features.3.0, instead of the whole."
+)
+@click.option("--family", default="efficientnet", show_default=True, help="Family of the scaling figure.")
+@click.option(
+    "--phi", default=1.0, show_default=True, help="Growth of the scaling figure: 2^phi times the MACs."
+)
+@click.option("--kernel", default=3, show_default=True, help="Window of the shift figure.")
+def command(
+    what: tuple[str, ...],
+    output: Path,
+    path: str | None,
+    family: str,
+    phi: float,
+    kernel: int,
+    **options: Any,
+) -> None:
+    r"""Draw one network, or several side by side, as an SVG file.
+
+    \b
+    smidgen draw efficientnet_b0 -o b0.svg                       a whole architecture
+    smidgen draw squeezenet1_0 --block features.3 -o fire.svg    one block
+    smidgen draw squeezenet1_0 squeezenet1_0_bypass -o two.svg   several, side by side
+    smidgen draw shift -o shift.svg                              the shift operation
+    smidgen draw scaling -o scaling.svg                          wider, deeper, finer, compound
+    smidgen draw accuracy -o accuracy.svg                        parameters against ImageNet top-1
+    """
+    if len(what) == 1 and what[0] in FIGURES:
+        if path or any(value is not None for value in options.values()):
+            raise SmidgenError(f"the {what[0]} figure takes no --block and no options of a network")
+        svg = {
+            "shift": lambda: shift_operation(kernel=kernel),
+            "scaling": lambda: _scaling(family, phi),
+            "accuracy": _accuracy,
+        }[what[0]]()
+    else:
+        svg = _networks(what, path, options)
+    try:
+        atomic.write_text(output, svg)
+    except OSError as error:
+        raise SmidgenError(f"{output}: cannot be written ({error.strerror or error})") from None
+    say(str(output))
+
+
+def _networks(names: tuple[str, ...], path: str | None, options: dict[str, Any]) -> str:
+    networks = [open_network(name, **options) for name in names]
+    if path is None:
+        return architecture(networks[0]) if len(networks) == 1 else compare(networks)
+    if len(networks) > 1:
+        raise SmidgenError("--block draws a block of one network, not of several")
+    node, shape = locate(networks[0], path)
+    return block(node, shape, f"{networks[0].name} {path}")
+
+
+def _scaling(family: str, phi: float) -> str:
+    """The baseline and four ways to spend 2^phi times its MACs (Tan & Le 2019, Figure 2)."""
+    family_named(family)
+
+    def grown(rule: Rule, growth: float) -> Any:
+        return scale(family, growth, alpha=rule.alpha, beta=rule.beta, gamma=rule.gamma)
+
+    networks = [grown(PAPER, 0), *(grown(rule, phi) for rule in (WIDTH, DEPTH, RESOLUTION, PAPER))]
+    return scaling(networks, ["baseline", "wider", "deeper", "higher resolution", "compound"])
+
+
+def _accuracy() -> str:
+    """Parameters, counted, against ImageNet top-1, as the papers and their authors' releases report it."""
+    points = [
+        Point(row.network, families.network(row.network).cost().params, row.top1, SERIES[row.source])
+        for row in RESULTS
+        if row.dataset == "ImageNet" and row.source in SERIES
+    ]
+    return scatter(points, title="Parameters and ImageNet accuracy, as published")

@@ -1,0 +1,32 @@
+"""`smidgen fit`: the main job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from smidgen.cli.running import finish, job, run_options
+from smidgen.spec import Budget
+
+__all__ = ["command"]
+
+
+@click.command("fit", short_help="Find, train and report the best classifier inside a budget.")
+@click.argument("data")
+@click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, macs=20M".')
+@click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")
+@run_options
+def command(data: str, budget: str, families: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Turn DATA into the best classifier that fits the budget.
+
+    DATA is a folder with a subfolder for each class (or train/, val/ and test/ that have them), a CSV
+    with the columns path and label, or the name of a set: digits.
+
+    Limits are params, macs, weight_bytes and peak_bytes; k is 1000, KB 1000 bytes, KiB 1024.
+    """
+    limits = Budget.parse(budget)
+    asked = job(data, **options)
+    from smidgen.search import fit
+
+    finish(lambda watch: fit(asked, limits, watch, families), as_json)

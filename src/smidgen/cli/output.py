@@ -1,0 +1,101 @@
+"""What commands print with: Rich where a person looks, plain lines where not, JSON for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["bytes_text", "console", "count_text", "print_csv", "print_json", "print_table", "progress", "say"]
+
+PLAIN_WIDTH = 400  # of a table that no person looks at: nothing is cut
+
+
+def console(*, err: bool = False) -> Console:
+    """Console on stdout or stderr as it is now (tests and pipes replace them)."""
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() else PLAIN_WIDTH
+    return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
+
+
+def say(text: str = "", style: str = "", *, err: bool = False) -> None:
+    """One line; `style` is seen on a terminal only."""
+    console(err=err).print(Text(text, style=style))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
+    """Aligned columns; the first `left` of them flush left, the others right."""
+    terminal = sys.stdout.isatty()
+    table = Table(
+        box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", collapse_padding=True
+    )
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    out = console()
+    with out.capture() as capture:
+        out.print(table)
+    click.echo("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
+
+
+def print_json(value: Any) -> None:
+    """JSON on stdout."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Comma-separated values on stdout, with a header."""
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+@contextlib.contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Bar with time left on a terminal's stderr; elsewhere silent. Yields report(done, total)."""
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(err=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def count_text(number: int) -> str:
+    """A count as people say it: 5.289 M, 386 k, 864."""
+    for factor, suffix in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
+        if number >= factor:
+            return f"{number / factor:.4g}{suffix}"
+    return str(number)
+
+
+def bytes_text(number: int) -> str:
+    """A size as people say it: 21.3 MB, 6.02 KB (powers of 1000)."""
+    return count_text(number).replace("k", "K") + ("B" if number >= 1000 else " B")

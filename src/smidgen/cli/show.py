@@ -1,0 +1,102 @@
+"""`smidgen show`: a network layer by layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from smidgen import modelfile
+from smidgen.cli.output import bytes_text, print_csv, print_json, print_table, say
+from smidgen.cli.targets import network_options, open_network
+from smidgen.graph import Layer, Network, layers
+from smidgen.graph.draw.cut import units
+from smidgen.graph.draw.terms import leaf_name
+from smidgen.graph.draw.units import Row, rows
+
+__all__ = ["command"]
+
+COLUMNS = ("layer", "operation", "output", "params", "MACs", "output bytes", "receptive field", "stride")
+LEFT_OUT = "BatchNorm, activations, pooling, sums, gates and biases"
+
+
+@click.command("show", short_help="Show a network layer by layer.")
+@click.argument("network", metavar="NAME|FILE")
+@network_options
+@click.option("--all", "unfold", is_flag=True, help="Every layer instead of folding by block.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, unfolded.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, unfolded.")
+def command(network: str, unfold: bool, as_json: bool, as_csv: bool, **options: Any) -> None:
+    """Show a network layer by layer: shapes, parameters, MACs, memory, receptive field, exact totals."""
+    net = open_network(network, **options)
+    table = layers(net.tree, net.input)
+    if as_json:
+        print_json(
+            {**_totals(net), "layers": [dict(zip(COLUMNS, _exact(row), strict=True)) for row in table]}
+        )
+    elif as_csv:
+        print_csv(COLUMNS, [_exact(row) for row in table])
+    else:
+        say(f"{net.name}: {net.input} picture, {net.num_classes} classes", "bold")
+        shown = [_cells(row) for row in table] if unfold else _folded(net, table)
+        print_table(COLUMNS, shown, left=2)
+        _summary(net)
+
+
+def _totals(net: Network) -> dict[str, Any]:
+    cost = net.cost()
+    return {
+        "name": net.name,
+        "family": net.family,
+        "input": list(net.input[:3]),
+        "classes": net.num_classes,
+        "params": cost.params,
+        "buffers": cost.buffers,
+        "macs": cost.macs,
+        "elementwise": cost.elementwise,
+        "peak_bytes": cost.peak_bytes,
+        "weight_bytes": modelfile.weight_bytes(net),
+        "dropped_strides": net.dropped_strides,
+    }
+
+
+def _exact(row: Layer) -> tuple[str | int, ...]:
+    field = "x".join(map(str, row.receptive_field))
+    name = leaf_name(row.node)
+    return row.path, name, str(row.out), row.params, row.macs, row.activation_bytes, field, row.stride
+
+
+def _cells(row: Layer) -> list[str]:
+    return [f"{value:,}" if isinstance(value, int) else value for value in _exact(row)]
+
+
+def _folded(net: Network, table: list[Layer]) -> list[list[str]]:
+    """A row for each run of like blocks."""
+    cells = []
+    for row in rows(units(net.tree, net.input)):
+        inside = [layer for layer in table if not layer.gated and _lies_in(layer.path, row)]
+        heights, widths = (
+            zip(*(layer.receptive_field for layer in inside), strict=True) if inside else ("1", "1")
+        )
+        field = f"{max(heights)}x{max(widths)}"
+        repeats = f" ×{len(row.units)}" if len(row.units) > 1 else ""
+        stride = str(inside[-1].stride) if inside else ""
+        numbers = (f"{number:,}" for number in (row.params, row.macs, 4 * row.out.numel))
+        cells.append([row.path, row.title() + repeats, str(row.out), *numbers, field, stride])
+    return cells
+
+
+def _lies_in(path: str, row: Row) -> bool:
+    return any(path == unit.path or path.startswith(f"{unit.path}.") for unit in row.units)
+
+
+def _summary(net: Network) -> None:
+    cost = net.cost()
+    say(f"params        {cost.params:,}")
+    say(f"MACs          {cost.macs:,} of convolutions and linear layers (1 MAC = 2 FLOPs)")
+    say(f"left out      {cost.elementwise:,} elementwise operations: {LEFT_OUT}")
+    say(f"peak memory   {bytes_text(cost.peak_bytes)} of activations at batch 1, fp32")
+    say(f"model file    {bytes_text(modelfile.weight_bytes(net))} as saved in fp32")
+    if net.dropped_strides:
+        word = "stride" if net.dropped_strides == 1 else "strides"
+        say(f"dropped       the first {net.dropped_strides} {word} became 1, because the pictures are small")

@@ -1,0 +1,66 @@
+"""Arguments that several commands share: a network by name or file, and how it is varied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from smidgen import families, modelfile
+from smidgen.graph import Network
+from smidgen.spec import SmidgenError, UnknownNameError
+
+__all__ = ["is_file", "network_options", "open_network", "output_option"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def network_options(function: Decorated) -> Decorated:
+    """Add --classes, --channels, --resolution, --dropped-strides to a command that takes a name."""
+    for option in reversed(
+        (
+            click.option("--classes", "num_classes", type=int, metavar="N", help="Number of classes."),
+            click.option("--channels", "c_in", type=int, metavar="N", help="Channels of the pictures."),
+            click.option("--resolution", type=int, metavar="PIXELS", help="Side of the pictures."),
+            click.option("--dropped-strides", type=int, metavar="N", help="Strides that become 1."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def output_option(*, required: bool, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
+    """-o FILE, whose folder must exist."""
+
+    def check(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
+        if value is not None and not value.parent.is_dir():
+            raise SmidgenError(f"{value.parent}: no such folder to write {value.name} into")
+        return value
+
+    kind = click.Path(path_type=Path, dir_okay=False)
+    return click.option("-o", "--output", type=kind, required=required, callback=check, help=help)
+
+
+def is_file(target: str) -> bool:
+    """Whether a NAME|FILE argument means a file: it exists, or looks like a path."""
+    path = Path(target)
+    return path.is_file() or path.suffix == ".safetensors" or len(path.parts) > 1
+
+
+def open_network(target: str, **options: Any) -> Network:
+    """Network of a model file, or of a published name with the options that were given."""
+    given = {key: value for key, value in options.items() if value is not None}
+    if is_file(target):
+        if given:
+            raise SmidgenError(
+                f"{', '.join(given)}: a model file's network is what it is; options go with a name"
+            )
+        return modelfile.read(target).network
+    try:
+        return families.network(target, **given)
+    except UnknownNameError as error:
+        if target and Path(target).is_dir():
+            raise SmidgenError(f"{target} is a folder; a name or a model file is needed here") from None
+        raise error from None

@@ -1,0 +1,48 @@
+"""`smidgen train`: one network on one data set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smidgen.cli.running import finish, job, run_options
+from smidgen.cli.targets import is_file
+from smidgen.spec import SmidgenError
+
+if TYPE_CHECKING:
+    from smidgen.graph import Network
+    from smidgen.train.material import Material
+
+__all__ = ["command"]
+
+
+@click.command("train", short_help="Train one network on DATA.")
+@click.argument("data")
+@click.option("--model", required=True, metavar="NAME", help="Network to train; `smidgen models` lists all.")
+@click.option("--recipe", "recipe_name", metavar="NAME", help="How to train; default: as `fit` does.")
+@run_options
+def command(data: str, model: str, recipe_name: str | None, as_json: bool, **options: Any) -> None:
+    """Train the network --model from scratch on DATA: a folder, a CSV or the name of a set."""
+    from smidgen import families
+
+    if is_file(model):
+        raise SmidgenError(
+            f"{model}: training starts from a name, not from a model file; `smidgen models` lists all"
+        )
+    families.family_of(model)
+    asked = job(data, **options)
+    from smidgen.search import train_one
+    from smidgen.train.recipe import recipe
+
+    plan = recipe(recipe_name) if recipe_name else None
+
+    def build(material: Material) -> Network:
+        return families.network(
+            model,
+            num_classes=len(material.dataset.classes),
+            c_in=material.channels,
+            resolution=material.resolution,
+        )
+
+    finish(lambda watch: train_one(asked, build, plan, watch), as_json)
