@@ -160,13 +160,15 @@ def _content(path: Path) -> bytes:
 
 
 def _check_head(head: bytes, path: Path) -> None:
+    """Refuse what is not eight bytes of length and a JSON object; a length may begin like a pickle."""
+    if head[8:] == b"{":
+        return
     if head.startswith((b"PK\x03\x04", b"\x80")):
         advice = f"`smidgen convert {path.name} --as NAME` reads its weights"
         raise ModelFileError(f"{path}: a PyTorch file, which may hold code; {advice}")
     if len(head) < 9:
         raise ModelFileError(f"{path}: truncated or not a model file (it has {len(head)} bytes)")
-    if head[8:] != b"{":
-        raise ModelFileError(f"{path}: not a model file; `smidgen fit` and `smidgen convert` write them")
+    raise ModelFileError(f"{path}: not a model file; `smidgen fit` and `smidgen convert` write them")
 
 
 def _metadata(content: bytes, path: Path) -> dict[str, Any]:

@@ -171,7 +171,7 @@ DROP_PATH = 0.2  # of the last block; earlier ones rise to it linearly (tensorfl
 
 def round_repeats(repeats: int, depth: float) -> int:
     """Repeats of a stage at depth multiplier `depth`, rounded up. Source: tensorflow/tpu."""
-    return math.ceil(depth * repeats)
+    return max(1, math.ceil(depth * repeats))
 
 
 # ── blocks ───────────────────────────────────────────────────────────────────────────────────────

@@ -14,7 +14,7 @@ from smidgen.kernels.shift2d import Run
 from smidgen.modules.init import initialise
 from smidgen.modules.randomness import SampleKeyed
 
-__all__ = ["Conv2dPadded", "Conv2dSame", "Dropout", "Shift", "leaf_module"]
+__all__ = ["Conv2dPadded", "Conv2dPicked", "Conv2dSame", "Conv2dStriding", "Dropout", "Shift", "leaf_module"]
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
 
@@ -62,6 +62,35 @@ class Conv2dSame(nn.Conv2d):
     def extra_repr(self) -> str:
         """Show the padding beside what torch shows."""
         return f"{_conv_repr(self)}, padding=same"
+
+
+class Conv2dStriding(nn.Conv2d):
+    """1x1 convolution with a stride: drops the pixels that no output reads, then convolves without one.
+
+    torch 2.13 does that itself, but its backward pass writes beyond the buffer on processors with AVX2
+    where the map is in channels_last and has 2 to 7 channels, which ends in a crash sooner or later.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop, then convolve: float[N, c_in, H, W] -> float[N, c_out, ceil(H/stride), ceil(W/stride)]."""
+        down, across = self.stride
+        return F.conv2d(x[:, :, ::down, ::across], self.weight, self.bias, groups=self.groups)
+
+
+class Conv2dPicked(nn.Conv2d):
+    """Strided 1x1 convolution on few channels: the pixels that the stride keeps are picked first.
+
+    The result is that of torch's own, whose backward pass writes past its buffers with under 8 channels in
+    channels_last on processors without AVX-512 (torch 2.13.0 with oneDNN; glibc aborts).
+    """
+
+    def __init__(self, leaf: graph.Conv) -> None:
+        super().__init__(leaf.c_in, leaf.c_out, 1, leaf.stride, 0, 1, leaf.groups, leaf.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pick, then mix: float[N, c_in, H, W] -> float[N, c_out, ceil(H/stride), ceil(W/stride)]."""
+        picked = x[:, :, :: self.stride[0], :: self.stride[1]]
+        return F.conv2d(picked, self.weight, self.bias, groups=self.groups)
 
 
 class Dropout(SampleKeyed):
@@ -133,7 +162,12 @@ def leaf_module(leaf: graph.Leaf, inplace: bool = False) -> nn.Module:
             assert_never(leaf)
 
 
+_FEW_CHANNELS = 16  # twice where the fault was seen, for wider vectors
+
+
 def _conv(leaf: graph.Conv) -> nn.Conv2d:
+    if leaf.kernel == 1 and leaf.stride > 1 and leaf.c_in < _FEW_CHANNELS and leaf.padding == graph.pad(0):
+        return Conv2dPicked(leaf)
     reach = leaf.dilation * (leaf.kernel - 1)
     sides: Sides
     if leaf.padding != "same":
@@ -145,7 +179,8 @@ def _conv(leaf: graph.Conv) -> nn.Conv2d:
     (top, bottom), (left, right) = sides
     if (top, left) != (bottom, right):
         return Conv2dPadded(leaf, sides)
-    return nn.Conv2d(
+    plain = leaf.kernel > 1 or leaf.stride == 1 or (top, left) != (0, 0)
+    return (nn.Conv2d if plain else Conv2dStriding)(
         leaf.c_in,
         leaf.c_out,
         leaf.kernel,

@@ -122,8 +122,7 @@ def curves(report: Report) -> Html:
         tag("figure", tag("h3", "Loss"), Html(plots.curve(rows, "loss"))),
         tag("figure", tag("h3", "Accuracy"), Html(plots.curve(rows, "accuracy"))),
     )
-    seconds = [row["seconds"] for row in rows if row["seconds"] is not None]
-    took = f" in {formats.duration(sum(seconds))}" if len(seconds) == len(rows) else ""
+    took = f" in {formats.duration(rows[-1]['seconds'])}" if rows[-1]["seconds"] is not None else ""
     return section(
         "curves", "Training", f"{counted(len(rows), 'epoch')}{took}.", tag("div", *figures, class_="pair")
     )

@@ -96,7 +96,7 @@ class Candidate(TypedDict):
 
 
 class CurveRow(TypedDict):
-    """One epoch of the chosen network's training; accuracies are fractions."""
+    """One epoch of the chosen network's training; accuracies are fractions, seconds run from its start."""
 
     epoch: int
     step: int | None

@@ -43,7 +43,7 @@ class Rule:
     @property
     def doubling(self) -> float:
         """Growth of the multiply-adds for each unit of φ: α·β²·γ²."""
-        return self.alpha * self.beta**2 * self.gamma**2
+        return self.alpha * self.beta * self.beta * self.gamma * self.gamma
 
     def check(self) -> None:
         """Raise SmidgenError unless α·β²·γ² ≈ 2 and each is at least 1."""

@@ -1,7 +1,9 @@
 """The largest network of a family that obeys a budget.
 
 The pictures fix the resolution here, so depth and width share the growth: the compound rule with
-γ = 1. Rounding makes every cost a staircase in φ that never falls, so bisection finds its last step.
+γ = 1. Rounding makes parameters, MACs and file a staircase in φ that never falls, so bisection finds
+its last step. Peak memory may dip where two widths part and a residual ends: the answer obeys its
+limit too, and the next step breaks it, but a larger network beyond the dip may go unseen.
 """
 
 from __future__ import annotations

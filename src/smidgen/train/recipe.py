@@ -128,16 +128,19 @@ def recipe(name: str) -> Recipe:
 
 
 RECIPES: tuple[Recipe, ...] = (
-    # Smidgen's default for small pictures and small networks.
+    # Smidgen's default for small pictures and small networks, by experiment on the UCI digits. Half the
+    # rate without clipping is as good after 60 epochs; after 12 it is about a point behind on EfficientNet
+    # and ShiftNet, and level on ResNet. Rate and clipping were changed together, never measured apart.
     Recipe(
         name="small",
         epochs=60,
         batch_size=64,
-        learning_rate=4e-3,
+        learning_rate=8e-3,
         weight_decay=0.05,
         warmup_epochs=5,
         label_smoothing=0.1,
         ema_decay=0.999,
+        clip_grad=1.0,
         augment=Augment(rotation=10, translation=0.1, scale=(0.9, 1.1), shear=5),
     ),
     # Tan & Le 2019, arXiv:1905.11946, section 5.2, and the authors' TPU code: rate 0.016 per 256
