@@ -14,7 +14,7 @@ from smidgen.kernels.shift2d import Run
 from smidgen.modules.init import initialise
 from smidgen.modules.randomness import SampleKeyed
 
-__all__ = ["Conv2dPadded", "Conv2dPicked", "Conv2dSame", "Conv2dStriding", "Dropout", "Shift", "leaf_module"]
+__all__ = ["Conv2dPadded", "Conv2dPicked", "Conv2dSame", "Dropout", "Shift", "leaf_module"]
 
 Sides = tuple[tuple[int, int], tuple[int, int]]
 
@@ -62,19 +62,6 @@ class Conv2dSame(nn.Conv2d):
     def extra_repr(self) -> str:
         """Show the padding beside what torch shows."""
         return f"{_conv_repr(self)}, padding=same"
-
-
-class Conv2dStriding(nn.Conv2d):
-    """1x1 convolution with a stride: drops the pixels that no output reads, then convolves without one.
-
-    torch 2.13 does that itself, but its backward pass writes beyond the buffer on processors with AVX2
-    where the map is in channels_last and has 2 to 7 channels, which ends in a crash sooner or later.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Drop, then convolve: float[N, c_in, H, W] -> float[N, c_out, ceil(H/stride), ceil(W/stride)]."""
-        down, across = self.stride
-        return F.conv2d(x[:, :, ::down, ::across], self.weight, self.bias, groups=self.groups)
 
 
 class Conv2dPicked(nn.Conv2d):
@@ -166,7 +153,8 @@ _FEW_CHANNELS = 16  # twice where the fault was seen, for wider vectors
 
 
 def _conv(leaf: graph.Conv) -> nn.Conv2d:
-    if leaf.kernel == 1 and leaf.stride > 1 and leaf.c_in < _FEW_CHANNELS and leaf.padding == graph.pad(0):
+    unpadded = leaf.padding in ("same", graph.pad(0))  # a kernel of 1 is SAME without padding
+    if leaf.kernel == 1 and leaf.stride > 1 and leaf.c_in < _FEW_CHANNELS and unpadded:
         return Conv2dPicked(leaf)
     reach = leaf.dilation * (leaf.kernel - 1)
     sides: Sides
@@ -179,8 +167,7 @@ def _conv(leaf: graph.Conv) -> nn.Conv2d:
     (top, bottom), (left, right) = sides
     if (top, left) != (bottom, right):
         return Conv2dPadded(leaf, sides)
-    plain = leaf.kernel > 1 or leaf.stride == 1 or (top, left) != (0, 0)
-    return (nn.Conv2d if plain else Conv2dStriding)(
+    return nn.Conv2d(
         leaf.c_in,
         leaf.c_out,
         leaf.kernel,

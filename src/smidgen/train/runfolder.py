@@ -53,9 +53,14 @@ def _exactly(folder: Path) -> Path:
 
 def _first_free(base: Path) -> Path:
     number = 1
-    while os.path.lexists(folder := base.with_name(f"{base.name}-{number}")):
+    while True:
+        folder = base.with_name(f"{base.name}-{number}")
+        try:
+            return _exactly(folder)
+        except SmidgenError:
+            if not os.path.lexists(folder):  # taken, if only a moment ago by another run
+                raise
         number += 1
-    return _exactly(folder)
 
 
 def _remove_empty(folder: Path, until: Path) -> None:
