@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+
+from smidgen import modelfile
+from smidgen.families import families
+from smidgen.search import propose
+from smidgen.spec import Budget, BudgetError
+from smidgen.train.material import Material, prepare
+from smidgen.train.watch import Watch
+from tiny_set import shapes
+
+
+class Heard(Watch):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    return prepare(str(shapes(tmp_path_factory.mktemp("place") / "tiny", per_class=8)), watch=Watch())
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [
+        Budget(params=30_000),
+        Budget(macs=2_000_000),
+        Budget(weight_bytes=150_000),
+        Budget(peak_bytes=200_000),
+        Budget(params=50_000, macs=3_000_000, weight_bytes=250_000, peak_bytes=200_000),
+    ],
+)
+def test_every_family_proposes_one_network_inside_the_budget(material: Material, budget: Budget) -> None:
+    proposed = propose(material, budget, Watch())
+    assert [solution.network.family for solution in proposed] == list(families())
+    for solution in proposed:
+        network, cost = solution.network, solution.network.cost()
+        used = {
+            "params": cost.params,
+            "macs": cost.macs,
+            "peak_bytes": cost.peak_bytes,
+            "weight_bytes": modelfile.weight_bytes(material.fitted(network)),
+        }
+        assert not budget.excesses(used)
+        assert network.input == (3, 16, 16, False)
+        assert network.num_classes == 3
+
+
+def test_only_the_chosen_families_propose(material: Material) -> None:
+    proposed = propose(material, Budget(params=30_000), Watch(), ("squeezenet", "resnet"))
+    assert [solution.network.family for solution in proposed] == ["squeezenet", "resnet"]
+
+
+def test_a_family_that_cannot_fit_is_said_and_the_others_propose(material: Material) -> None:
+    heard = Heard()
+    proposed = propose(material, Budget(params=5_000), heard)
+    assert [solution.network.family for solution in proposed] == ["resnet", "shiftnet", "squeezenet"]
+    (line,) = heard.lines
+    assert line.startswith("nothing in efficientnet fits params=5,000 at 16 pixels")
+
+
+def test_a_budget_that_nothing_fits_is_refused_with_the_smallest_of_each_family(material: Material) -> None:
+    heard = Heard()
+    with pytest.raises(BudgetError) as caught:
+        propose(material, Budget(params=10), heard)
+    line = str(caught.value)
+    assert line.startswith("no network fits params=10 at 16 pixels; the smallest have: ")
+    costs = dict(part.rsplit(" params=", 1) for part in line.partition("have: ")[2].split("; "))
+    assert list(costs) == list(families())
+    assert heard.lines == []
+    for family, cost in costs.items():  # the smallest that is named is there, and nothing is below it
+        params = int(cost.replace(",", ""))
+        assert len(propose(material, Budget(params=params), heard, (family,))) == 1
+        with pytest.raises(BudgetError):
+            propose(material, Budget(params=params - 1), heard, (family,))
+
+
+def test_long_class_names_count_as_bytes_of_the_model_file(tmp_path: Path) -> None:
+    folder = shapes(tmp_path / "tiny", per_class=4)
+    short = prepare(str(folder), watch=Watch())
+    for path in list(folder.iterdir()):
+        path.rename(folder / (path.name + 200 * "x"))
+    long = prepare(str(folder), watch=Watch())
+    budget = Budget(weight_bytes=80_000)
+    for chosen in ("resnet", "shiftnet", "squeezenet"):
+        networks = [propose(material, budget, Watch(), (chosen,))[0].network for material in (short, long)]
+        sizes = [
+            modelfile.weight_bytes(material.fitted(network))
+            for material, network in zip((short, long), networks, strict=True)
+        ]
+        assert max(sizes) <= 80_000
+        assert networks[0].cost().params >= networks[1].cost().params

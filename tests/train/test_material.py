@@ -1,0 +1,104 @@
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from smidgen.spec import DataError, Shape, SmidgenError
+from smidgen.train.material import LARGEST_DEFAULT, Part, part_of, prepare
+from smidgen.train.watch import Watch
+from tiny_run import CLASSES, write_shapes
+
+
+class Listening(Watch):
+    def __init__(self) -> None:
+        self.news: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.news.append(text)
+
+
+def grey(folder: Path, side: Callable[[int], int], level: Callable[[int], int]) -> Path:
+    for number in range(24):
+        path = folder / "ab"[number % 2] / f"{number:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((side(number), side(number)), level(number), np.uint8)
+        Image.fromarray(pixels).save(path)
+    return folder
+
+
+def test_colour_pictures_have_three_channels_and_their_own_size(shapes: Path) -> None:
+    material = prepare(str(shapes), watch=Watch())
+    assert material.shape == Shape(3, 16, 16)
+    assert material.dataset.classes == CLASSES
+    assert material.preprocess.resize == 16
+
+
+def test_grey_pictures_have_one_channel(tmp_path: Path) -> None:
+    material = prepare(str(grey(tmp_path / "g", lambda _: 9, lambda number: 10 * number)), watch=Watch())
+    assert material.shape == Shape(1, 9, 9)
+    assert len(material.preprocess.mean) == len(material.preprocess.std) == 1
+
+
+def test_the_default_resolution_is_the_median_side(tmp_path: Path) -> None:
+    sides = [10 + number for number in range(24)]
+    material = prepare(str(grey(tmp_path / "g", sides.__getitem__, lambda n: 10 * n)), watch=Watch())
+    assert material.resolution == round(statistics.median(sides))
+
+
+def test_large_pictures_are_shrunk_to_the_largest_default_unless_asked(tmp_path: Path) -> None:
+    data = str(grey(tmp_path / "g", lambda _: 150, lambda number: 10 * number))
+    assert prepare(data, watch=Watch()).resolution == LARGEST_DEFAULT
+    assert prepare(data, resolution=120, watch=Watch()).resolution == 120
+
+
+def test_blank_pictures_get_a_deviation_that_can_be_divided_by(tmp_path: Path) -> None:
+    material = prepare(str(grey(tmp_path / "g", lambda number: 5 + number, lambda _: 200)), watch=Watch())
+    assert min(material.preprocess.std) > 0.1
+
+
+def test_only_training_pictures_decide_mean_and_deviation(tmp_path: Path) -> None:
+    for part, level in (("train", 50), ("val", 250), ("test", 250)):
+        grey(tmp_path / "d" / part, lambda _: 6, lambda number, level=level: level - number)  # type: ignore[misc]
+    material = prepare(str(tmp_path / "d"), watch=Watch())
+    assert material.preprocess.mean[0] == pytest.approx((50 - 11.5) / 255, abs=1e-4)
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_pixels_are_the_pictures_of_the_part_with_their_labels(shapes: Path, part: Part) -> None:
+    material = prepare(str(shapes), watch=Watch())
+    data = material.pixels(part, Watch())
+    indices = part_of(material.split, part)
+    assert len(data) == len(indices) > 0
+    for row, index in enumerate(indices):
+        name = material.dataset.pictures[index].name
+        np.testing.assert_array_equal(data.pictures[row], np.asarray(Image.open(shapes / name)))
+        assert CLASSES[data.labels[row]] == name.partition("/")[0]
+
+
+def test_another_seed_splits_otherwise_and_the_fingerprint_stays(shapes: Path) -> None:
+    first, second = (prepare(str(shapes), seed=seed, watch=Watch()) for seed in (0, 1))
+    assert first.split != second.split
+    assert first.fingerprint == second.fingerprint
+
+
+def test_left_out_and_contradictory_pictures_are_told(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "data", 8)
+    (data / "circle" / "bad.png").write_text("no picture")
+    (data / "cross" / "same.png").write_bytes((data / "circle" / "000.png").read_bytes())
+    with pytest.raises(DataError, match=r"bad\.png.*--skip-bad"):
+        prepare(str(data), watch=Watch())
+    watch = Listening()
+    prepare(str(data), skip_bad=True, watch=watch)
+    assert any("bad.png" in line and line.startswith("left out") for line in watch.news)
+    assert "the same picture in two classes: circle/000.png and cross/same.png" in watch.news
+
+
+@pytest.mark.parametrize(
+    "numbers", [{"resolution": 0}, {"resolution": 16_385}, {"seed": -1}, {"seed": 1 << 63}]
+)
+def test_numbers_out_of_range_are_refused_before_the_data_are_opened(numbers: dict[str, int]) -> None:
+    with pytest.raises(SmidgenError, match="is outside"):
+        prepare("nowhere", watch=Watch(), **numbers)  # type: ignore[arg-type]

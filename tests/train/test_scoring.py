@@ -1,0 +1,142 @@
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from smidgen import families, modelfile
+from smidgen.modelfile import ModelFile
+from smidgen.modules import create, save
+from smidgen.search import Fitted
+from smidgen.spec import DataError, SmidgenError
+from smidgen.train.predict import open_predictor
+from smidgen.train.scoring import score
+from smidgen.train.watch import Watch
+from tiny_run import CLASSES
+
+
+def scored(fitted: Fitted, data: Path, part: Any = "auto") -> dict[str, Any]:
+    return score(str(fitted.folder / "model.safetensors"), str(data), part=part, watch=Watch())
+
+
+def refusal(model: object, data: object) -> str:
+    with pytest.raises(SmidgenError) as caught:
+        score(str(model), str(data), watch=Watch())
+    message = str(caught.value)
+    assert message.isprintable()
+    return message
+
+
+def with_provenance(fitted: Fitted, path: Path, provenance: dict[str, Any]) -> Path:
+    file = modelfile.read(fitted.folder / "model.safetensors")
+    modelfile.write(path, ModelFile(file.network, file.tensors, provenance))
+    return path
+
+
+def test_its_own_data_are_scored_on_the_test_part_as_in_the_report(fitted: Fitted, shapes: Path) -> None:
+    result, test = scored(fitted, shapes), fitted.report["test"]
+    assert test is not None
+    assert result["part"] == "the test part"
+    for key in ("accuracy", "interval", "n"):
+        assert result[key] == test[key]  # type: ignore[literal-required]
+
+
+def test_a_copy_elsewhere_counts_as_the_same_data(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shapes, tmp_path / "other name")
+    for path in list(copy.rglob("*.png")):
+        path.rename(path.with_stem(f"renamed{path.stem}"))
+    assert scored(fitted, copy)["part"] == "the test part"
+
+
+def test_other_data_are_scored_whole(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(shapes, tmp_path / "other")
+    (other / "circle" / "000.png").unlink()
+    result = scored(fitted, other)
+    assert (result["part"], result["n"]) == ("all", 59)
+
+
+def test_the_parts_add_up_to_all(fitted: Fitted, shapes: Path) -> None:
+    parts = [scored(fitted, shapes, part) for part in ("train", "val", "test")]
+    whole = scored(fitted, shapes, "all")
+    assert sum(part["n"] for part in parts) == whole["n"] == 60
+    right = sum(round(part["accuracy"] * part["n"]) for part in parts)
+    assert right == round(whole["accuracy"] * 60)
+
+
+def test_scores_by_class_are_those_of_counting(fitted: Fitted, shapes: Path) -> None:
+    predictor = open_predictor(str(fitted.folder / "model.safetensors"))
+    pairs = [(path.parent.name, predictor.rank(path)[0].name) for path in sorted(shapes.rglob("*.png"))]
+    result = scored(fitted, shapes, "all")
+    assert result["accuracy"] == sum(true == said for true, said in pairs) / 60
+    recalls = []
+    for row in result["classes"]:
+        said = [true for true, said in pairs if said == row["name"]]
+        hits = said.count(row["name"])
+        assert row["support"] == 20
+        assert row["recall"] == pytest.approx(hits / 20)
+        assert row["precision"] == (pytest.approx(hits / len(said)) if said else None)
+        recalls.append(hits / 20)
+    assert result["balanced_accuracy"] == pytest.approx(sum(recalls) / 3)
+
+
+def test_classes_are_matched_by_name_not_by_order(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    for name in CLASSES[1:]:
+        shutil.copytree(shapes / name, tmp_path / "two" / name)
+    whole = {row["name"]: row for row in scored(fitted, shapes, "all")["classes"]}
+    two = {row["name"]: row for row in scored(fitted, tmp_path / "two")["classes"]}
+    assert set(two) == set(CLASSES[1:])
+    assert all(two[name]["recall"] == whole[name]["recall"] for name in two)
+
+
+def test_a_class_that_the_model_does_not_know_is_refused(
+    fitted: Fitted, shapes: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(shapes, tmp_path / "other")
+    (other / "cross").rename(other / "star")
+    message = refusal(fitted.folder / "model.safetensors", other)
+    assert "does not know the class 'star' of other" in message
+    assert "circle, cross, square" in message
+
+
+def test_a_model_without_class_names_cannot_be_scored(shapes: Path, tmp_path: Path) -> None:
+    network = families.network("resnet20", num_classes=3, resolution=16)
+    save(tmp_path / "m.safetensors", network, create(network))
+    assert "does not know the names of its 3 classes" in refusal(tmp_path / "m.safetensors", shapes)
+
+
+def test_a_grey_network_scores_colour_pictures(shapes: Path, tmp_path: Path) -> None:
+    network = families.network("resnet20", num_classes=3, c_in=1, resolution=16)
+    save(tmp_path / "m.safetensors", dataclasses.replace(network, classes=CLASSES), create(network))
+    assert score(str(tmp_path / "m.safetensors"), str(shapes), watch=Watch())["n"] == 60
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [{}, {"data": None}, {"data": "x"}, {"data": [1]}, {"seed": "x", "data": {"fingerprint": 3}}],
+)
+def test_strange_provenance_means_other_data(
+    fitted: Fitted, shapes: Path, tmp_path: Path, provenance: dict[str, Any]
+) -> None:
+    path = with_provenance(fitted, tmp_path / "m.safetensors", provenance)
+    assert score(str(path), str(shapes), watch=Watch())["part"] == "all"
+
+
+def test_a_strange_seed_does_not_stop_the_scoring(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    file = modelfile.read(fitted.folder / "model.safetensors")
+    path = with_provenance(fitted, tmp_path / "m.safetensors", {**file.provenance, "seed": [1]})
+    assert score(str(path), str(shapes), watch=Watch())["n"] == 9
+
+
+def test_the_data_are_looked_at_before_weights_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMIDGEN_WEIGHTS_MIRROR", "http://127.0.0.1:9")
+    assert "no folder, CSV or set 'nowhere'" in refusal("efficientnet_b0", "nowhere")
+
+
+def test_bad_pictures_stop_the_scoring_unless_skipped(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(shapes, tmp_path / "other")
+    (other / "cross" / "bad.png").write_text("no")
+    model = str(fitted.folder / "model.safetensors")
+    with pytest.raises(DataError, match="--skip-bad"):
+        score(model, str(other), watch=Watch())
+    assert score(model, str(other), skip_bad=True, watch=Watch())["n"] == 9  # the rest are its own data
