@@ -167,3 +167,8 @@ def test_every_error_is_a_smidgen_error_and_is_exported() -> None:
 def test_cost_is_frozen() -> None:
     with pytest.raises(AttributeError):
         Cost(1, 2, 3, 4, 5).params = 7  # type: ignore[misc]
+
+
+def test_limits_without_a_comma_between_them_are_explained() -> None:
+    with pytest.raises(BudgetError, match="put a comma between them"):
+        Budget.parse("params=200k macs=20M")

@@ -196,6 +196,8 @@ class Budget:
         unit, equals, value = (piece.strip() for piece in text.partition("="))
         if not equals:
             raise BudgetError(f"{text!r:.60} is not a limit; write unit=number, as in params=200k")
+        if "=" in value:
+            raise BudgetError(f"{text!r:.60} holds two limits; put a comma between them")
         if unit not in cls.units():
             hint = closest(unit, cls.units())
             raise BudgetError(f"no unit {unit!r:.40}; {hint}limits are {', '.join(cls.units())}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -71,11 +72,11 @@ class _Commands(click.Group):
 @click.version_option(smidgen.__version__, prog_name="smidgen")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    r"""Image classifiers that fit a budget: count, scale, train, measure.
+    """Image classifiers that fit a budget: count, scale, train, measure.
 
     \b
     smidgen demo                                          see the whole job on real digits
-    smidgen fit PICTURES --budget "params=200k, macs=20M"  the main job, on your own folder
+    smidgen fit PICTURES --budget "params=200k, macs=40M"  the main job, on your own folder
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -86,6 +87,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name in a foreign encoding is shown, not a reason to die
             stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C
     try:
         code = cli.main(prog_name="smidgen", standalone_mode=False)
         sys.stdout.flush()

@@ -46,7 +46,7 @@ def command(
     kernel: int,
     **options: Any,
 ) -> None:
-    r"""Draw one network, or several side by side, as an SVG file.
+    """Draw one network, or several side by side, as an SVG file.
 
     \b
     smidgen draw efficientnet_b0 -o b0.svg                       a whole architecture
@@ -56,6 +56,8 @@ def command(
     smidgen draw scaling -o scaling.svg                          wider, deeper, finer, compound
     smidgen draw accuracy -o accuracy.svg                        parameters against ImageNet top-1
     """
+    if output.suffix.lower() != ".svg":
+        raise SmidgenError(f"{output}: figures are SVG; call the file {output.stem}.svg")
     if len(what) == 1 and what[0] in FIGURES:
         if path or any(value is not None for value in options.values()):
             raise SmidgenError(f"the {what[0]} figure takes no --block and no options of a network")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from smidgen.cli.running import finish, job, run_options
+from smidgen.data import open_dataset
 from smidgen.spec import Budget
 
 __all__ = ["command"]
@@ -14,7 +15,7 @@ __all__ = ["command"]
 
 @click.command("fit", short_help="Find, train and report the best classifier inside a budget.")
 @click.argument("data")
-@click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, macs=20M".')
+@click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, macs=40M".')
 @click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")
 @run_options
 def command(data: str, budget: str, families: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -26,6 +27,7 @@ def command(data: str, budget: str, families: tuple[str, ...], as_json: bool, **
     Limits are params, macs, weight_bytes and peak_bytes; k is 1000, KB 1000 bytes, KiB 1024.
     """
     limits = Budget.parse(budget)
+    open_dataset(data)  # refuses in no time what torch would take seconds to load for
     asked = job(data, **options)
     from smidgen.search import fit
 

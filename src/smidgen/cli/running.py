@@ -106,7 +106,9 @@ def summarise(fitted: Fitted) -> None:
     latency = report["measured"]["latency_ms"] if report["measured"] else None
     if latency is not None:
         threads = "1 thread" if latency["threads"] == 1 else f"{latency['threads']} threads"
-        say(f"  latency       {latency['value']:.2f} ms a picture ({latency['device']}, {threads})")
+        spread = f"median, {latency['p95']:.2f} ms at the 95th percentile" if latency["p95"] else "median"
+        say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
+        say(f"                {latency['device']}, {threads}")
     say(f"  report        {folder / 'report.html'}")
     say("next", "bold")
     for command in report["next_commands"] or []:

@@ -19,7 +19,7 @@ __all__ = ["command"]
 @click.option("--alpha", default=PAPER.alpha, show_default=True, help="Depth for each unit of phi.")
 @click.option("--beta", default=PAPER.beta, show_default=True, help="Width for each unit of phi.")
 @click.option("--gamma", default=PAPER.gamma, show_default=True, help="Resolution for each unit of phi.")
-@click.option("--budget", help='Limits instead of phi, as in "params=200k, macs=20M".')
+@click.option("--budget", help='Limits instead of phi, as in "params=200k, macs=40M".')
 @click.option("--classes", "num_classes", default=1000, show_default=True, help="Number of classes.")
 @click.option("--channels", "c_in", default=3, show_default=True, help="Channels of the pictures.")
 @click.option(

@@ -8,6 +8,7 @@ import click
 
 from smidgen.cli.running import finish, job, run_options
 from smidgen.cli.targets import is_file
+from smidgen.data import open_dataset
 from smidgen.spec import SmidgenError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def command(data: str, model: str, recipe_name: str | None, as_json: bool, **opt
             f"{model}: training starts from a name, not from a model file; `smidgen models` lists all"
         )
     families.family_of(model)
+    open_dataset(data)  # refuses in no time what torch would take seconds to load for
     asked = job(data, **options)
     from smidgen.search import train_one
     from smidgen.train.recipe import recipe

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from smidgen.data.dataset import Dataset, Picture
@@ -111,14 +112,15 @@ def clashes(dataset: Dataset, survey: Survey) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def fingerprint(dataset: Dataset, survey: Survey) -> str:
+def fingerprint(dataset: Dataset, survey: Survey, indices: Collection[int] | None = None) -> str:
     """SHA-256 of what a network can learn from the data: the readable pictures' pixels with their classes.
 
     Names, places, order and storage of the files do not matter; copies count.
+    indices  of the pictures that count; default: all
     """
     lines = sorted(
         f"{decoded.sha256} {dataset.classes[picture.label] if picture.label >= 0 else ''}\n"
-        for picture, decoded in zip(dataset.pictures, survey.decoded, strict=True)
-        if decoded
+        for index, (picture, decoded) in enumerate(zip(dataset.pictures, survey.decoded, strict=True))
+        if decoded and (indices is None or index in indices)
     )
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from smidgen.graph import Network
@@ -32,15 +33,15 @@ __all__ = ["Fitted", "Job", "fit", "train_one"]
 
 SHORT = 0.2  # share of the epochs that candidates are compared after
 FEWEST_SHORT = 3
-STEPS = 2000  # of the full training, in batches, as far as the bounds on the epochs allow
-FEWEST_EPOCHS = 10
+STEPS = 1200  # of the full training, in batches, as far as the bounds on the epochs allow
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """What is asked for.
 
-    epochs   of the full training; default: as many as make about STEPS steps, at most the recipe's
+    epochs   of the full training; default: as many as make about STEPS steps
     threads  of the processor; default: one where steps are too small to share, else torch's choice
     out      run folder to create
     base     without `out`, the first free of BASE-1, BASE-2, … is created; default: runs/ and the data's name
@@ -138,7 +139,7 @@ def _prepared(job: Job, watch: Watch) -> Material:
 def _plan(job: Job, material: Material) -> Recipe:
     base = recipe("small")
     steps_per_epoch = math.ceil(len(material.split.train) / base.batch_size)
-    epochs = job.epochs or min(base.epochs, max(FEWEST_EPOCHS, round(STEPS / steps_per_epoch)))
+    epochs = job.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(STEPS / steps_per_epoch)))
     return base.shortened(epochs)
 
 
@@ -185,12 +186,20 @@ def _full(
         with watch.progress(network.name) as report:
             model, history = _trained(network, plan, pictures, job.seed, on_step=report, on_epoch=keep)
         reached = f"validation {100 * history.last.val_accuracy:.1f} %"
+        _warn_of_chance(history, pictures, watch)
         watch.say(f"{reached} after {_counted(len(history.rows), 'epoch')}")
         document = write_run(
             folder, network, model, material, history, plan,
             budget=budget, candidates=candidates, command=job.command, watch=watch,
         )  # fmt: skip
     return Fitted(folder, network, document)
+
+
+def _warn_of_chance(history: History, pictures: _Pictures, watch: Watch) -> None:
+    """Say so where the network does no better than to name the commonest class every time."""
+    commonest = np.bincount(pictures.val.labels).max() / len(pictures.val.labels)
+    if history.last.val_accuracy <= commonest:
+        watch.say("no better than chance: give more --epochs, more pictures or a larger budget")
 
 
 def _threads(network: Network, plan: Recipe, job: Job) -> contextlib.AbstractContextManager[None]:

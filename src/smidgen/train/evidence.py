@@ -110,6 +110,7 @@ def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, A
             "fingerprint": material.fingerprint,
             "pictures": sum(picture is not None for picture in material.survey.decoded),
             "classes": len(material.dataset.classes),
+            "test_fingerprint": material.test_fingerprint,
             "split": {"train": len(parts.train), "val": len(parts.val), "test": len(parts.test)},
         },
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -120,7 +121,7 @@ def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, A
 
 def _embedded(provenance: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the provenance that travels in the model file."""
-    data = {key: provenance["data"][key] for key in ("name", "fingerprint", "split")}
+    data = {key: provenance["data"][key] for key in ("name", "fingerprint", "test_fingerprint", "split")}
     return {"seed": provenance["seed"], "data": data, "versions": provenance["versions"], "test": dict(test)}
 
 

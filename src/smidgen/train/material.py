@@ -62,6 +62,11 @@ class Material:
         """Hash of all usable pictures and their classes."""
         return fingerprint(self.dataset, self.survey)
 
+    @property
+    def test_fingerprint(self) -> str:
+        """Hash of the test part alone."""
+        return fingerprint(self.dataset, self.survey, set(self.split.test))
+
     def fitted(self, network: Network) -> Network:
         """The network with this data's preprocessing and class names."""
         return dataclasses.replace(network, preprocess=self.preprocess, classes=self.dataset.classes)

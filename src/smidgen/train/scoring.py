@@ -49,7 +49,7 @@ def score(
         found = survey(dataset, progress)
     require_readable(found, skip_bad)
     to_output = _matching(dataset, predictor.network, model)
-    chosen, indices = _part(dataset, found, provenance, part)
+    chosen, indices = _part(dataset, found, provenance, part, watch)
     network = predictor.network
     with watch.progress("decoding") as progress:
         pictures = load_pixels(dataset, indices, network.input, network.preprocess, progress)
@@ -75,21 +75,31 @@ def _matching(dataset: Dataset, network: Network, model: str) -> list[int]:
     outputs = {name: index for index, name in enumerate(network.classes)}
     unknown = [name for name in dataset.classes if name not in outputs]
     if unknown:
-        known = ", ".join(list(outputs)[:12])
+        known = ", ".join([*list(outputs)[:8], *(["…"] if len(outputs) > 8 else [])])
         raise DataError(f"{model} does not know the class '{unknown[0]}' of {dataset.name}; it knows {known}")
     return [outputs[name] for name in dataset.classes]
 
 
 def _part(
-    dataset: Dataset, found: Survey, provenance: Mapping[str, Any], part: Choice
+    dataset: Dataset, found: Survey, provenance: Mapping[str, Any], part: Choice, watch: Watch
 ) -> tuple[str, tuple[int, ...]]:
-    trained_on, seed = provenance.get("data"), provenance.get("seed")
-    its_own = isinstance(trained_on, dict) and trained_on.get("fingerprint") == fingerprint(dataset, found)
+    recorded, seed = provenance.get("data"), provenance.get("seed")
+    trained_on = recorded if isinstance(recorded, dict) else {}
+    same_pictures = trained_on.get("fingerprint") == fingerprint(dataset, found)
     if part == "auto":
+        its_own = same_pictures and _has_test_part(dataset, found, trained_on, seed)
+        if not its_own and (same_pictures or trained_on.get("name") == dataset.name):
+            watch.say("these look like the training pictures, but split or changed; the accuracy may flatter")
         part = "test" if its_own else "all"
     if part == "all":
         return "all", tuple(index for index, seen in enumerate(found.decoded) if seen)
-    indices = part_of(split(dataset, found, seed if its_own and isinstance(seed, int) else 0), part)
+    indices = part_of(split(dataset, found, seed if same_pictures and isinstance(seed, int) else 0), part)
     if not indices:
         raise DataError(f"{dataset.name} has no pictures in its {part} part")
     return f"the {part} part", indices
+
+
+def _has_test_part(dataset: Dataset, found: Survey, trained_on: Mapping[str, Any], seed: object) -> bool:
+    """Whether the data, split as they were for training, give the test part that was kept back."""
+    test = split(dataset, found, seed if isinstance(seed, int) else 0).test
+    return bool(trained_on.get("test_fingerprint") == fingerprint(dataset, found, set(test)))

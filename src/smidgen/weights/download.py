@@ -69,7 +69,7 @@ def download(url: str, sha256_prefix: str, progress: Progress | None = None) -> 
         raise WeightsError(
             f"cannot download {mirrored(url)} ({_reason(error)}); "
             f"set {_MIRROR} to a host that has it, or put the file at {target}"
-        ) from error
+        ) from None
     return target
 
 
