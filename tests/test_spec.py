@@ -82,7 +82,7 @@ def test_budget_is_read_from_text() -> None:
         ("latency_ns=1", "limits are params, macs"),
         ("params=1k, params=2k", "twice"),
         ("params=", "quantity"),
-        ("params=1k=2", "quantity"),
+        ("params=1k=2", "comma"),
         ("params=0", "at least 1"),
         ("params=0.4", "at least 1"),
         ("params=-5", "quantity"),

@@ -317,7 +317,7 @@ def test_training_one_network_has_no_budget_and_no_candidates(tiny: Path, tmp_pa
 
 
 def test_a_network_that_learned_nothing_is_called_no_better_than_chance(tmp_path: Path) -> None:
-    data = write_shapes(tmp_path / "data", 8)
+    data = shapes(tmp_path / "data", 8)
     heard: list[str] = []
 
     class Listener(Watch):

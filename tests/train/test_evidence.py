@@ -9,7 +9,7 @@ from PIL import Image
 
 from smidgen import modelfile
 from smidgen.search import Fitted, Job, fit
-from smidgen.train.evidence import tested
+from smidgen.train.evidence import scored
 from smidgen.train.predict import open_predictor
 from smidgen.train.watch import Watch
 from tiny_run import BUDGET
@@ -18,7 +18,7 @@ from tiny_run import BUDGET
 def test_accuracy_and_interval_stand_on_the_counted_pictures() -> None:
     logits = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0, 1, 2, 3]]
     labels = np.array([0, 1, 2, 3, 1, 1, 2, 3])
-    row = tested(logits, labels)
+    row = scored(logits, labels)
     assert (row["accuracy"], row["n"]) == (0.875, 8)
     # Wilson 1927, 7 of 8 at 95 %: (p + z²/2n ± z·sqrt(pq/n + z²/4n²)) / (1 + z²/n)
     z, p, n = 1.959964, 0.875, 8

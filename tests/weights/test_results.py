@@ -33,9 +33,7 @@ def test_results_of_torchvision_are_those_of_its_weights() -> None:
 
 
 # Tan & Le 2019, arXiv:1905.11946v5, Table 2
-@pytest.mark.parametrize(
-    ("variant", "top1"), zip(range(8), (77.1, 79.1, 80.1, 81.6, 82.9, 83.6, 84.0, 84.3), strict=True)
-)
+@pytest.mark.parametrize(("variant", "top1"), [*enumerate((77.1, 79.1, 80.1, 81.6, 82.9, 83.6, 84.0, 84.3))])
 def test_efficientnets_have_the_accuracy_of_the_paper(variant: int, top1: float) -> None:
     row = results_of(f"efficientnet_b{variant}")
     assert row is not None

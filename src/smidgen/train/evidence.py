@@ -32,7 +32,7 @@ from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import MODEL_FILE
 from smidgen.train.watch import Watch
 
-__all__ = ["tested", "write_run"]
+__all__ = ["scored", "write_run"]
 
 MOST_MISTAKES = 24
 
@@ -53,7 +53,7 @@ def write_run(
     """Look at the test split once and write model file, `report.json` and `report.html`."""
     data = material.pixels("test", watch)
     logits = predict_logits(model, data.pictures, network.preprocess)
-    test = tested(logits, data.labels)
+    test = scored(logits, data.labels)
     provenance = _provenance(material, recipe, command)
     size = save(folder / MODEL_FILE, network, model, _embedded(provenance, test))
     cost = network.cost()
@@ -86,7 +86,7 @@ def write_run(
     return document
 
 
-def tested(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
+def scored(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
     """Accuracy as a fraction, its 95 % interval, and how many pictures it stands on."""
     right = accuracy(logits, labels)
     low, high = report.wilson(round(right * len(labels)), len(labels))

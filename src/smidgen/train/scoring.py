@@ -22,7 +22,7 @@ from smidgen.families import names
 from smidgen.graph import Network
 from smidgen.spec import DataError
 from smidgen.train.evaluate import confusion, predict_logits
-from smidgen.train.evidence import tested
+from smidgen.train.evidence import scored
 from smidgen.train.material import part_of
 from smidgen.train.predict import open_predictor
 from smidgen.train.watch import Watch
@@ -58,7 +58,7 @@ def score(
     matrix = confusion(logits, labels)
     return {
         "part": chosen,
-        **tested(logits, labels),
+        **scored(logits, labels),
         "balanced_accuracy": report.balanced_accuracy(matrix),
         "classes": [
             {"name": name, **scores._asdict()}
