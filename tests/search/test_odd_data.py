@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tiny_run import BUDGET, run, write_shapes
 
 from smidgen.modules import load
 from smidgen.search import Job, fit
 from smidgen.spec import Budget, SmidgenError
 from smidgen.train.watch import Watch
+from tiny_run import BUDGET, run, write_shapes
 
 
 def test_names_in_no_known_encoding_do_not_stop_a_run(tmp_path: Path) -> None:
