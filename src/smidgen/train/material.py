@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from smidgen.data import (
     Dataset,
@@ -41,6 +42,7 @@ class Material:
     data        as it was asked for: a folder, a CSV or the name of a set
     channels    1 where every picture is grey, else 3
     resolution  side of the square that networks will see
+    training    the train part, once it has been decoded
     """
 
     data: str
@@ -51,6 +53,7 @@ class Material:
     channels: int
     resolution: int
     preprocess: Preprocess
+    training: Pixels | None = field(default=None, repr=False, compare=False)
 
     @property
     def shape(self) -> Shape:
@@ -73,6 +76,8 @@ class Material:
 
     def pixels(self, part: Part, watch: Watch) -> Pixels:
         """Decoded pictures and labels of one part."""
+        if part == "train" and self.training is not None:
+            return self.training
         indices = part_of(self.split, part)
         with watch.progress(f"decoding {part}") as report:
             pictures = load_pixels(self.dataset, indices, self.shape, self.preprocess, report)
@@ -104,7 +109,10 @@ def prepare(
     channels = found.channels
     plain = Preprocess(side, "bilinear", (0.0,) * channels, (1.0,) * channels)
     material = Material(data, dataset, found, parts, seed, channels, side, plain)
-    return dataclasses.replace(material, preprocess=_standardised(material, watch))
+    training = material.pixels("train", watch)
+    preprocess = _standardised(material, training.pictures)
+    # Mean and deviation do not touch the decoded pixels, so they serve the training as they are.
+    return dataclasses.replace(material, preprocess=preprocess, training=training)
 
 
 def _check_numbers(resolution: int | None, seed: int) -> None:
@@ -123,9 +131,8 @@ def _own_size(found: Survey) -> int:
     return max(4, min(LARGEST_DEFAULT, round(statistics.median(sides))))
 
 
-def _standardised(material: Material, watch: Watch) -> Preprocess:
+def _standardised(material: Material, pictures: NDArray[np.uint8]) -> Preprocess:
     """Preprocessing with mean and deviation of the training pictures, to four decimals."""
-    pictures = material.pixels("train", watch).pictures
     mean = pictures.mean((0, 1, 2)) / 255
     std = pictures.std((0, 1, 2)) / 255
     if std.min() < 0.001:  # blank pictures: their deviation would blow up what little they hold
