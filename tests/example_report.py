@@ -23,17 +23,46 @@ def digits_report() -> dict[str, Any]:
         "network": {"name": "shiftresnet20_e3@w0.62,r16", "family": "shiftnet"},
         "budget": {"params": 30_000, "macs": 3_000_000},
         "cost": {"params": 28_412, "macs": 2_134_016, "peak_bytes": 24_576, "weight_bytes": 121_904},
-        "test": {"accuracy": right / total, "interval": [0.9572, 0.9920], "n": total},
+        "test": {
+            "accuracy": right / total,
+            "interval": [0.9572, 0.9920],
+            "n": total,
+            "top5_accuracy": 0.9963,
+            "balanced_accuracy": 0.9812,
+            "calibration_error": 0.0142,
+        },
+        "reliability": reliability(),
+        "none_of_these": {
+            "score": "maximum softmax probability",
+            "threshold": 0.734512,
+            "kept": 0.95185,
+            "n": 270,
+            "kept_accuracy": 0.9922,
+        },
         "measured": {
+            "memory": {
+                "value": 21_618_688,
+                "what": "growth of a fresh process's peak resident memory",
+                "device": "Intel Xeon, 2.6 GHz",
+                "precision": "fp32",
+            },
+            "size_bytes": 121_904,
+            "note": None,
             "latency_ms": {
                 "value": 0.84,
                 "p95": 1.12,
                 "device": "Intel Xeon, 2.6 GHz",
                 "precision": "fp32",
                 "threads": 2,
-            }
+            },
         },
         "candidates": candidates(),
+        "contest": contest(),
+        "starting_point": {
+            "kind": "teacher",
+            "weights": None,
+            "teacher": {"name": "resnet56", "params": 855_770, "val_accuracy": 0.9926},
+        },
         "provenance": provenance(),
         "classes": CLASSES,
         "confusion": confusion.tolist(),
@@ -58,7 +87,29 @@ def candidates() -> list[dict[str, Any]]:
         ("resnet20@w0.5", "resnet", 17_642, 2_660_352, 32_768, 0.9704, 12, 35.2, False),
     )
     keys = ("name", "family", "params", "macs", "peak_bytes", "val_accuracy", "epochs", "seconds", "chosen")
-    return [dict(zip(keys, row, strict=True)) for row in rows]
+    table: list[dict[str, Any]] = [dict(zip(keys, row, strict=True)) for row in rows]
+    for rank, row in enumerate(table):
+        row["weight_bytes"] = 4 * row["params"] + 8_000
+        row["rungs"] = [
+            {"epochs": epochs, "val_accuracy": row["val_accuracy"] - 0.6 / epochs, "seconds": 3.4 * epochs}
+            for epochs in (3, 6, 12)[: 3 - rank // 2]
+        ]
+    return table
+
+
+def contest() -> dict[str, Any]:
+    rungs = [
+        {"epochs": 3, "candidates": 4, "spearman": None},
+        {"epochs": 6, "candidates": 4, "spearman": 0.8},
+        {"epochs": 12, "candidates": 2, "spearman": 1.0},
+    ]
+    return {"eta": 2.0, "rungs": rungs, "note": "Ties went to the cheaper network."}
+
+
+def reliability() -> list[dict[str, Any]]:
+    rows = ((0.42, 0.33, 3), (0.56, 0.6, 5), (0.63, 0.75, 4), (0.78, 0.86, 7), (0.84, 1.0, 9))
+    high = ((0.9, 0.941, 17), (0.988, 0.9955, 224))
+    return [{"confidence": x, "accuracy": y, "n": n} for x, y, n in rows + high]
 
 
 def curves() -> list[dict[str, Any]]:
@@ -118,6 +169,8 @@ def provenance() -> dict[str, Any]:
         "date": "2025-11-23T09:14:05Z",
         "machine": {"processor": "Intel Xeon, 2.6 GHz", "cores": 2, "system": "Linux 6.1"},
         "recipe": {"epochs": 60, "batch": 64, "optimiser": "AdamW", "rate": 0.01, "warm_up": 3, "ema": 0.99},
+        "time_limit_s": 600,
+        "starts": 1,
     }
 
 
@@ -130,3 +183,49 @@ def bare() -> Report:
     """The least that a report may hold: everything that could be left unmeasured was."""
     network = {"name": "squeezenet1_1", "family": "squeezenet"}
     return complete({"network": network, "cost": {"params": 1_235_496, "macs": 349_000_000}})
+
+
+def crowded(classes: int, candidates: int = 27) -> Report:
+    """A run with many classes and many candidates, a third of which went on from each rung."""
+    report: dict[str, Any] = digits_report()
+    random = np.random.default_rng(classes)
+    names = [
+        f"{kind} {index // 4 + 1}" for index, kind in zip(range(classes), _KINDS * classes, strict=False)
+    ]
+    confusion = np.diag(random.integers(15, 40, classes))
+    pairs = random.integers(0, classes, (3 * classes, 2))
+    for row, column in pairs[pairs[:, 0] != pairs[:, 1]]:
+        confusion[row, column] += random.integers(1, 4)
+    total = int(confusion.sum())
+    report["test"] |= {"accuracy": float(np.trace(confusion)) / total, "n": total, "interval": None}
+    report["test"]["balanced_accuracy"] = None
+    report |= {"classes": names, "confusion": confusion.tolist(), "mistakes": mistakes()}
+    report["candidates"] = [_rival(index, random) for index in range(candidates)]
+    report["contest"]["rungs"] = [
+        {"epochs": 3**step, "candidates": candidates // 3 ** (step - 1), "spearman": 0.61 + 0.1 * step}
+        for step in (1, 2, 3)
+    ]
+    return complete(report)
+
+
+_KINDS = ("maple", "common oak", "silver birch", "beech")
+
+
+def _rival(index: int, random: np.random.Generator) -> dict[str, Any]:
+    family = ("shiftnet", "efficientnet", "squeezenet", "resnet")[index % 4]
+    params = int(random.integers(5_000, 30_000))
+    reached = float(0.98 - 0.3 * random.random() ** 2)
+    lengths = (3, 9, 27)[: 3 if index < 3 else 2 if index < 9 else 1]
+    return {
+        "name": f"{family}_{index}@w0.{index + 10},r32",
+        "family": family,
+        "params": params,
+        "macs": params * int(random.integers(20, 90)),
+        "peak_bytes": 40_000,
+        "weight_bytes": 4 * params,
+        "val_accuracy": reached if index else 0.985,
+        "epochs": lengths[-1],
+        "seconds": 2.0 * lengths[-1],
+        "chosen": index == 0,
+        "rungs": [{"epochs": n, "val_accuracy": reached - 0.3 / n, "seconds": 2.0 * n} for n in lengths],
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from smidgen.search import Fitted, Job, fit
 from smidgen.spec import Budget
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 from tiny_set import shapes
 
 __all__ = ["BUDGET", "CLASSES", "SIDE", "run", "write_shapes"]

@@ -67,6 +67,10 @@ class WeightsError(SmidgenError):
     """Published weights that do not exist, cannot be fetched, or fail their hash."""
 
 
+class StoppedError(SmidgenError):
+    """Somebody asked long work to end; what was done is kept, and the message says how to go on."""
+
+
 class DependencyError(SmidgenError):
     """An optional dependency is absent; the message says what to install."""
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smidgen.data import open_folder
+from smidgen.data import open_folder, survey
+from smidgen.data.folder import inspect_folder
 from smidgen.spec import DataError
 
 
@@ -192,3 +193,32 @@ def test_a_class_folder_without_permission_is_refused(tmp_path: Path) -> None:
         assert "cannot be read (Permission denied)" in refusal(tmp_path)
     finally:
         (tmp_path / "b").chmod(0o755)
+
+
+def test_everything_that_is_wrong_is_noted(tmp_path: Path) -> None:
+    lay(
+        tmp_path, "train/a/1.png", "train/b/1.png", "train/c/x.txt", "val/a/1.png", "test/1.png", "more/1.png"
+    )
+    problems = inspect_folder(tmp_path).problems
+    for part, problem in zip(
+        (
+            "lies more/ with pictures",
+            "test: its 1 pictures",
+            "no pictures in this class",
+            "different classes",
+        ),
+        problems,
+        strict=True,
+    ):
+        assert part in problem
+    assert "(3 more: `smidgen check` lists all)" in refusal(tmp_path)
+
+
+def test_what_only_looks_like_a_picture_does_not_hang(tmp_path: Path) -> None:
+    lay(tmp_path, "a/1.png", "b/1.png")
+    os.mkfifo(tmp_path / "a" / "pipe.jpg")
+    (tmp_path / "a" / "folder.jpg").mkdir()
+    (tmp_path / "b" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    seen = survey(open_folder(tmp_path))
+    reasons = [bad.reason.removeprefix(f"{tmp_path}/") for bad in seen.unreadable]
+    assert reasons == ["a/pipe.jpg: not a file", "b/gone.jpg: no such file"]

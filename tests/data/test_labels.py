@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from smidgen.data import open_labels
+from smidgen.data.labels import inspect_labels
 from smidgen.spec import DataError
 
 
@@ -94,7 +95,16 @@ def test_senseless_rows_are_refused_with_their_line(text: str, complaint: str, t
 
 def test_missing_pictures_are_counted(tmp_path: Path) -> None:
     file = csv_of(tmp_path, "path,label\nx.png,a\npictures/1.png,a\ny.png,b\n")
-    assert refusal(file) == f", line 2: no file {tmp_path / 'x.png'}; 2 of 3 pictures missing"
+    first = f", line 2: no file {tmp_path / 'x.png'}; 2 of 3 pictures missing"
+    assert refusal(file) == first + " (1 more: `smidgen check` lists all)"
+
+
+def test_every_wrong_row_is_noted_and_the_sound_ones_stay(tmp_path: Path) -> None:
+    rows = "pictures/0.png,a\npictures/1.png,\npictures/0.png,b\ngone.png,b\npictures/2.png,b\n"
+    dataset = inspect_labels(csv_of(tmp_path, "path,label\n" + rows))
+    assert [picture.name for picture in dataset.pictures] == ["pictures/0.png", "pictures/2.png"]
+    lines = [problem.split(", ", 1)[1].split(":")[0] for problem in dataset.problems]
+    assert lines == ["line 3", "line 4", "line 5"]
 
 
 def test_other_encodings_are_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,45 @@ def test_what_does_not_exist_is_refused_in_one_line(photos: Path, data: str | Pa
     with pytest.raises(DataError) as caught:
         open_dataset(data)
     assert str(caught.value).startswith(message)
+
+
+# -- groups -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("pattern", "groups"),
+    [
+        (r"p\d", ("p1", "p2", "")),
+        (r"p(\d)", ("1", "2", "")),
+        (r"/(?:p(\d)|x)", ("1", "2", "")),
+        (r"(p\d)?", ("", "", "")),
+        (r"^[^/]+", ("cat", "dog", "dog")),
+    ],
+)
+def test_a_group_is_the_first_parenthesis_or_the_whole_match(
+    tmp_path: Path, pattern: str, groups: tuple[str, ...]
+) -> None:
+    for name in ("cat/p1.png", "dog/p2.png", "dog/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    if any(groups):
+        assert open_dataset(tmp_path, group_by=pattern).groups == groups
+    else:
+        with pytest.raises(DataError, match=r"matches no picture; their names look like cat/p1\.png"):
+            open_dataset(tmp_path, group_by=pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "complaint"),
+    [
+        ("(", "is no regular expression"),
+        ("a{99999999999999}", "is no regular expression"),
+        ("zebra", "matches no picture"),
+        ("png$", "puts all 2 pictures into one group, 'png'"),
+    ],
+)
+def test_a_pattern_of_no_use_is_refused_in_one_line(photos: Path, pattern: str, complaint: str) -> None:
+    with pytest.raises(DataError, match=re.escape(complaint)) as caught:
+        open_dataset(photos, group_by=pattern)
+    assert "\n" not in str(caught.value)
+    assert f"--group-by '{pattern}'" in str(caught.value)

@@ -192,3 +192,116 @@ def test_a_class_with_nothing_left_to_train_on_is_named() -> None:
 def test_data_too_small_for_any_part_is_refused() -> None:
     with pytest.raises(DataError, match="no pictures for test: no class has enough different ones"):
         cut(dataset_of([(0, 0), (1, 0), (2, 1), (3, 1)]))
+
+
+# -- how much is held back ----------------------------------------------------------------------------
+
+
+def test_of_large_sets_five_thousand_pictures_are_held_back() -> None:
+    dataset = dataset_of([(value, value % 2) for value in range(40_000)])
+    result = split(dataset, survey(dataset), 0)
+    assert (len(result.val), len(result.test)) == (5_000, 5_000)
+
+
+def test_of_a_given_train_part_five_thousand_pictures_become_val() -> None:
+    pairs = [(value, value % 2) for value in range(42_000)]
+    dataset = dataset_of(pairs, ["train"] * 40_000 + ["test"] * 2_000)
+    result = split(dataset, survey(dataset), 0)
+    assert (len(result.train), len(result.val), len(result.test)) == (35_000, 5_000, 2_000)
+
+
+def test_of_other_sets_fifteen_percent_of_each_class_are_held_back() -> None:
+    dataset = dataset_of(CLASSES)
+    assert split(dataset, survey(dataset), 0) == cut(dataset, 0, val=0.15, test=0.15)
+
+
+# -- groups -------------------------------------------------------------------------------------------
+
+
+def grouped(
+    pairs: Sequence[tuple[int, int]], groups: Sequence[str], given: Sequence[str] | None = None
+) -> Dataset:
+    return replace(dataset_of(pairs, given), groups=tuple(groups))
+
+
+members = st.tuples(st.integers(0, 40), st.integers(0, 2), st.sampled_from(["", *"abcdefghijkl"]))
+
+
+@settings(deadline=None)
+@given(st.lists(members, min_size=20, max_size=80), st.integers(0, 3))
+def test_neither_groups_nor_copies_are_torn_apart(rows: list[tuple[int, int, str]], seed: int) -> None:
+    pairs, groups = [(value, label) for value, label, _ in rows], [group for _, _, group in rows]
+    try:
+        result = cut(grouped(pairs, groups), seed)
+    except DataError:
+        assume(False)
+    assert sorted(result.train + result.val + result.test) == list(range(len(rows)))
+    parts = parts_of(result, len(rows))
+    part_of: dict[str, str] = {}
+    for (value, _, group), part in zip(rows, parts, strict=True):
+        assert part_of.setdefault(f"value {value}", part) == part
+        assert not group or part_of.setdefault(f"group {group}", part) == part
+
+
+def test_copies_tie_their_groups_together() -> None:
+    pairs = [(value, value % 2) for value in range(60)] + [(0, 0), (1, 1)]
+    groups = [f"g{value // 4}" for value in range(60)] + ["g7", "g9"]
+    for seed in range(4):
+        parts = parts_of(cut(grouped(pairs, groups), seed), len(pairs))
+        assert (
+            len({part for part, group in zip(parts, groups, strict=True) if group in ("g0", "g7", "g9")}) == 1
+        )
+
+
+def test_a_rare_class_inside_the_groups_of_another_reaches_every_part() -> None:
+    rng = np.random.default_rng(5)
+    groups: list[str] = []
+    pairs: list[tuple[int, int]] = []
+    for group in range(60):
+        for _ in range(int(rng.integers(4, 12))):
+            pairs.append((len(pairs), 0 if len(pairs) % 3 else 1))
+            groups.append(f"g{group}")
+        if group % 10 == 0:
+            pairs.append((len(pairs), 2))
+            groups.append(f"g{group}")
+    for seed in range(5):
+        result = cut(grouped(pairs, groups), seed)
+        for part in (result.train, result.val, result.test):
+            assert {pairs[index][1] for index in part} == {0, 1, 2}
+        assert 0.1 < len(result.test) / len(pairs) < 0.2
+        assert 0.1 < len(result.val) / len(pairs) < 0.2
+
+
+def test_file_names_and_order_do_not_matter_to_groups_either() -> None:
+    groups = [f"g{value % 37}" for value, _ in CLASSES]
+    order = np.random.default_rng(0).permutation(len(CLASSES)).tolist()
+    first = parts_of(cut(grouped(CLASSES, groups)), len(CLASSES))
+    shuffled = grouped([CLASSES[index] for index in order], [groups[index] for index in order])
+    assert [first[index] for index in order] == parts_of(cut(shuffled), len(CLASSES))
+
+
+def test_a_group_in_two_given_parts_is_refused_by_name() -> None:
+    pairs = [(value, value % 2) for value in range(8)]
+    given_split = ["train"] * 6 + ["test"] * 2
+    groups = ["a", "a", "b", "b", "", "c", "c", "a"]
+    with pytest.raises(DataError) as caught:
+        cut(grouped(pairs, groups, given_split))
+    assert str(caught.value) == (
+        "test: group 'c' stands in train and test (5, 6), and so do 1 more; "
+        "put each group into one part, or all into no part"
+    )
+
+
+def test_val_is_taken_out_of_a_given_train_by_groups() -> None:
+    pairs = [(value, value % 2) for value in range(240)]
+    groups = [f"g{value // 5}" for value in range(200)] + ["t"] * 40
+    result = cut(grouped(pairs, groups, ["train"] * 200 + ["test"] * 40))
+    assert set(result.test) == set(range(200, 240))
+    assert result.val
+    assert not {groups[index] for index in result.val} & {groups[index] for index in result.train}
+
+
+def test_too_few_groups_are_refused() -> None:
+    pairs = [(value, value % 2) for value in range(20)]
+    with pytest.raises(DataError, match="no class has enough groups to share; add groups"):
+        cut(grouped(pairs, ["a"] * 10 + ["b"] * 10))

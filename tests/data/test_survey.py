@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from smidgen.data import Dataset, FilePicture, MemoryPicture, clashes, fingerprint, require_readable, survey
+from smidgen.data import (
+    Dataset,
+    FilePicture,
+    MemoryPicture,
+    clashes,
+    fingerprint,
+    open_dataset,
+    require_readable,
+    survey,
+    unreadable_news,
+)
 from smidgen.data.survey import Decoded, Survey, Unreadable
 from smidgen.spec import DataError
 
@@ -149,3 +159,26 @@ def test_fingerprint_ignores_names_and_order() -> None:
 def test_fingerprint_sees_pixels_labels_and_copies(values: list[int], labels: list[int]) -> None:
     first, second = in_memory([1, 2, 3], [0, 0, 1]), in_memory(values, labels)
     assert fingerprint(first, survey(first)) != fingerprint(second, survey(second))
+
+
+# -- what is said about pictures that are left out ----------------------------------------------------
+
+
+def test_left_out_pictures_are_counted_by_part_and_named(tmp_path: Path) -> None:
+    for part, count in (("train", 60), ("val", 20), ("test", 20)):
+        for number in range(count):
+            path = tmp_path / part / "ab"[number % 2] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("L", (2, 2), number).save(path)
+    (tmp_path / "test" / "a" / "4.png").write_bytes(b"")
+    dataset = open_dataset(tmp_path)
+    news = unreadable_news(dataset, survey(dataset))
+    assert news == (
+        "left out: 1 of 100 pictures cannot be read; 1 of 20 in test",
+        f"left out: {tmp_path}/test/a/4.png: empty file",
+    )
+
+
+def test_where_all_can_be_read_there_is_no_news() -> None:
+    dataset = in_memory([1, 2], [0, 1])
+    assert unreadable_news(dataset, survey(dataset)) == ()

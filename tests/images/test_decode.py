@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from smidgen.images import MAX_PIXELS, Pixels, decode
+from smidgen.images import MAX_PIXELS, Pixels, decode, decode_plain
 from smidgen.spec import PictureError
 
 
@@ -222,3 +223,55 @@ def test_a_bomb_makes_no_warning_and_changes_no_filter_of_the_process() -> None:
     )
     assert done.stderr == b""
     assert done.stdout.split() == [b"True", str(Image.MAX_IMAGE_PIXELS).encode(), b"False"]
+
+
+def test_a_real_bomb_of_thirty_thousand_squared_is_refused_at_once(tmp_path: Path) -> None:
+    rows = zlib.compress(bytes(30_000 * (1 + 30_000 // 8)), 1)  # 112 MB of nothing in half a megabyte
+    header = png_header(30_000, 30_000).removesuffix(b"\0\0\0\0IDAT\x35\xaf\x06\x1e")
+    path = tmp_path / "bomb.png"
+    path.write_bytes(header + struct.pack(">I", len(rows)) + b"IDAT" + rows + bytes(4))
+    start = time.process_time()
+    with pytest.raises(
+        PictureError, match=r"bomb\.png: 30,000 x 30,000 is 900,000,000 pixels, above the limit"
+    ):
+        decode(path, 3)
+    assert time.process_time() - start < 0.5
+
+
+def test_a_bomb_in_the_text_of_a_picture_is_refused() -> None:
+    body = b"Comment\0\0" + zlib.compress(bytes(200_000_000), 1)
+    chunk = struct.pack(">I", len(body)) + b"zTXt" + body + struct.pack(">I", zlib.crc32(b"zTXt" + body))
+    whole = FILES["png"]
+    with pytest.raises(PictureError, match="damaged PNG"):
+        decode(whole[:33] + chunk + whole[33:], 3)
+
+
+def test_no_permission_is_said_with_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "secret.png"
+    path.write_bytes(FILES["png"])
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PictureError, match=r"secret\.png: cannot be read \(Permission denied\)"):
+        decode(path, 3)
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_plain_decoding_differs_from_colour_in_channels_only(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / kind
+    path.write_bytes(FILES[kind])
+    np.testing.assert_array_equal(decode_plain(path), decode(path, 3))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_plain_decoding_of_grey_is_one_channel_however_stored(mode: str, tmp_path: Path) -> None:
+    greys = Image.fromarray(colours()[:, :, 0])
+    if mode == "I;16":
+        greys = Image.fromarray(colours()[:, :, 0].astype(np.uint16) * 257)
+    path = tmp_path / "grey.png"
+    (greys if mode == "I;16" else greys.convert(mode)).save(path)
+    plain = decode_plain(path)
+    assert plain.shape == (20, 28, 1)
+    np.testing.assert_array_equal(plain, decode(path, 1))

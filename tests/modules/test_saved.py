@@ -10,6 +10,7 @@ from torch import nn
 from smidgen import families, modelfile
 from smidgen.graph import Network
 from smidgen.modules import create, load, save
+from smidgen.modules.saved import load_file
 from smidgen.spec import ModelFileError
 
 
@@ -110,3 +111,11 @@ def test_loading_draws_no_random_numbers(tmp_path: Path, network: Network, model
     before = torch.get_rng_state()
     load(tmp_path / "m")
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_provenance_comes_with_the_module(tmp_path: Path, network: Network, model: nn.Module) -> None:
+    save(tmp_path / "m", network, model, {"seed": 1, "data": {"name": "x"}})
+    loaded = load_file(tmp_path / "m")
+    assert loaded.provenance == {"seed": 1, "data": {"name": "x"}}
+    assert loaded.network == network
+    assert not loaded.model.training

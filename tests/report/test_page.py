@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,8 @@ import example_report
 from smidgen.report.page import render, write_page
 from smidgen.report.schema import Report
 
-SECTIONS = (
-    "budget next candidates curves confusion classes mistakes measured provenance".split()  # in this order
-)
+# In this order.
+SECTIONS = "budget next candidates curves confusion classes calibration mistakes measured provenance".split()
 HOSTILE = (
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -194,3 +194,83 @@ def test_many_classes_fold_all_but_the_weakest(report: Report) -> None:
     page = Page(render(report))
     assert "The other 20 classes" in page.text
     assert "class 49" in page.text
+
+
+def test_of_a_hundred_classes_the_most_confused_pairs_are_listed() -> None:
+    crowded = example_report.crowded(100)
+    matrix, names = crowded["confusion"], crowded["classes"]
+    assert matrix
+    assert names
+    mistakes = ((count, true, called) for true, row in enumerate(matrix) for called, count in enumerate(row))
+    _, true, called = max((row for row in mistakes if row[1] != row[2]), key=lambda row: row[0])
+    pairs = re.search(r'<div class="pairs">.*?</tbody>', render(crowded), re.DOTALL)
+    assert pairs
+    assert pairs[0].count("<tr>") == 16  # a head and 15 pairs
+    assert f"{names[true]} called <b>{names[called]}</b>" in pairs[0]
+
+
+def test_the_rungs_show_what_each_reached_and_how_the_order_held(report: Report) -> None:
+    table = re.search(r'<div class="rungs">.*?</table>', render(report), re.DOTALL)
+    assert table
+    text = Page(table[0]).text
+    assert re.search(r"Validation after 3 epochs 6 epochs 12 epochs", text)
+    assert re.search(r"Networks 4 4 2 Spearman – 0\.80 1\.00$", text)
+    assert "Ties went to the cheaper network." in text
+    report["contest"] = None
+    for row in report["candidates"] or []:
+        row["rungs"] = None
+    assert 'class="rungs"' not in render(report)
+
+
+def test_the_none_of_these_threshold_is_explained(report: Report) -> None:
+    text = Page(render(report)).text
+    assert "maximum softmax probability below 0.735 as “none of these”" in text
+    assert re.search(r"95\.2.% of 270 validation pictures", text)
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        ({"kind": "scratch"}, "from random weights."),
+        ({"kind": "weights", "weights": "efficientnet_b0, ImageNet"}, "from published weights, efficient"),
+        ({"kind": "teacher", "teacher": {"name": "big<er>"}}, "random weights, taught by big<er>."),
+    ],
+)
+def test_what_the_network_started_from_is_said(report: Report, start: Any, told: str) -> None:
+    report["starting_point"] = start
+    assert told in Page(render(report)).text
+
+
+def test_milliseconds_and_bytes_always_stand_beside_their_device(report: Report) -> None:
+    header = re.search(r"<header>.*</header>", render(report), re.DOTALL)
+    assert header
+    assert (
+        "Latency and memory of one picture on Intel Xeon, 2.6 GHz, fp32, 2 threads." in Page(header[0]).text
+    )
+
+
+def test_why_the_latency_is_missing_is_said(report: Report) -> None:
+    assert report["measured"]
+    report["measured"] |= {"latency_ms": None, "note": "latency: the machine was <busy>"}
+    assert "latency: the machine was <busy>." in Page(render(report)).text
+
+
+def test_a_page_of_a_hundred_epochs_takes_less_than_five_seconds(report: Report) -> None:
+    assert report["curves"]
+    rows = report["curves"]
+    report["curves"] = [{**rows[index % 60], "epoch": index + 1} for index in range(100)]
+    began = time.perf_counter()
+    render(report)
+    assert time.perf_counter() - began < 5
+
+
+def test_a_column_that_no_candidate_fills_is_left_out(report: Report) -> None:
+    def heads() -> str:
+        table = re.search(r'id="candidates".*?</thead>', render(report), re.DOTALL)
+        assert table
+        return Page(table[0]).text
+
+    assert "Multiply-adds Model file Peak memory Epochs" in heads()
+    for row in report["candidates"] or []:
+        row["weight_bytes"] = None
+    assert "Multiply-adds Peak memory Epochs" in heads()

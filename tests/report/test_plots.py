@@ -7,10 +7,11 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import example_report
-from smidgen.report import plots
+from smidgen.report import plots, scatter
 from smidgen.report.schema import Report
 from smidgen.report.svg import INK
 from smidgen.spec import DependencyError
@@ -26,10 +27,13 @@ def drawings(report: Report) -> dict[str, str]:
     assert report["candidates"]
     assert report["confusion"]
     assert report["classes"]
+    assert report["reliability"]
     return {
         "loss": plots.curve(report["curves"], "loss"),
         "accuracy": plots.curve(report["curves"], "accuracy"),
-        "candidates": plots.candidates(report["candidates"], 30_000),
+        "candidates": scatter.candidates(report["candidates"], 30_000),
+        "macs": scatter.candidates(report["candidates"], 3_000_000, "macs"),
+        "reliability": plots.reliability(report["reliability"]),
         "confusion": plots.confusion(report["confusion"], report["classes"]),
     }
 
@@ -52,7 +56,7 @@ def test_a_drawing_is_one_svg_element_without_style_sheet_or_namespace(report: R
 
 def test_letters_stay_letters_in_the_pages_typeface(report: Report) -> None:
     svg = drawings(report)["candidates"]
-    assert "shiftresnet20_e3@w0.62,r16" in svg
+    assert ">shiftresnet20_e3<" in svg
     assert "budget 30,000" in svg
     assert "DejaVu" not in svg
 
@@ -84,7 +88,7 @@ def test_a_curve_of_nothing_but_gaps_is_empty_and_no_error(report: Report) -> No
 def test_a_candidate_that_was_never_validated_is_left_out(report: Report) -> None:
     assert report["candidates"]
     report["candidates"][1]["val_accuracy"] = None
-    assert "efficientnet_lite0" not in plots.candidates(report["candidates"])
+    assert "efficientnet_lite0" not in scatter.candidates(report["candidates"])
 
 
 def test_of_many_candidates_the_chosen_and_the_best_of_each_family_are_named(report: Report) -> None:
@@ -99,7 +103,7 @@ def test_of_many_candidates_the_chosen_and_the_best_of_each_family_are_named(rep
         for row in report["candidates"]
         for step in range(4)
     ]
-    svg = plots.candidates(crowd)
+    svg = scatter.candidates(crowd)
     assert set(re.findall(r">(\w+-\d)<", svg)) == {
         "shiftnet-0",
         "shiftnet-3",
@@ -131,3 +135,32 @@ def test_without_matplotlib_the_error_says_what_to_install(
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(DependencyError, match=r"pip install 'smidgen\[train\]'"):
         plots.confusion([[1]], ["one"])
+
+
+def test_names_that_differ_only_after_the_at_sign_are_written_in_full(report: Report) -> None:
+    assert report["candidates"]
+    for row, scale in zip(report["candidates"], ("w1", "w2", "w3", "w4"), strict=True):
+        row["name"] = f"net@{scale}"
+    assert ">net@w1<" in scatter.candidates(report["candidates"])
+
+
+def test_each_family_has_a_sign_of_its_own(report: Report) -> None:
+    assert report["candidates"]
+    signs = scatter.family_signs(report["candidates"])
+    assert list(signs) == ["shiftnet", "efficientnet", "squeezenet", "resnet"]
+    assert len(set(signs.values())) == 4
+
+
+@pytest.mark.parametrize("count", [2, 12, 13, 30])
+def test_a_matrix_up_to_thirty_classes_has_numbers_with_room_for_them(count: int) -> None:
+    names = [f"class {index}" for index in range(count)]
+    svg = plots.confusion((7 * np.eye(count, dtype=int)).tolist(), names)
+    assert svg.count(">7<") == count
+    box = re.search(r'viewBox="0 0 (\d+)', svg)
+    assert box
+    assert int(box[1]) == plots.confusion_width(names)
+    assert 20 * count < int(box[1]) < 752  # the page's column
+
+
+def test_one_bin_is_a_reliability_drawing_too() -> None:
+    assert "<svg" in plots.reliability([{"confidence": 1.0, "accuracy": 1.0, "n": 1}])

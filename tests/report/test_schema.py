@@ -68,6 +68,15 @@ def test_keys_of_a_later_version_are_kept(report: Report, tmp_path: Path) -> Non
         (("budget", "params"), 0, "budget.params: 0 is not above 0"),
         (("test", "accuracy"), 98.1, "98.1 of 269 is not a fraction"),
         (("test", "interval"), [0.9], "not a low and a high end"),
+        (("test", "top5_accuracy"), 99.6, r"test.top5_accuracy: 99.6 is not a share between 0 and 1"),
+        (("reliability", 1, "n"), 0, r"reliability\[1\].n: 0 pictures"),
+        (("reliability", 2, "confidence"), None, r"reliability\[2\].confidence: missing"),
+        (("none_of_these", "threshold"), 1.5, "none_of_these.threshold: 1.5 is not a share"),
+        (("none_of_these", "kept"), "all", "none_of_these.kept: 'all' is not a number"),
+        (("candidates", 0, "rungs", 1, "epochs"), None, r"candidates\[0\].rungs\[1\].epochs: missing"),
+        (("contest", "rungs"), None, "contest.rungs: missing"),
+        (("starting_point", "kind"), "luck", "starting_point.kind: 'luck' is not one of scratch, weights, t"),
+        (("measured", "memory", "value"), 1.5, "measured.memory.value: 1.5 is not a whole number"),
     ],
 )
 def test_a_wrong_field_is_named(
@@ -106,3 +115,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
         write(path, report)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_of_an_older_version_gains_the_new_fields_as_null(report: Report) -> None:
+    old: Any = copy.deepcopy(report)
+    for key in ("reliability", "none_of_these", "contest", "starting_point"):
+        del old[key]
+    for row in old["candidates"]:
+        del row["rungs"], row["weight_bytes"]
+    for key in ("memory", "size_bytes", "note"):
+        del old["measured"][key]
+    for key in ("time_limit_s", "starts"):
+        del old["provenance"][key]
+    del old["test"]["balanced_accuracy"]
+    whole = complete(old)
+    assert (whole["reliability"], whole["none_of_these"]) == (None, None)
+    assert (whole["contest"], whole["starting_point"]) == (None, None)
+    assert whole["candidates"]
+    assert whole["candidates"][0]["rungs"] is None
+    assert whole["provenance"]
+    assert whole["provenance"]["starts"] is None

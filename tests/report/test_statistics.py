@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,6 +15,10 @@ from smidgen.report.statistics import (
     calibration_error,
     confusion_matrix,
     per_class,
+    probabilities,
+    refusal_threshold,
+    reliability,
+    top_accuracy,
     wilson,
 )
 
@@ -83,3 +90,69 @@ def test_a_confidence_of_nothing_and_one_of_everything_fall_into_the_end_bins() 
 def test_a_label_outside_the_classes_is_refused() -> None:
     with pytest.raises(ValueError, match="classes from 0 to 1"):
         confusion_matrix([0, 2], [0, 1], classes=2)
+
+
+def test_probabilities_are_the_softmax_also_of_huge_logits() -> None:
+    assert probabilities([[0.0, math.log(3.0)]])[0] == pytest.approx([0.25, 0.75])
+    assert probabilities([[1e4, 1e4 + math.log(3.0)]])[0] == pytest.approx([0.25, 0.75])
+    assert probabilities(np.array([[3e38, -3e38]], np.float32)).tolist() == [[1.0, 0.0]]
+
+
+def test_top_accuracy_equals_scikit_learns_documented_example() -> None:
+    # top_k_accuracy_score(y_true, y_score, k=2) is documented as 0.75
+    scores = [[0.5, 0.2, 0.2], [0.3, 0.4, 0.2], [0.2, 0.4, 0.3], [0.7, 0.2, 0.1]]
+    assert top_accuracy(scores, [0, 1, 2, 2], top=2) == 0.75
+
+
+@pytest.mark.parametrize(("classes", "known"), [(2, False), (5, False), (6, True)])
+def test_top_5_means_nothing_where_there_are_5_classes(classes: int, known: bool) -> None:
+    assert (top_accuracy(np.eye(classes), np.arange(classes)) is not None) is known
+    assert top_accuracy(np.empty((0, classes)), []) is None
+
+
+ANSWERS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=80)
+
+
+@given(ANSWERS, st.integers(1, 20))
+def test_the_bins_hold_every_picture_once_and_keep_its_confidence(
+    answers: list[tuple[float, bool]], bins: int
+) -> None:
+    confidence, right = zip(*answers, strict=True)
+    rows = reliability(confidence, right, bins)
+    assert sum(row["n"] for row in rows) == len(answers)
+    assert sum(row["n"] * row["accuracy"] for row in rows) == pytest.approx(sum(right))
+    assert sum(row["n"] * row["confidence"] for row in rows) == pytest.approx(sum(confidence))
+    assert len(rows) <= bins
+    for before, after in itertools.pairwise(rows):
+        assert before["confidence"] < after["confidence"]
+    error = calibration_error(confidence, right, bins)
+    assert error is not None
+    # By the triangle inequality no binning can do better than one bin that holds everything.
+    assert error >= abs(np.mean(right) - np.mean(confidence)) - 1e-12
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=200), st.sampled_from([0.05, 0.5, 0.55, 0.9, 0.95, 1.0])
+)
+def test_the_threshold_keeps_the_share_and_a_higher_one_would_not(
+    confidence: list[float], keep: float
+) -> None:
+    threshold = refusal_threshold(confidence, keep)
+    assert threshold is not None
+    reached = sum(value >= threshold for value in confidence)
+    assert reached / len(confidence) >= keep - 1e-12
+    assert sum(value >= threshold + 1.01e-6 for value in confidence) < keep * len(confidence)
+
+
+def test_the_threshold_of_a_hundred_pictures_leaves_five_below() -> None:
+    confidence = np.arange(1, 101) / 100
+    assert refusal_threshold(confidence) == pytest.approx(0.06)
+    assert (confidence >= (refusal_threshold(confidence) or 0)).sum() == 95
+
+
+def test_a_threshold_needs_pictures_with_a_confidence() -> None:
+    assert refusal_threshold([]) is None
+    assert refusal_threshold([0.5, float("nan")]) is None
+    for keep in (0.0, 1.01, -1.0):
+        with pytest.raises(ValueError, match="not a share"):
+            refusal_threshold([0.5], keep)

@@ -16,7 +16,7 @@ from smidgen.search import Fitted, Job, fit, train_one
 from smidgen.spec import Budget, DataError, SmidgenError, UnknownNameError
 from smidgen.train.material import Material
 from smidgen.train.metrics import read_rows
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 from tiny_set import files, shapes
 
 torch.set_num_threads(1)

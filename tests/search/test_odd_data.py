@@ -7,7 +7,7 @@ import pytest
 from smidgen.modules import load
 from smidgen.search import Job, fit
 from smidgen.spec import Budget, SmidgenError
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 from tiny_run import BUDGET, run, write_shapes
 
 

@@ -7,7 +7,7 @@ from smidgen.families import families
 from smidgen.search import propose
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material, prepare
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 from tiny_set import shapes
 
 

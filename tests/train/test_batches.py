@@ -3,11 +3,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from smidgen.graph import Preprocess
 from smidgen.train import batches
 from smidgen.train.augment import Augment
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches, epoch_order
+from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
 
 PREPROCESS = Preprocess(6, mean=(0.3,), std=(0.4,))
@@ -18,7 +20,15 @@ def numbered(count: int) -> Pixels:
     return Pixels(pictures, np.arange(count, dtype=np.int64))
 
 
-def epoch(data: Pixels, batch_size: int, seed: int = 0, number: int = 0) -> list[Batch]:
+def parts(batches: list[Batch]) -> list[Tensor]:
+    return [torch.cat(part) for part in zip(*(batch[:3] for batch in batches), strict=True)]
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    return all(map(torch.equal, a[:3], b[:3])) and a.whole == b.whole
+
+
+def epoch(data: Pixels, batch_size: int, *, first: int = 0, world: World = ALONE) -> list[Batch]:
     strengths = Augment(rotation=10, translation=0.1)
     return list(
         epoch_batches(
@@ -26,9 +36,11 @@ def epoch(data: Pixels, batch_size: int, seed: int = 0, number: int = 0) -> list
             PREPROCESS,
             strengths,
             batch_size=batch_size,
-            seed=seed,
-            epoch=number,
+            seed=0,
+            epoch=0,
             device=torch.device("cpu"),
+            first=first,
+            world=world,
         )
     )
 
@@ -59,8 +71,8 @@ def test_order_changes_with_seed_and_epoch_alone() -> None:
 def test_batch_size_changes_no_picture() -> None:
     data = numbered(40)
     small, large = epoch(data, 4), epoch(data, 20)
-    for a, b in zip(zip(*small, strict=True), zip(*large, strict=True), strict=True):
-        assert torch.equal(torch.cat(a), torch.cat(b))
+    for a, b in zip(parts(small), parts(large), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_chunks_change_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,4 +80,23 @@ def test_chunks_change_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = epoch(data, 8)
     monkeypatch.setattr(batches, "_CHUNK_BYTES", 1)
     for a, b in zip(whole, epoch(data, 8), strict=True):
-        assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+        assert equal(a, b)
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 4])
+def test_a_later_start_changes_no_picture(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = numbered(40)
+    monkeypatch.setattr(batches, "_CHUNK_BYTES", 2 * 4 * 8 * data.pictures[0].size)  # chunks of two batches
+    later = epoch(data, 8, first=first)
+    assert len(later) == 5 - first
+    assert all(map(equal, epoch(data, 8)[first:], later))
+
+
+def test_processes_share_every_batch() -> None:
+    data = numbered(41)
+    whole = epoch(data, 8)
+    shares = [epoch(data, 8, world=World(rank, 3)) for rank in range(3)]
+    for batch, *split in zip(whole, *shares, strict=True):
+        assert all(part.whole == len(batch.labels) for part in split)
+        for a, b in zip(parts([batch]), parts(split), strict=True):
+            assert torch.equal(a, b)

@@ -1,11 +1,16 @@
+import os
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import smidgen
+from smidgen.modules import create, save
 from smidgen.spec import Shape
-from smidgen.train.latency import machine_name, measure
+from smidgen.train import latency
+from smidgen.train.latency import Timing, clock, machine_name, measure, measure_memory
 
 
 class Slow(nn.Module):
@@ -27,16 +32,50 @@ class Slow(nn.Module):
 
 def test_median_and_percentile_are_those_of_a_sleep() -> None:
     model = Slow()
-    row = measure(model, Shape(3, 5, 4))
+    timing = clock(model, Shape(3, 5, 4))
     assert model.shapes == {(1, 3, 5, 4)}
-    assert 2.0 <= row["value"] < 4.0
-    assert 8.0 <= row["p95"] < 16.0
+    assert 2.0 <= timing.median < 4.0
+    assert 8.0 <= timing.p95 < 16.0
+    assert timing.share < 0.5  # asleep, it uses no processor
 
 
-def test_the_row_names_what_it_was_measured_on() -> None:
-    row = measure(nn.Identity(), Shape(1, 2, 2))
-    assert row["device"] == f"{machine_name()}, torch {torch.__version__} eager"
-    assert (row["precision"], row["threads"]) == ("fp32", torch.get_num_threads())
+def test_an_uneven_series_is_tried_three_times_and_then_void() -> None:
+    model = Slow()
+    row, note = measure(model, Shape(1, 2, 2))
+    assert row is None
+    assert model.calls == 3 * (latency.WARM_UP + latency.CALLS)
+    assert note
+    assert note.startswith("latency: the machine was busy in each of 3 series; ")
+    assert "\n" not in note
+
+
+@pytest.mark.parametrize(
+    ("timing", "reason"),
+    [
+        (Timing(1.0, 2.0, 0.8), None),
+        (Timing(1.0, 1.0, 2.0), None),  # two threads
+        (Timing(1.0, 2.1, 1.0), "the 95th percentile was 2.1 times the median"),
+        (Timing(1.0, 1.0, 0.79), "the process had only 79 % of a core"),
+    ],
+)
+def test_the_rule_for_a_quiet_machine(timing: Timing, reason: str | None) -> None:
+    assert timing.disturbed == reason
+
+
+def test_the_first_quiet_series_counts_and_names_what_it_was_measured_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    series = iter([Timing(1.0, 9.0, 1.0), Timing(3.0, 3.5, 0.99), Timing(2.0, 2.0, 1.0)])
+    monkeypatch.setattr(latency, "clock", lambda _model, _shape: next(series))
+    row, note = measure(nn.Identity(), Shape(1, 2, 2))
+    assert note is None
+    assert row == {
+        "value": 3.0,
+        "p95": 3.5,
+        "device": f"{machine_name()}, torch {torch.__version__} eager",
+        "precision": "fp32",
+        "threads": torch.get_num_threads(),
+    }
 
 
 def test_the_machine_has_a_name_of_one_line() -> None:
@@ -47,5 +86,34 @@ def test_the_machine_has_a_name_of_one_line() -> None:
 @pytest.mark.parametrize("training", [True, False])
 def test_statistics_of_the_model_are_left_alone(training: bool) -> None:
     norm = nn.BatchNorm2d(2).train(training)
-    measure(norm, Shape(2, 3, 3))
+    clock(norm, Shape(2, 3, 3))
     assert norm.num_batches_tracked == 0
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system keeps no such books")
+def test_memory_holds_at_least_weights_and_the_largest_map(tmp_path: Path) -> None:
+    network = smidgen.network("squeezenet1_1", num_classes=10)
+    size = save(tmp_path / "model.safetensors", network, create(network))
+    row, note = measure_memory(tmp_path / "model.safetensors", limit=60)
+    assert note is None
+    assert row
+    assert row["value"] > size + network.cost().peak_bytes
+    assert row["value"] < 1_000_000_000  # neither pages nor kibibytes taken for bytes, nor torch itself
+    assert row["device"].startswith(machine_name())
+
+
+@pytest.mark.parametrize(
+    ("content", "limit", "reason"),
+    [(b"broken", 60.0, "did not finish"), (None, 60.0, "did not finish"), (b"", 0.01, "more than 0.01 s")],
+)
+def test_memory_that_cannot_be_metered_is_none_with_a_reason(
+    tmp_path: Path, content: bytes | None, limit: float, reason: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    row, note = measure_memory(path, limit)
+    assert row is None
+    assert note
+    assert note.startswith("memory: ")
+    assert reason in note

@@ -8,7 +8,7 @@ from PIL import Image
 
 from smidgen.spec import DataError, Shape, SmidgenError
 from smidgen.train.material import LARGEST_DEFAULT, Part, part_of, prepare
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 from tiny_run import CLASSES, write_shapes
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from smidgen.spec import SmidgenError
-from smidgen.train.runfolder import MODEL_FILE, new_run_folder, require_free
+from smidgen.train.runfolder import RECORD, new_run_folder, require_free
 
 
 def fail(wanted: Path | None, base: Path, leave: str | None = None) -> None:
@@ -37,10 +37,10 @@ def test_a_failed_run_takes_its_folder_and_the_way_to_it_along(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_run_keeps_a_model_that_was_written(tmp_path: Path) -> None:
+def test_a_failed_run_keeps_what_can_be_taken_up_again(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fail(tmp_path / "run", tmp_path / "base", leave=MODEL_FILE)
-    assert (tmp_path / "run" / MODEL_FILE).exists()
+        fail(tmp_path / "run", tmp_path / "base", leave=RECORD)
+    assert (tmp_path / "run" / RECORD).exists()
 
 
 def test_a_failed_run_leaves_what_was_there_before(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 import dataclasses
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from smidgen import families, modelfile
@@ -11,8 +13,8 @@ from smidgen.modules import create, save
 from smidgen.search import Fitted
 from smidgen.spec import DataError, SmidgenError
 from smidgen.train.predict import open_predictor
-from smidgen.train.scoring import score
-from smidgen.train.watch import Watch
+from smidgen.train.scoring import MOST_CONFUSED, _confused, _top5, score
+from smidgen.watch import Watch
 from tiny_run import CLASSES
 
 
@@ -159,3 +161,80 @@ def test_own_pictures_split_in_another_way_are_not_taken_for_the_test_part(
     model = str(fitted.folder / "model.safetensors")
     assert score(model, str(tmp_path / "shapes"), watch=Listener())["part"] == "all"
     assert any("training pictures" in line for line in heard)
+
+
+# ── where the mistakes are ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_most_confused_pairs_are_those_of_counting(fitted: Fitted, shapes: Path) -> None:
+    predictor = open_predictor(str(fitted.folder / "model.safetensors"))
+    pairs = Counter(
+        (path.parent.name, predictor.rank(path)[0].name) for path in sorted(shapes.rglob("*.png"))
+    )
+    result = scored(fitted, shapes, "all")
+    found = {(row["true"], row["predicted"]): row["n"] for row in result["confused"]}
+    assert found == {pair: n for pair, n in pairs.items() if pair[0] != pair[1]}
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert all(row["of"] == 20 for row in result["confused"])
+
+
+def test_confused_pairs_are_sorted_and_few() -> None:
+    matrix = np.arange(25).reshape(5, 5)
+    rows = _confused(matrix, "abcde")
+    assert [(row["true"], row["predicted"], row["n"]) for row in rows[:3]] == [
+        ("e", "d", 23), ("e", "c", 22), ("e", "b", 21)
+    ]  # fmt: skip
+    assert rows[0]["of"] == 20 + 21 + 22 + 23 + 24
+    assert len(rows) == MOST_CONFUSED
+    assert _confused(np.diag([3, 4, 5]), "abc") == []
+
+
+def test_the_five_best_count_from_six_classes_on(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    assert scored(fitted, shapes)["top5_accuracy"] is None
+    network = families.network("resnet20", num_classes=7, resolution=16)
+    network = dataclasses.replace(network, classes=(*CLASSES, *"abcd"))
+    path = tmp_path / "m.safetensors"
+    save(path, network, create(network))
+    predictor = open_predictor(str(path))
+    hits = sum(
+        picture.parent.name in {name for name, _ in predictor.rank(picture)[:5]}
+        for picture in shapes.rglob("*.png")
+    )
+    result = score(str(path), str(shapes), watch=Watch())
+    assert result["top5_accuracy"] == hits / 60 >= result["accuracy"]
+
+
+def test_of_equal_outputs_the_first_five_count() -> None:
+    labels = np.arange(8)
+    assert _top5(np.zeros((8, 8), np.float32), labels) == 5 / 8
+    assert _top5(np.eye(8, dtype=np.float32), labels) == 1
+    assert _top5(-np.eye(8, dtype=np.float32), labels) == 0
+
+
+def test_the_model_file_is_read_once(fitted: Fitted, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[object] = []
+    read = modelfile.read
+
+    def counted(path: str | Path) -> ModelFile:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(modelfile, "read", counted)
+    scored(fitted, shapes)
+    assert len(reads) == 1
+
+
+def test_what_is_left_out_is_said(fitted: Fitted, shapes: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(shapes, tmp_path / "other")
+    (other / "cross" / "bad.png").write_text("no")
+    heard: list[str] = []
+
+    class Listener(Watch):
+        def say(self, text: str) -> None:
+            heard.append(text)
+
+    model = str(fitted.folder / "model.safetensors")
+    result = score(model, str(other), skip_bad=True, watch=Listener())
+    (reason,) = result["unreadable"]
+    assert "bad.png" in reason
+    assert f"left out: {reason}" in heard

@@ -16,7 +16,7 @@ from typing import NoReturn
 import click
 
 import smidgen
-from smidgen.spec import SmidgenError, closest
+from smidgen.spec import SmidgenError, StoppedError, closest
 
 __all__ = ["main"]
 
@@ -26,8 +26,10 @@ COMMANDS = {
     "demo": "Run `fit` on a folder of handwritten digits, here and now.",
     "check": "Say whether DATA can be trained on, and what is in it.",
     "train": "Train one network on DATA.",
+    "resume": "Go on with a run that was stopped or killed.",
     "eval": "Measure a model's accuracy on DATA.",
     "predict": "Name what is on pictures.",
+    "report": "Write a run's page and model card again, from its report.json.",
     "models": "List what can be built, with parameters, MACs and published accuracy.",
     "show": "Show a network layer by layer, with its exact costs.",
     "count": "Count a network's parameters, tensor by tensor.",
@@ -97,6 +99,8 @@ def main() -> NoReturn:
         _fail(_usage(error), 2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
+    except StoppedError as error:
+        _fail(str(error), 130)
     except SmidgenError as error:
         _fail(str(error), 2)
     except BrokenPipeError:  # whoever read our output has seen enough

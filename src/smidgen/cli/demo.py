@@ -25,7 +25,7 @@ BUDGET = "params=30k, macs=3M"
     help="Folder for the pictures and the runs.",
 )
 @run_options
-def command(into: Path, as_json: bool, **options: Any) -> None:
+def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     """Write the 1,797 digits of the UCI repository as PNG files and run `smidgen fit` on that folder."""
     from smidgen.data import open_dataset, write_folder
 
@@ -37,4 +37,4 @@ def command(into: Path, as_json: bool, **options: Any) -> None:
         say(f'$ smidgen fit {pictures} --budget "{BUDGET}"', "bold cyan")
     from smidgen.search import fit
 
-    finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json)
+    finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json, profile)

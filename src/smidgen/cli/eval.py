@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from smidgen.cli.output import print_json, print_table, say
-from smidgen.cli.running import require_torch, terminal_watch
+from smidgen.cli.running import require_torch
+from smidgen.cli.targets import csv_option, csv_table
+from smidgen.cli.watching import Quiet, Terminal
 
 if TYPE_CHECKING:
     from smidgen.train.scoring import Choice
 
 __all__ = ["command"]
+
+CSV_COLUMNS = ("class", "precision", "recall", "f1", "pictures")
 
 
 @click.command("eval", short_help="Measure a model's accuracy on DATA.")
@@ -26,30 +30,45 @@ __all__ = ["command"]
     help="auto: the test part of the data that the model was trained on, all of any other data.",
 )
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
+@csv_option(help="Write the scores of each class as a table, - for standard output.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, data: str, part: Choice, skip_bad: bool, as_json: bool) -> None:
+def command(model: str, data: str, part: Choice, skip_bad: bool, csv_file: str | None, as_json: bool) -> None:
     """Measure the accuracy of MODEL (a model file or a published name) on DATA."""
     require_torch()
     from smidgen.train.scoring import score
-    from smidgen.train.watch import Watch
 
-    result = score(model, data, part=part, skip_bad=skip_bad, watch=Watch() if as_json else terminal_watch())
+    with csv_table(csv_file, CSV_COLUMNS, as_json) as write:
+        silent = as_json or csv_file == "-"
+        watch = Quiet() if silent else Terminal()
+        result = score(model, data, part=part, skip_bad=skip_bad, watch=watch)
+        for row in result["classes"]:
+            write(["" if row[key] is None else row[key] for key in ("name", *CSV_COLUMNS[1:-1], "support")])
     if as_json:
         print_json(result)
-        return
+    elif csv_file != "-":
+        _show(model, data, result)
+
+
+def _show(model: str, data: str, result: dict[str, Any]) -> None:
     low, high = result["interval"]
     say(
         f"{model} on {result['part']} of {data}: {100 * result['accuracy']:.2f} % of {result['n']} pictures",
         "bold",
     )
     say(f"95 % interval      {100 * low:.1f} to {100 * high:.1f} %")
+    if result["top5_accuracy"] is not None:
+        say(f"among the best 5   {100 * result['top5_accuracy']:.2f} %")
     say(f"balanced accuracy  {100 * result['balanced_accuracy']:.2f} %")
     rows = [
         [
             row["name"],
-            *(f"{100 * row[key]:.1f}" if row[key] is not None else "" for key in ("precision", "recall")),
+            *("" if row[key] is None else f"{100 * row[key]:.1f}" for key in CSV_COLUMNS[1:-1]),
             str(row["support"]),
         ]
         for row in result["classes"]
     ]
-    print_table(("class", "precision %", "recall %", "pictures"), rows)
+    print_table(("class", "precision %", "recall %", "F1 %", "pictures"), rows)
+    if result["confused"]:
+        say("most confused", "bold")
+    for pair in result["confused"]:
+        say(f"  {pair['true']} taken for {pair['predicted']}: {pair['n']:,} of {pair['of']:,}")

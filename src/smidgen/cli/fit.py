@@ -18,11 +18,13 @@ __all__ = ["command"]
 @click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, macs=40M".')
 @click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")
 @run_options
-def command(data: str, budget: str, families: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def command(
+    data: str, budget: str, families: tuple[str, ...], as_json: bool, profile: bool, **options: Any
+) -> None:
     """Turn DATA into the best classifier that fits the budget.
 
     DATA is a folder with a subfolder for each class (or train/, val/ and test/ that have them), a CSV
-    with the columns path and label, or the name of a set: digits.
+    with the columns path and label, or the name of a set: digits, fashion-mnist.
 
     Limits are params, macs, weight_bytes and peak_bytes; k is 1000, KB 1000 bytes, KiB 1024.
     """
@@ -31,4 +33,4 @@ def command(data: str, budget: str, families: tuple[str, ...], as_json: bool, **
     asked = job(data, **options)
     from smidgen.search import fit
 
-    finish(lambda watch: fit(asked, limits, watch, families), as_json)
+    finish(lambda watch: fit(asked, limits, watch, families), as_json, profile)

@@ -2,75 +2,270 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
-from smidgen.spec import DataError, PictureError
+from smidgen.cli.targets import csv_option, csv_table
+from smidgen.spec import DataError, PictureError, SmidgenError
 
 if TYPE_CHECKING:
-    from smidgen.train.predict import Prediction
+    from smidgen.train.predict import Prediction, Predictor
 
 __all__ = ["command"]
+
+STDIN = "-"
 
 
 @click.command("predict", short_help="Name what is on pictures.")
 @click.argument("model", metavar="MODEL")
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True)
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="Answers for each picture.")
+@csv_option(help="Write a table instead of lines, - for standard output.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
-def command(model: str, pictures: tuple[Path, ...], top: int, as_json: bool) -> int:
-    """Name what is on PICTURES (files or folders) with MODEL: a model file or a published name.
+@click.option("-0", "--null", is_flag=True, help="Paths on standard input end with NUL, as of find -print0.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 4096),
+    metavar="N",
+    help="Pictures at once; default: 64, fewer for large networks.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Processor threads; default: one for small networks."
+)
+def command(
+    model: str,
+    pictures: tuple[str, ...],
+    top: int,
+    csv_file: str | None,
+    as_json: bool,
+    null: bool,
+    batch_size: int | None,
+    threads: int | None,
+) -> int:
+    """Name what is on PICTURES with MODEL: a model file or a published name.
 
-    Pictures that cannot be read are reported at the end, with exit code 1; the rest is done.
+    PICTURES are files, folders (searched to any depth), or - for a list of paths on standard input.
+    Those that cannot be read are reported at the end, with exit code 1; the rest is done.
     """
     require_torch()
     from smidgen.train.predict import open_predictor
 
-    paths = _files(pictures)
+    named = _named(pictures, null)
     with progress(f"fetching {model}") as report:
         predictor = open_predictor(model, report)
-    bad: list[str] = []
-    for path in paths:
-        try:
-            ranked = predictor.rank(path)[:top]
-        except PictureError as error:
-            bad.append(str(error))
+    top = min(top, predictor.network.num_classes)
+    # A progress bar takes sys.stdout over and would send what is printed to its own stream.
+    out, start = sys.stdout, time.perf_counter()
+    rows_only = csv_file is not None and not as_json
+    with csv_table(csv_file, _columns(top), as_json) as write, _bar(csv_file, rows_only) as report:
+        names, paths = itertools.tee(named)
+        answers = predictor.stream(paths, top=top, batch_size=batch_size, threads=threads)
+        done = failed = 0
+        for name, answer in zip(names, answers, strict=True):
+            done += 1
+            if isinstance(answer, PictureError):
+                named.bad.append(str(answer))
+                failed += 1
+            else:
+                write(_row(name, answer, predictor))
+                if not rows_only:
+                    click.echo(
+                        _json(name, answer, predictor) if as_json else _line(name, answer, predictor), out
+                    )
+            if named.total is not None:
+                report(done, named.total)
+        named.require_some()
+    for line in named.bad:
+        say(_printable(line), err=True)
+    if failed:
+        say(f"{failed:,} of {done:,} pictures could not be read", err=True)
+    if (rows_only and csv_file != STDIN) or sys.stderr.isatty():  # where stdout is not the news already
+        _say_speed(done - failed, time.perf_counter() - start, csv_file)
+    return 1 if named.bad else 0
+
+
+# ── which pictures ───────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Named:
+    """The pictures that were named, one path after another.
+
+    total   how many, None while nobody knows
+    exists  whether anything that was named is there
+    bad     a line for each that cannot be used
+    """
+
+    paths: Iterable[str] = ()
+    total: int | None = None
+    exists: bool = False
+    bad: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[str]:
+        for path in self.paths:
+            self.exists = self.exists or _exists(path)
+            yield path
+
+    def require_some(self) -> None:
+        """Raise DataError where nothing that was named is there."""
+        if not self.exists:
+            raise DataError(self.bad[0] if self.bad else "no picture was named on standard input")
+
+
+def _named(arguments: tuple[str, ...], null: bool) -> _Named:
+    """Pictures of the arguments. Raises DataError where none is there."""
+    listed = arguments.count(STDIN)
+    if listed > 1:
+        raise SmidgenError("- stands for standard input, which can be read only once")
+    if null and not listed:
+        raise SmidgenError("--null is about a list on standard input; name it with -")
+    named = _Named()
+    if listed:
+        lines = _list(sys.stdin.buffer, null)
+        arguments_and_lines = (
+            path for argument in arguments for path in (lines if argument == STDIN else [argument])
+        )
+        named.paths = _expanded(arguments_and_lines, named.bad)
+        return named
+    paths = list(_expanded(arguments, named.bad))
+    named.paths, named.total, named.exists = paths, len(paths), any(map(_exists, paths))
+    if not named.exists:
+        named.bad += [f"{path}: no such file" for path in paths[:1]]
+        named.require_some()
+    return named
+
+
+def _list(stream: BinaryIO, null: bool) -> Iterator[str]:
+    """Paths on standard input, read as they are wanted."""
+    lines: Iterator[bytes] = _records(stream) if null else iter(stream)
+    for line in lines:
+        if b"\0" in line:
+            raise SmidgenError("the paths on standard input end with NUL; --null reads such a list")
+        path = os.fsdecode(line if null else line.rstrip(b"\r\n"))
+        if path:
+            yield path
+
+
+def _records(stream: BinaryIO) -> Iterator[bytes]:
+    """What stands between NULs."""
+    rest = b""
+    while block := stream.read(2**16):
+        *records, rest = (rest + block).split(b"\0")
+        yield from records
+    yield rest
+
+
+def _expanded(arguments: Iterable[str], bad: list[str]) -> Iterator[str]:
+    """Files as they are, folders as the pictures in them; `bad` hears of folders that give none."""
+    for argument in arguments:
+        if not _is_folder(argument):
+            yield argument
             continue
-        _print(path, ranked, as_json)
-    for line in bad:
-        say(line, err=True)
-    if bad:
-        say(f"{len(bad)} of {len(paths)} pictures could not be read", err=True)
-    return 1 if bad else 0
+        problems, found = len(bad), False
+        for path in _search(argument, bad):
+            found = True
+            yield path
+        if not found and len(bad) == problems:
+            bad.append(f"{argument}: a folder without pictures")
 
 
-def _files(arguments: tuple[Path, ...]) -> list[Path]:
+def _search(folder: str, bad: list[str]) -> Iterator[str]:
+    """Visible pictures at any depth, sorted; links to folders are not followed, they may form a loop."""
     from smidgen.images import is_picture_name
 
-    files: list[Path] = []
-    for argument in arguments:
-        if argument.is_dir():
-            found = sorted(
-                path for path in argument.rglob("*") if path.is_file() and is_picture_name(path.name)
-            )
-            if not found:
-                raise DataError(f"{argument}: a folder without pictures")
-            files += found
-        elif argument.exists():
-            files.append(argument)
-        else:
-            raise DataError(f"{argument}: no such file")
-    return files
+    waiting = [(folder, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield str(Path(path))
+            continue
+        try:
+            with os.scandir(path) as entries:
+                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            bad.append(f"{path}: cannot be read ({error.strerror or error})")
+            continue
+        kinds = [(entry, entry.is_dir(follow_symlinks=False)) for entry in found if entry.name[0] != "."]
+        waiting += [(entry.path, deep) for entry, deep in kinds if deep or is_picture_name(entry.name)]
 
 
-def _print(path: Path, ranked: list[Prediction], as_json: bool) -> None:
-    if as_json:
-        answers = [{"class": answer.name, "probability": answer.probability} for answer in ranked]
-        click.echo(json.dumps({"picture": str(path), "predictions": answers}, ensure_ascii=False))
-    else:
-        click.echo(f"{path}: " + ", ".join(f"{answer.name} {answer.probability:.2f}" for answer in ranked))
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:  # a name that the system refuses; reading it will say why
+        return False
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:
+        return True
+
+
+# ── what is said of them ─────────────────────────────────────────────────────────────────────────────
+
+
+def _line(name: str, ranked: list[Prediction], predictor: Predictor) -> str:
+    answers = ", ".join(f"{answer.name} {answer.probability:.2f}" for answer in ranked)
+    doubt = ""
+    if predictor.none_of_these(ranked) and predictor.threshold is not None:
+        best, threshold = _apart(ranked[0].probability, predictor.threshold)
+        doubt = f" (none of these? {best} is below {threshold})"
+    return _printable(f"{name}: {answers}{doubt}")
+
+
+def _apart(low: float, high: float) -> tuple[str, str]:
+    """Both numbers with as many decimals as show that they differ, two at least."""
+    texts = ((f"{low:.{digits}f}", f"{high:.{digits}f}") for digits in range(2, 18))
+    return next((pair for pair in texts if pair[0] != pair[1]), (str(low), str(high)))
+
+
+def _json(name: str, ranked: list[Prediction], predictor: Predictor) -> str:
+    answers = [{"class": answer.name, "probability": answer.probability} for answer in ranked]
+    document = {"picture": name, "predictions": answers, "none_of_these": predictor.none_of_these(ranked)}
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _columns(top: int) -> list[str]:
+    further = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
+    return ["picture", "class", "probability", "none_of_these", *further]
+
+
+def _row(name: str, ranked: list[Prediction], predictor: Predictor) -> list[str]:
+    """A row of the table; where the model knows no threshold, nothing is said of none of these."""
+    best, *others = ([answer.name, f"{answer.probability:.6g}"] for answer in ranked)
+    doubt = {None: "", True: "yes", False: "no"}[predictor.none_of_these(ranked)]
+    return [name, *best, doubt, *itertools.chain.from_iterable(others)]
+
+
+def _printable(text: str) -> str:
+    """One line that steers no terminal, whatever stands in names of files and classes."""
+    return "".join("?" if ord(letter) < 32 or 127 <= ord(letter) < 160 else letter for letter in text)
+
+
+@contextlib.contextmanager
+def _bar(csv_file: str | None, rows_only: bool) -> Iterator[Callable[[int, int], None]]:
+    """Progress on stderr, unless a terminal shows the answers themselves, which say as much."""
+    if sys.stdout.isatty() and not (rows_only and csv_file != STDIN):
+        yield lambda _done, _total: None
+        return
+    with progress("predicting") as report:
+        yield report
+
+
+def _say_speed(pictures: int, seconds: float, csv_file: str | None) -> None:
+    to_file = f" in {csv_file}" if csv_file not in (None, STDIN) else ""
+    say(f"{pictures:,} pictures{to_file}, {pictures / seconds:,.0f} a second", err=True)

@@ -2,27 +2,50 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
+import math
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from smidgen.cli.output import bytes_text, print_json, progress, say
+from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.watching import Quiet, Terminal
 from smidgen.spec import DependencyError
 
 if TYPE_CHECKING:
     from smidgen.search import Fitted, Job
-    from smidgen.train.watch import Watch
+    from smidgen.watch import Watch
 
-__all__ = ["finish", "job", "require_torch", "run_options", "summarise", "terminal_watch"]
+__all__ = ["finish", "job", "require_torch", "run_options", "summarise"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, as people write them: 90, 90s, 10m, 1.5h."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds of the text."""
+        number, unit = value.strip(), 1.0
+        if number and number[-1] in _UNITS:
+            number, unit = number[:-1], _UNITS[number[-1]]
+        try:
+            seconds = float(number) * unit
+        except ValueError:
+            self.fail(f"'{value}' is no time; write 90s, 10m or 2h", param, ctx)
+        if not 0 < seconds < math.inf:
+            self.fail(f"'{value}' must be above 0", param, ctx)
+        return seconds
+
+
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def run_options(function: Decorated) -> Decorated:
@@ -32,11 +55,24 @@ def run_options(function: Decorated) -> Decorated:
             click.option(
                 "--resolution", type=int, metavar="PIXELS", help="Side of the pictures as networks see them."
             ),
+            click.option(
+                "--time",
+                "time_limit",
+                type=Duration(),
+                metavar="TIME",
+                help="Of the whole job: 90s, 10m, 2h; it decides how many epochs there are.",
+            ),
             click.option("--epochs", type=click.IntRange(1), help="Epochs of the full training."),
             click.option(
                 "--seed", default=0, show_default=True, help="Decides split, order, augmentation, weights."
             ),
             click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read."),
+            click.option(
+                "--group-by",
+                metavar="REGEX",
+                help="Pictures whose names match alike stay in one part, as frames of one scene should.",
+            ),
+            click.option("--class-weights", is_flag=True, help="Let rare classes count like common ones."),
             click.option(
                 "--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder to create."
             ),
@@ -46,8 +82,20 @@ def run_options(function: Decorated) -> Decorated:
             click.option(
                 "--threads",
                 type=click.IntRange(1, 1024),
-                help="Processor threads; default: one for small steps.",
+                help="Processor threads of a training; default: one for small steps.",
             ),
+            click.option(
+                "--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda if there is one."
+            ),
+            click.option(
+                "--checkpoint-every",
+                "every",
+                default=30.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="How much work a kill may cost.",
+            ),
+            click.option("--profile", is_flag=True, help="Say where the time went."),
         )
     ):
         function = option(function)
@@ -70,26 +118,6 @@ def job(data: str, **options: Any) -> Job:
     return Job(data=data, command=shlex.join(["smidgen", *sys.argv[1:]]), **options)
 
 
-def terminal_watch() -> Watch:
-    """Watch that prints: headings, news, and bars with the time left on a terminal."""
-    from smidgen.train.watch import Watch
-
-    class Terminal(Watch):
-        def say(self, text: str) -> None:
-            say(f"  {text}")
-
-        def heading(self, text: str) -> None:
-            say(text, "bold")
-
-        @contextlib.contextmanager
-        def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
-            with progress(label) as report:
-                yield report
-
-    logging.getLogger("smidgen").setLevel(logging.WARNING)
-    return Terminal()
-
-
 def summarise(fitted: Fitted) -> None:
     """Accuracy, cost, latency, files, and the next commands."""
     report, folder = fitted.report, fitted.folder
@@ -109,6 +137,8 @@ def summarise(fitted: Fitted) -> None:
         spread = f"median, {latency['p95']:.2f} ms at the 95th percentile" if latency["p95"] else "median"
         say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
         say(f"                {latency['device']}, {threads}")
+    elif report["measured"] and report["measured"]["note"]:
+        say(f"  latency       not measured: {report['measured']['note']}")
     say(f"  report        {folder / 'report.html'}")
     say("next", "bold")
     for command in report["next_commands"] or []:
@@ -130,11 +160,23 @@ def _costs(fitted: Fitted) -> None:
             say(f"  {label:<13} {shown}{limit}")
 
 
-def finish(work: Callable[[Watch], Fitted], as_json: bool) -> None:
+def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:
     """Do the work with news on the terminal and a summary at the end, or in silence with JSON at the end."""
-    from smidgen.train.watch import Watch
-
+    logging.getLogger("smidgen").setLevel(logging.WARNING)
     if as_json:
-        print_json(work(Watch()).report)
+        print_json(work(Quiet()).report)
     else:
-        summarise(work(terminal_watch()))
+        fitted = work(Terminal())
+        summarise(fitted)
+        if profile:
+            _profile(fitted.seconds)
+
+
+def _profile(seconds: Mapping[str, float]) -> None:
+    """Where the time of the training went, all candidates together."""
+    total = sum(seconds.values()) or 1.0
+    rows = [
+        [stage, f"{spent:.1f}", f"{100 * spent / total:.1f}"]
+        for stage, spent in sorted(seconds.items(), key=lambda item: -item[1])
+    ]
+    print_table(("training", "seconds", "%"), rows)

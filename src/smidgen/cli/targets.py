@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import csv
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import click
 
-from smidgen import families, modelfile
+from smidgen import atomic, families, modelfile
 from smidgen.graph import Network
 from smidgen.spec import SmidgenError, UnknownNameError
 
-__all__ = ["is_file", "network_options", "open_network", "output_option"]
+__all__ = ["csv_option", "csv_table", "is_file", "network_options", "open_network", "output_option"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -41,6 +44,53 @@ def output_option(*, required: bool, help: str) -> Callable[[Decorated], Decorat
 
     kind = click.Path(path_type=Path, dir_okay=False)
     return click.option("-o", "--output", type=kind, required=required, callback=check, help=help)
+
+
+def csv_option(*, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
+    """--csv FILE, whose folder must exist, or - for stdout; to be written with `csv_table`."""
+
+    def check(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+        if value is None or value == "-":
+            return value
+        path = Path(value)
+        if not value or path.is_dir():
+            raise SmidgenError(f"--csv '{value}': the name of a file is needed, or - for standard output")
+        if not path.parent.is_dir():
+            raise SmidgenError(f"{path.parent}: no such folder to write {path.name} into")
+        return value
+
+    return click.option("--csv", "csv_file", metavar="FILE", callback=check, help=help)
+
+
+@contextlib.contextmanager
+def csv_table(
+    csv_file: str | None, columns: Sequence[str], as_json: bool
+) -> Iterator[Callable[[Sequence[object]], None]]:
+    """What writes a row; a file has its old content until all rows are there. Without a file, nothing does.
+
+    Raises   SmidgenError where CSV and JSON would both go to stdout, or the file cannot be written.
+    """
+    if csv_file == "-" and as_json:
+        raise SmidgenError(
+            "--csv - and --json would both print; give one of them, or name a file for the CSV"
+        )
+    with contextlib.ExitStack() as stack:
+        if csv_file is None:
+            yield lambda _row: None
+            return
+        stream: IO[str] = sys.stdout
+        if csv_file != "-":
+            try:
+                temporary = stack.enter_context(atomic.replacing(Path(csv_file)))
+            except OSError as error:
+                raise SmidgenError(f"{csv_file}: cannot be written ({error.strerror or error})") from None
+            # Half characters of file names in foreign encodings are escaped, as everywhere.
+            stream = stack.enter_context(
+                temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
+            )
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(columns)
+        yield writer.writerow
 
 
 def is_file(target: str) -> bool:

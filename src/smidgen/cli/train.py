@@ -23,7 +23,9 @@ __all__ = ["command"]
 @click.option("--model", required=True, metavar="NAME", help="Network to train; `smidgen models` lists all.")
 @click.option("--recipe", "recipe_name", metavar="NAME", help="How to train; default: as `fit` does.")
 @run_options
-def command(data: str, model: str, recipe_name: str | None, as_json: bool, **options: Any) -> None:
+def command(
+    data: str, model: str, recipe_name: str | None, as_json: bool, profile: bool, **options: Any
+) -> None:
     """Train the network --model from scratch on DATA: a folder, a CSV or the name of a set."""
     from smidgen import families
 
@@ -47,4 +49,4 @@ def command(data: str, model: str, recipe_name: str | None, as_json: bool, **opt
             resolution=material.resolution,
         )
 
-    finish(lambda watch: train_one(asked, build, plan, watch), as_json)
+    finish(lambda watch: train_one(asked, build, plan, watch), as_json, profile)

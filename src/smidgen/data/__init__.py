@@ -8,9 +8,11 @@ Torch-free. Nothing here ever writes to a user's data.
 from smidgen.data.dataset import Dataset, FilePicture, MemoryPicture, Picture, SplitName
 from smidgen.data.folder import open_folder
 from smidgen.data.labels import open_labels
-from smidgen.data.opening import open_dataset
+from smidgen.data.memory import MEMORY_LIMIT, memory_limit
+from smidgen.data.near import Near, near_identical
+from smidgen.data.opening import inspect_dataset, open_dataset
 from smidgen.data.parallel import Progress
-from smidgen.data.pixels import MEMORY_LIMIT, load_pixels
+from smidgen.data.pixels import load_pixels
 from smidgen.data.split import Split, split
 from smidgen.data.survey import (
     Decoded,
@@ -20,6 +22,7 @@ from smidgen.data.survey import (
     fingerprint,
     require_readable,
     survey,
+    unreadable_news,
 )
 from smidgen.data.write import write_folder
 
@@ -29,6 +32,7 @@ __all__ = [
     "Decoded",
     "FilePicture",
     "MemoryPicture",
+    "Near",
     "Picture",
     "Progress",
     "Split",
@@ -37,12 +41,16 @@ __all__ = [
     "Unreadable",
     "clashes",
     "fingerprint",
+    "inspect_dataset",
     "load_pixels",
+    "memory_limit",
+    "near_identical",
     "open_dataset",
     "open_folder",
     "open_labels",
     "require_readable",
     "split",
     "survey",
+    "unreadable_news",
     "write_folder",
 ]

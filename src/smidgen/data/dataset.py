@@ -9,8 +9,17 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 
 from smidgen.images import Pixels, decode
+from smidgen.spec import DataError
 
-__all__ = ["PART_NAMES", "Dataset", "FilePicture", "MemoryPicture", "Picture", "SplitName"]
+__all__ = [
+    "PART_NAMES",
+    "Dataset",
+    "FilePicture",
+    "MemoryPicture",
+    "Picture",
+    "SplitName",
+    "require_sound",
+]
 
 SplitName: TypeAlias = Literal["train", "val", "test"]
 
@@ -75,6 +84,8 @@ class Dataset:
     classes      names in the order of the labels
     given_split  the part that each picture belongs to, where the data says so, otherwise None
     ignored      names of visible files that were passed over because they are not pictures of a class
+    groups       what each picture belongs with (a person, a place, a film), "" for nothing, where asked for
+    problems     why it cannot be trained on, one line each; empty in what `open_dataset` returns
     """
 
     name: str
@@ -83,3 +94,17 @@ class Dataset:
     pictures: tuple[Picture, ...]
     given_split: tuple[SplitName, ...] | None = None
     ignored: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
+    problems: tuple[str, ...] = ()
+
+
+def require_sound(dataset: Dataset) -> Dataset:
+    """Return the data set itself.
+
+    Raises   DataError with the first of its problems, and how many more there are.
+    """
+    if not dataset.problems:
+        return dataset
+    first, more = dataset.problems[0], len(dataset.problems) - 1
+    rest = f" ({more:,} more: `smidgen check` lists all)" if more else ""
+    raise DataError(first + rest)

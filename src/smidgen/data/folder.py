@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, SplitName
+from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, SplitName, require_sound
 from smidgen.images import SUFFIXES, is_picture_name
 from smidgen.spec import DataError
 
-__all__ = ["open_folder"]
+__all__ = ["inspect_folder", "open_folder"]
 
 # Left behind by operating systems and file servers; names that start with a dot are hidden as well.
 _HIDDEN = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
@@ -28,39 +28,57 @@ def open_folder(folder: Path) -> Dataset:
     Raises   DataError when the folder does not exist, holds no pictures, has an empty class or only one,
              or when its parts hold different classes.
     """
+    return require_sound(inspect_folder(folder))
+
+
+def inspect_folder(folder: Path) -> Dataset:
+    """Read a folder as `open_folder` does, and note everything that is wrong in the data set's problems.
+
+    Raises   DataError when there is nothing to note it about: no folder, no pictures, no classes.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
-    parts = _parts(folder)
+    parts, problems = _parts(folder)
     if parts is None:
-        labelled = _by_class(folder)
-        return _dataset(folder, labelled, None)
-    per_part = {part: _by_class(path) for part, path in parts.items()}
-    _require_same_classes(folder, parts, {part: set(classes) for part, classes in per_part.items()})
-    labelled = {}
+        by_class, empty = _by_class(folder)
+        return _dataset(folder, by_class, None, empty)
+    per_part: dict[SplitName, dict[str, list[Path]]] = {}
+    for part, path in parts.items():
+        try:
+            per_part[part], empty = _by_class(path)
+            problems += empty
+        except DataError as error:
+            problems.append(str(error))
+    if not per_part:
+        raise DataError(problems[-1])
+    problems += _differences(folder, parts, {part: set(classes) for part, classes in per_part.items()})
+    by_class = {}
     given: dict[Path, SplitName] = {}
-    for part, by_class in per_part.items():
-        for name, paths in by_class.items():
-            labelled.setdefault(name, []).extend(paths)
+    for part, classes in per_part.items():
+        for name, paths in classes.items():
+            by_class.setdefault(name, []).extend(paths)
             given.update(dict.fromkeys(paths, part))
-    return _dataset(folder, labelled, given)
+    return _dataset(folder, by_class, given, problems)
 
 
 def _dataset(
-    folder: Path, labelled: Mapping[str, Iterable[Path]], given: Mapping[Path, SplitName] | None
+    folder: Path,
+    by_class: Mapping[str, Iterable[Path]],
+    given: Mapping[Path, SplitName] | None,
+    problems: list[str],
 ) -> Dataset:
-    classes = tuple(sorted(labelled))
-    if len(classes) < 2:
-        raise DataError(
-            f"{folder}: only one class, {classes[0]}; a classifier needs a subfolder for each of 2 or more"
-        )
+    classes = tuple(sorted(by_class))
     pictures = sorted(
         (
             FilePicture(path, path.relative_to(folder).as_posix(), label)
             for label, name in enumerate(classes)
-            for path in labelled[name]
+            for path in by_class[name]
         ),
         key=lambda picture: picture.name,
     )
+    if len(classes) == 1:
+        only = f"{folder}: only one class, {classes[0]}"
+        problems = [*problems, f"{only}; a classifier needs a subfolder for each of 2 or more"]
     used = {picture.path for picture in pictures}
     return Dataset(
         name=folder.resolve().name,
@@ -69,46 +87,48 @@ def _dataset(
         pictures=tuple(pictures),
         given_split=None if given is None else tuple(given[picture.path] for picture in pictures),
         ignored=tuple(path.relative_to(folder).as_posix() for path in _files(folder) if path not in used),
+        problems=tuple(problems),
     )
 
 
-def _parts(folder: Path) -> dict[SplitName, Path] | None:
-    """Find train, val and test; None where the subfolders are classes."""
+def _parts(folder: Path) -> tuple[dict[SplitName, Path] | None, list[str]]:
+    """Train, val and test, None where the subfolders are classes; and what is wrong with them."""
     parts: dict[SplitName, Path] = {}
-    others = []
+    others, problems = [], []
     for path in _subfolders(folder):
         part = PART_NAMES.get(path.name.lower())
         if part is None:
             others.append(path)
         elif part in parts:
-            raise DataError(
-                f"{folder}: {parts[part].name}/ and {path.name}/ both name the {part} part; keep one"
-            )
+            both = f"{parts[part].name}/ and {path.name}/ both name the {part} part"
+            problems.append(f"{folder}: {both}; keep one")
         else:
             parts[part] = path
     if "train" not in parts or (others and len(parts) == 1):
-        return None
-    for path in others:
-        if any(map(is_picture_name, _files(path))):
-            names = ", ".join(f"{part.name}/" for part in parts.values())
-            raise DataError(
-                f"{folder}: beside {names} lies {path.name}/ with pictures; move it into one of them"
-            )
-    return parts
+        return None, []
+    names = ", ".join(f"{part.name}/" for part in parts.values())
+    problems += [
+        f"{folder}: beside {names} lies {path.name}/ with pictures; move it into one of them"
+        for path in others
+        if any(map(is_picture_name, _files(path)))
+    ]
+    return parts, problems
 
 
-def _by_class(folder: Path) -> dict[str, list[Path]]:
-    """Pictures of each class below one folder, sorted."""
+def _by_class(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
+    """Pictures of each class below one folder, sorted; and the classes that have none, a line each."""
     found = {path.name: _files(path) for path in _subfolders(folder)}
     pictures = {name: [path for path in files if is_picture_name(path)] for name, files in found.items()}
     if not any(pictures.values()):
         raise DataError(_nothing_found(folder))
-    for name, paths in pictures.items():
-        if not paths:
-            others = f"{len(found[name]):,} other files; " if found[name] else ""
-            empty = f"{folder / name}: no pictures in this class ({others}{_LOOKED_FOR})"
-            raise DataError(f"{empty}; add some or remove the folder")
-    return pictures
+    return pictures, [
+        _empty_class(folder / name, len(found[name])) for name, paths in pictures.items() if not paths
+    ]
+
+
+def _empty_class(folder: Path, files: int) -> str:
+    others = f"{files:,} other files; " if files else ""
+    return f"{folder}: no pictures in this class ({others}{_LOOKED_FOR}); add some or remove the folder"
 
 
 def _nothing_found(folder: Path) -> str:
@@ -121,17 +141,20 @@ def _nothing_found(folder: Path) -> str:
     return f"{folder}: no pictures ({_LOOKED_FOR}, in a subfolder for each class)"
 
 
-def _require_same_classes(
+def _differences(
     folder: Path, parts: Mapping[SplitName, Path], classes: Mapping[SplitName, set[str]]
-) -> None:
+) -> list[str]:
+    """A line for each part whose classes are not those of train."""
+    lines = []
     train = parts["train"].name
     for part, names in classes.items():
-        missing, extra = classes["train"] - names, names - classes["train"]
+        missing, extra = classes.get("train", names) - names, names - classes.get("train", names)
         sides = [(train, missing), (parts[part].name, extra)]
         shown = "; ".join(f"only in {side}/: {', '.join(sorted(only))}" for side, only in sides if only)
         if shown:
             pair = f"{train}/ and {parts[part].name}/"
-            raise DataError(f"{folder}: {pair} hold different classes ({shown}); make them the same")
+            lines.append(f"{folder}: {pair} hold different classes ({shown}); make them the same")
+    return lines
 
 
 def _subfolders(folder: Path) -> list[Path]:

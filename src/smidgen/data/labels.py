@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, SplitName
+from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, require_sound
 from smidgen.spec import DataError
 
-__all__ = ["open_labels"]
+__all__ = ["inspect_labels", "open_labels"]
 
 
 class _Row(NamedTuple):
@@ -29,21 +29,32 @@ def open_labels(file: Path) -> Dataset:
     Raises   DataError when the file is missing or not such a CSV, when a listed picture does not exist or
              is listed twice, when a label or part is missing, or when there is only one class.
     """
-    rows = _read(file)
-    if not rows:
+    return require_sound(inspect_labels(file))
+
+
+def inspect_labels(file: Path) -> Dataset:
+    """Read a CSV as `open_labels` does, and note everything that is wrong in the data set's problems.
+
+    Raises   DataError when there is nothing to note it about: no such file, no CSV, no row of use.
+    """
+    listed = _read(file)
+    if not listed:
         raise DataError(f"{file}: no rows below the header; each needs a path and a label")
-    _require_each_once(file, rows)
-    _require_existing(file, rows)
-    classes = tuple(sorted({row.label for row in rows}))
+    rows, problems = _sound_rows(file, listed)
+    if not rows:
+        raise DataError(problems[0])
+    classes = tuple(sorted({row.label for row in listed if row.label}))
     if len(classes) < 2:
-        raise DataError(f"{file}: only one class, {classes[0]}; a classifier needs at least 2 labels")
+        problems.append(f"{file}: only one class, {classes[0]}; a classifier needs at least 2 labels")
     numbers = {name: number for number, name in enumerate(classes)}
+    given = any(row.split for row in rows)
     return Dataset(
         name=file.stem,
         source=str(file),
         classes=classes,
         pictures=tuple(FilePicture(file.parent / row.path, row.path, numbers[row.label]) for row in rows),
-        given_split=_given_split(file, rows),
+        given_split=tuple(PART_NAMES[row.split.lower()] for row in rows) if given else None,
+        problems=tuple(problems),
     )
 
 
@@ -72,12 +83,7 @@ def _rows(file: Path, stream: TextIO) -> Iterator[_Row]:
         cell = dict(zip(columns, map(str.strip, cells), strict=False))
         if not any(cell.values()):
             continue
-        row = _Row(reader.line_num + 1, *(cell.get(name, "") for name in ("path", "label", "split")))
-        if not row.path or not row.label:
-            raise DataError(
-                f"{file}, line {row.line}: no {'label' if row.path else 'path'}; each row needs both"
-            )
-        yield row
+        yield _Row(reader.line_num + 1, *(cell.get(name, "") for name in ("path", "label", "split")))
 
 
 def _require_columns(file: Path, columns: Sequence[str]) -> None:
@@ -89,26 +95,33 @@ def _require_columns(file: Path, columns: Sequence[str]) -> None:
         )
 
 
-def _require_each_once(file: Path, rows: Sequence[_Row]) -> None:
-    first: dict[Path, int] = {}
+def _sound_rows(file: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
+    """Rows that name an existing picture once, with a label and, if any row has one, a part; and the rest."""
+    sound: list[_Row] = []
+    missing: list[_Row] = []
+    problems: list[str] = []
+    lines: dict[Path, int] = {}
+    given = any(row.split for row in rows)
     for row in rows:
-        line = first.setdefault(file.parent / row.path, row.line)
-        if line != row.line:
-            raise DataError(f"{file}, line {row.line}: {row.path} stands in line {line} already; keep one")
+        path = file.parent / row.path
+        complaint = _complaint(row, lines.get(path), given)
+        if complaint:
+            problems.append(f"{file}, line {row.line}: {complaint}")
+        elif not path.is_file():
+            missing.append(row)
+        else:
+            sound.append(row)
+        lines.setdefault(path, row.line)
+    share = f"{len(missing):,} of {len(rows):,} pictures missing"
+    problems += [f"{file}, line {row.line}: no file {file.parent / row.path}; {share}" for row in missing]
+    return sound, problems
 
 
-def _require_existing(file: Path, rows: Sequence[_Row]) -> None:
-    missing = [row for row in rows if not (file.parent / row.path).is_file()]
-    if missing:
-        share = f"{len(missing):,} of {len(rows):,} pictures missing"
-        first = missing[0]
-        raise DataError(f"{file}, line {first.line}: no file {file.parent / first.path}; {share}")
-
-
-def _given_split(file: Path, rows: Sequence[_Row]) -> tuple[SplitName, ...] | None:
-    if not any(row.split for row in rows):
-        return None
-    for row in rows:
-        if row.split.lower() not in PART_NAMES:
-            raise DataError(f"{file}, line {row.line}: '{row.split}' is no part; split is train, val or test")
-    return tuple(PART_NAMES[row.split.lower()] for row in rows)
+def _complaint(row: _Row, earlier: int | None, given: bool) -> str:
+    if not row.path or not row.label:
+        return f"no {'label' if row.path else 'path'}; each row needs both"
+    if earlier is not None:
+        return f"{row.path} stands in line {earlier} already; keep one"
+    if given and row.split.lower() not in PART_NAMES:
+        return f"'{row.split}' is no part; split is train, val or test"
+    return ""

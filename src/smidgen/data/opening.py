@@ -6,26 +6,43 @@ import os
 from pathlib import Path
 
 from smidgen.data import sets
-from smidgen.data.dataset import Dataset
-from smidgen.data.folder import open_folder
-from smidgen.data.labels import open_labels
+from smidgen.data.dataset import Dataset, require_sound
+from smidgen.data.folder import inspect_folder
+from smidgen.data.groups import with_groups
+from smidgen.data.labels import inspect_labels
 from smidgen.spec import DataError, closest
 
-__all__ = ["open_dataset"]
+__all__ = ["inspect_dataset", "open_dataset"]
 
 
-def open_dataset(data: str | os.PathLike[str]) -> Dataset:
+def open_dataset(data: str | os.PathLike[str], *, group_by: str | None = None) -> Dataset:
     """Open a folder (see `open_folder`), a CSV (see `open_labels`) or a named set.
 
     A string that is the name of a set means the set; write ./digits for a folder of that name.
 
-    Raises   DataError, one line, when nothing of that name exists or it cannot be trained on.
+    group_by  regular expression on the pictures' names; those with the same match (its first parenthesis,
+              else all of it) stay together in every split
+    Raises    DataError, one line, when nothing of that name exists, when it cannot be trained on, or when
+              group_by is no regular expression or matches no picture.
     """
+    return require_sound(inspect_dataset(data, group_by=group_by))
+
+
+def inspect_dataset(data: str | os.PathLike[str], *, group_by: str | None = None) -> Dataset:
+    """Open data as `open_dataset` does, and note everything that is wrong in the data set's problems.
+
+    Raises   DataError when there is nothing to note it about: no such data, no pictures, no classes.
+    """
+    dataset = _open(data)
+    return dataset if group_by is None else with_groups(dataset, group_by)
+
+
+def _open(data: str | os.PathLike[str]) -> Dataset:
     if isinstance(data, str) and data in sets.names():
         return sets.load(data)
     path = Path(data)
     if path.is_dir():
-        return open_folder(path)
+        return inspect_folder(path)
     if path.exists():
         return _open_file(path)
     known = sets.names()
@@ -38,4 +55,4 @@ def open_dataset(data: str | os.PathLike[str]) -> Dataset:
 def _open_file(path: Path) -> Dataset:
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise DataError(f"{path}: neither a folder nor a CSV; data is a folder, a CSV or a set's name")
-    return open_labels(path)
+    return inspect_labels(path)

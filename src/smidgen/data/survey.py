@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
-from smidgen.data.dataset import Dataset, Picture
+import numpy as np
+from PIL import Image
+
+from smidgen.data.dataset import Dataset, FilePicture, Picture
+from smidgen.data.memory import memory_limit
 from smidgen.data.parallel import Progress, map_threads
-from smidgen.images import Pixels, drop_equal_channels
+from smidgen.images import Pixels, decode_plain, drop_equal_channels
 from smidgen.spec import DataError, PictureError
 
-__all__ = ["Decoded", "Survey", "Unreadable", "clashes", "fingerprint", "require_readable", "survey"]
+__all__ = [
+    "LOOK_SIDE",
+    "Decoded",
+    "Survey",
+    "Unreadable",
+    "clashes",
+    "fingerprint",
+    "require_readable",
+    "survey",
+    "unreadable_news",
+]
+
+# Side of the little grey picture by which near-identical pictures are found.
+LOOK_SIDE = 8
+
+# Files of at most so many pixels are kept decoded for `load_pixels`: reading them again costs far more
+# than their memory. Photographs are left to be read twice.
+_SMALL = 64 * 64
+
+# Share of the memory limit that kept pictures may take together.
+_KEPT_SHARE = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +46,14 @@ class Decoded:
 
     sha256    of its size, channels and decoded pixels: equal for pictures that look equal, however stored
     channels  1 when all three colours agree everywhere, otherwise 3
+    look      8 x 8 grey bytes, row by row: the picture seen from far away
     """
 
     sha256: str
     height: int
     width: int
     channels: int
+    look: bytes = bytes(LOOK_SIDE * LOOK_SIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +71,12 @@ class Survey:
 
     decoded     what each turned out to be, None for those in `unreadable`
     unreadable  those that cannot be used, with the reason
+    kept        pixels of small files, uint8[H, W, 1 or 3] by index, which `load_pixels` then need not read
     """
 
     decoded: tuple[Decoded | None, ...]
     unreadable: tuple[Unreadable, ...]
+    kept: Mapping[int, Pixels] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def channels(self) -> int:
@@ -68,22 +97,61 @@ def survey(dataset: Dataset, progress: Progress | None = None) -> Survey:
 
     Pictures that cannot be decoded are listed, not raised.
     """
-    results = map_threads(_examine, dataset.pictures, progress)
+    keep = _Keep(int(memory_limit() * _KEPT_SHARE))
+
+    def examine(index: int) -> Decoded | str:
+        picture = dataset.pictures[index]
+        try:
+            pixels = _plain(picture)
+        except PictureError as error:
+            return str(error)
+        if isinstance(picture, FilePicture):
+            keep.offer(index, pixels)
+        height, width, channels = pixels.shape
+        return Decoded(_pixel_hash(pixels), height, width, channels, _look(pixels))
+
+    results = map_threads(examine, range(len(dataset.pictures)), progress)
     unreadable = tuple(
         Unreadable(index, dataset.pictures[index].name, result)
         for index, result in enumerate(results)
         if isinstance(result, str)
     )
-    return Survey(tuple(None if isinstance(result, str) else result for result in results), unreadable)
+    decoded = tuple(None if isinstance(result, str) else result for result in results)
+    return Survey(decoded, unreadable, keep.pixels)
 
 
-def _examine(picture: Picture) -> Decoded | str:
-    try:
-        pixels = drop_equal_channels(picture.read(3))
-    except PictureError as error:
-        return str(error)
-    height, width, channels = pixels.shape
-    return Decoded(_pixel_hash(pixels), height, width, channels)
+class _Keep:
+    """Small pictures up to so many bytes in all, offered from any thread."""
+
+    def __init__(self, limit: int) -> None:
+        self.pixels: dict[int, Pixels] = {}
+        self._left = limit
+        self._lock = threading.Lock()
+
+    def offer(self, index: int, pixels: Pixels) -> None:
+        height, width, _ = pixels.shape
+        if height * width > _SMALL:
+            return
+        with self._lock:
+            if pixels.nbytes <= self._left:
+                self._left -= pixels.nbytes
+                self.pixels[index] = np.ascontiguousarray(pixels)  # one channel of three would hold all three
+
+
+def _plain(picture: Picture) -> Pixels:
+    """Pixels with one channel where the picture is grey, otherwise three."""
+    if isinstance(picture, FilePicture):
+        return decode_plain(picture.path)
+    return drop_equal_channels(picture.read(3))
+
+
+def _look(pixels: Pixels) -> bytes:
+    """The picture in 8 x 8 greys. The triangle filter makes it much the same at every size of the file."""
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    if image.width > 4 * LOOK_SIDE * LOOK_SIDE and image.height > 4 * LOOK_SIDE * LOOK_SIDE:
+        image = image.reduce(4)  # of large pictures nearly all the time would go into the filter
+    grey = image if image.mode == "L" else image.convert("L")
+    return grey.resize((LOOK_SIDE, LOOK_SIDE), Image.Resampling.BILINEAR).tobytes()
 
 
 def _pixel_hash(pixels: Pixels) -> str:
@@ -103,6 +171,20 @@ def require_readable(survey: Survey, skip_bad: bool = False) -> None:
     if bad and not skip_bad:
         what = "leaves it out" if len(bad) == 1 else "leaves them out"
         raise DataError(f"{bad[0].reason}; {len(bad):,} of {total:,} pictures unusable. --skip-bad {what}")
+
+
+def unreadable_news(dataset: Dataset, survey: Survey) -> tuple[str, ...]:
+    """Lines to say where unreadable pictures are left out: how many of each part, then each by name."""
+    if not survey.unreadable:
+        return ()
+    total = f"left out: {len(survey.unreadable):,} of {len(survey.decoded):,} pictures cannot be read"
+    if dataset.given_split is not None:
+        sizes = Counter(dataset.given_split)
+        bad = Counter(dataset.given_split[picture.index] for picture in survey.unreadable)
+        total += "; " + ", ".join(
+            f"{bad[part]:,} of {sizes[part]:,} in {part}" for part in sizes if bad[part]
+        )
+    return (total, *(f"left out: {bad.reason}" for bad in survey.unreadable))
 
 
 def clashes(dataset: Dataset, survey: Survey) -> tuple[tuple[int, ...], ...]:

@@ -7,7 +7,7 @@ Torch-free: numpy and Pillow.
 """
 
 from smidgen.images.appearance import drop_equal_channels
-from smidgen.images.decode import MAX_PIXELS, decode
+from smidgen.images.decode import MAX_PIXELS, decode, decode_plain
 from smidgen.images.filetypes import SUFFIXES, is_picture_name
 from smidgen.images.normalise import normalise
 from smidgen.images.pixels import Pixels
@@ -18,6 +18,7 @@ __all__ = [
     "SUFFIXES",
     "Pixels",
     "decode",
+    "decode_plain",
     "drop_equal_channels",
     "is_picture_name",
     "normalise",

@@ -31,18 +31,21 @@ class SampleError(ValueError):
     """Samples of a type that nobody can show without knowing their range; the message says what to do."""
 
 
-def to_pixels(image: Image.Image, channels: int) -> Pixels:
+def to_pixels(image: Image.Image, channels: int | None) -> Pixels:
     """Pixels of a loaded image as a person sees it.
 
-    channels  1: luma of ITU-R BT.601; 3: red, green, blue
+    channels  1: luma of ITU-R BT.601; 3: red, green, blue; None: 1 for a grey picture, otherwise 3
     returns   uint8[H, W, channels]
     Raises    SampleError when the samples have no agreed range (32-bit integers, floats).
     """
     turn = _UPRIGHT.get(_orientation(image))
-    image = _opaque(_eight_bit(image)).convert("L" if channels == 1 else "RGB")
+    image = _opaque(_eight_bit(image))
+    if channels is not None:
+        image = image.convert("L" if channels == 1 else "RGB")
     if turn is not None:
         image = image.transpose(turn)
-    return np.array(image, np.uint8).reshape(image.height, image.width, channels)
+    pixels = np.array(image, np.uint8).reshape(image.height, image.width, -1)
+    return pixels if channels is not None else drop_equal_channels(pixels)
 
 
 def drop_equal_channels(picture: Pixels) -> Pixels:
@@ -51,6 +54,8 @@ def drop_equal_channels(picture: Pixels) -> Pixels:
     picture  uint8[H, W, C]
     returns  uint8[H, W, 1] for a grey picture, otherwise the picture itself
     """
+    if picture.shape[2] == 1:
+        return picture
     grey = picture[:, :, :1]
     return grey if bool((picture == grey).all()) else picture
 

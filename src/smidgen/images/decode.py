@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 import struct
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +16,7 @@ from smidgen.images.filetypes import FORMATS, SIGNATURE_LENGTH, Format, identify
 from smidgen.images.pixels import Pixels
 from smidgen.spec import PictureError
 
-__all__ = ["MAX_PIXELS", "decode"]
+__all__ = ["MAX_PIXELS", "decode", "decode_plain"]
 
 # Checked in the header, before any pixel is decoded. 2^26 admits the 64-megapixel cameras
 # (9,248 x 6,936) and stays below the size at which Pillow would only warn of a decompression bomb.
@@ -48,19 +49,29 @@ def decode(source: str | os.PathLike[str] | bytes | BinaryIO, channels: int, *, 
     )
 
 
-def _decode_file(path: Path, channels: int, name: str) -> Pixels:
+def decode_plain(path: Path) -> Pixels:
+    """Decode a file as `decode` does, to one channel where the picture is grey everywhere, else to three.
+
+    returns  uint8[H, W, 1 or 3]
+    Raises   PictureError as `decode` does.
+    """
+    return _decode_file(path, None, os.fspath(path))
+
+
+def _decode_file(path: Path, channels: int | None, name: str) -> Pixels:
     try:
-        if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
             raise PictureError(f"{name}: not a file")
         with path.open("rb") as stream:
             return _decode(stream, channels, name)
     except FileNotFoundError:
         raise PictureError(f"{name}: no such file") from None
-    except OSError as error:
-        raise PictureError(f"{name}: cannot be read ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"{name}: cannot be read ({reason})") from None
 
 
-def _decode(stream: BinaryIO, channels: int, name: str) -> Pixels:
+def _decode(stream: BinaryIO, channels: int | None, name: str) -> Pixels:
     format_ = _format(stream, name)
     try:
         # The readers are called by name: Image.open would try its own list of formats, and would warn

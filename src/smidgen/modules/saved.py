@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -14,7 +14,15 @@ from smidgen.graph import Network
 from smidgen.modelfile import ModelFile
 from smidgen.modules.create import NetworkModule
 
-__all__ = ["load", "save"]
+__all__ = ["Loaded", "load", "load_file", "save"]
+
+
+class Loaded(NamedTuple):
+    """All that a model file holds, its weights in a module in evaluation mode."""
+
+    network: Network
+    model: NetworkModule
+    provenance: Mapping[str, Any]
 
 
 def save(
@@ -38,6 +46,15 @@ def load(path: str | Path) -> tuple[Network, NetworkModule]:
 
     Raises   ModelFileError on anything but a whole model file.
     """
+    loaded = load_file(path)
+    return loaded.network, loaded.model
+
+
+def load_file(path: str | Path) -> Loaded:
+    """Read a model file, once, for its module and its provenance.
+
+    Raises   ModelFileError on anything but a whole model file.
+    """
     file = modelfile.read(path)
     with torch.device("meta"):  # no time is lost on weights that are about to be replaced
         model = NetworkModule(file.network)
@@ -45,4 +62,4 @@ def load(path: str | Path) -> tuple[Network, NetworkModule]:
     model.load_state_dict(state, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return file.network, model.eval()
+    return Loaded(file.network, model.eval(), file.provenance)

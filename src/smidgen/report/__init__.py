@@ -1,5 +1,6 @@
-"""The evidence of a run: `report.json`, the page made from it, and the numbers and drawings on it."""
+"""The evidence of a run: `report.json`, the page and the card made from it, their numbers and drawings."""
 
+from smidgen.report.card import card, write_card
 from smidgen.report.page import render, write_page
 from smidgen.report.schema import Report, ReportError, complete, read, write
 from smidgen.report.statistics import (
@@ -7,6 +8,10 @@ from smidgen.report.statistics import (
     calibration_error,
     confusion_matrix,
     per_class,
+    probabilities,
+    refusal_threshold,
+    reliability,
+    top_accuracy,
     wilson,
 )
 
@@ -15,12 +20,18 @@ __all__ = [
     "ReportError",
     "balanced_accuracy",
     "calibration_error",
+    "card",
     "complete",
     "confusion_matrix",
     "per_class",
+    "probabilities",
     "read",
+    "refusal_threshold",
+    "reliability",
     "render",
+    "top_accuracy",
     "wilson",
     "write",
+    "write_card",
     "write_page",
 ]

@@ -5,15 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from smidgen.report import formats, plots, statistics
+from smidgen.report import formats, plots, prose, statistics
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, join, tag
-from smidgen.report.parts import counted, data_row, fact_list, latency_row, number_cells, section, table
-from smidgen.report.schema import Latency, Mistake, Report, Tested
+from smidgen.report.parts import (
+    counted,
+    data_row,
+    fact_list,
+    latency_row,
+    memory_row,
+    number_cells,
+    section,
+    table,
+)
+from smidgen.report.schema import Mistake, Report, Tested
 
-__all__ = ["classes", "confusion", "headline", "measured", "mistakes"]
+__all__ = ["calibration", "classes", "confusion", "headline", "measured", "mistakes"]
 
 _ROWS = 30  # of more classes the weakest are shown, the rest folded away
+_SMALL = 12  # up to so many classes a matrix is readable on a phone without scrolling
+_PAIRS = 15  # of the classes that are mistaken for one another, where a matrix is too large to read
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s]+={0,2}\s*")
 
 
@@ -33,14 +44,40 @@ def headline(report: Report) -> Html:
         " test pictures right, none of which it was trained or chosen on.",
     )
     number = tag("h1", formats.percent(test["accuracy"]))
-    return tag("header", opening, number, tag("p", lead, class_="lead"), _interval(test))
+    return tag("header", opening, number, tag("p", lead, class_="lead"), _interval(test), _scores(report))
+
+
+def _scores(report: Report) -> Html:
+    """What else was measured, a few numbers side by side."""
+    test, latency, memory = report["test"], latency_row(report), memory_row(report)
+    known = {
+        "Balanced accuracy": formats.percent(prose.balanced(report)),
+        "Top-5 accuracy": formats.percent(test["top5_accuracy"] if test else None),
+        "Calibration error": formats.percent(test["calibration_error"] if test else None),
+        "Latency": formats.amount("latency_ms", latency["value"] if latency else None),
+        "Memory": formats.amount("peak_bytes", memory["value"] if memory else None),
+        "Model file": formats.amount("weight_bytes", prose.size(report)),
+    }
+    pairs = (tag("div", tag("dt", name), tag("dd", value)) for name, value in known.items() if value != DASH)
+    meters = tag("p", _meters(report), class_="meters") if latency or memory else Html("")
+    return join(tag("dl", *pairs, class_="scores"), meters)
+
+
+def _meters(report: Report) -> str:
+    """What the milliseconds and bytes of the strip were measured on; they mean nothing without it."""
+    latency, memory = latency_row(report), memory_row(report)
+    told = {f"{row['device']}, {row['precision']}": None for row in (latency, memory) if row is not None}
+    names = " and ".join(name for name, row in (("latency", latency), ("memory", memory)) if row)
+    threads = f", {counted(latency['threads'], 'thread')}" if latency and latency["threads"] else ""
+    return f"{names.capitalize()} of one picture on {' and '.join(told)}{threads}."
 
 
 def _interval(test: Tested) -> Html:
     n = test["n"]
     low, high = test["interval"] or statistics.wilson(round(test["accuracy"] * n), n)
     text = (
-        f"Allowing for chance in {counted(n, 'picture')}, the 95 % interval is {formats.percents(low, high)}."
+        f"Allowing for chance in {counted(n, 'picture')}, "
+        f"the 95\u202f% interval is {formats.percents(low, high)}."
     )
     return tag("p", text, class_="lead quiet")
 
@@ -51,24 +88,48 @@ def _day(report: Report) -> str:
 
 
 def confusion(report: Report) -> Html:
-    """Which class was called which."""
-    matrix = report["confusion"]
+    """Which class was called which; of very many classes, those that are mistaken most often."""
+    matrix, names = report["confusion"], _classes(report)
     if not matrix:
         return section("confusion", "Confusion", "", tag("p", "Not measured.", class_="quiet"))
-    drawing = tag("figure", Html(plots.confusion(matrix, _classes(report))))
     note = "Test pictures: the row is what a picture is, the column what it was called."
-    return section("confusion", "Confusion", note, drawing, _mixups(matrix, _classes(report)))
+    width = plots.confusion_width(names)
+    size = "small" if len(names) <= _SMALL else None
+    drawing = tag("figure", Html(plots.confusion(matrix, names)), class_=size, style=f"--natural: {width}px")
+    told = _mixups(matrix, names) if len(names) <= plots.NUMBERED else _pairs(matrix, names)
+    return section("confusion", "Confusion", note, tag("div", drawing, class_="matrix"), told)
 
 
-def _mixups(matrix: list[list[int]], names: list[str]) -> Html:
-    """The three commonest mistakes in words, where some class is mistaken more than once."""
+def _mistaken(matrix: list[list[int]]) -> list[tuple[int, int, int]]:
+    """Count, true and called class of all mistakes, the commonest first."""
     pairs = [
         (count, true, called)
         for true, row in enumerate(matrix)
         for called, count in enumerate(row)
-        if true != called and count > 1
+        if true != called and count > 0
     ]
-    worst = sorted(pairs, key=lambda pair: -pair[0])[:3]
+    return sorted(pairs, key=lambda pair: -pair[0])
+
+
+def _pairs(matrix: list[list[int]], names: list[str]) -> Html:
+    """The commonest mistakes as a table."""
+    pairs = _mistaken(matrix)
+    if not pairs:
+        return Html("")
+    rows = [
+        tag(
+            "tr",
+            tag("td", names[true], " called ", tag("b", names[called]), class_="name"),
+            *number_cells((formats.count(count), formats.percent(count / sum(matrix[true])))),
+        )
+        for count, true, called in pairs[:_PAIRS]
+    ]
+    return tag("div", table(("Most often", "Pictures", "Share of the class"), rows), class_="pairs")
+
+
+def _mixups(matrix: list[list[int]], names: list[str]) -> Html:
+    """The three commonest mistakes in words, where some class is mistaken more than once."""
+    worst = [pair for pair in _mistaken(matrix) if pair[0] > 1][:3]
     told = ", ".join(f"{names[true]} called {names[called]} ({count} times)" for count, true, called in worst)
     return tag("p", f"Most often: {told}.", class_="notes") if told else Html("")
 
@@ -80,8 +141,8 @@ def classes(report: Report) -> Html:
         return section("classes", "Classes", "", tag("p", "Not measured.", class_="quiet"))
     scored = list(zip(_classes(report), statistics.per_class(matrix), strict=True))
     note = (
-        f"Balanced accuracy, the mean recall, is {formats.percent(statistics.balanced_accuracy(matrix))}. "
-        "The thin lines are 95 % intervals."
+        f"Balanced accuracy, the mean recall, is {formats.percent(prose.balanced(report))}. "
+        "The thin lines are 95\u202f% intervals."
     )
     if len(scored) <= _ROWS:
         return section("classes", "Classes", note, _class_table(scored))
@@ -142,32 +203,59 @@ def _mistake(row: Mistake, names: list[str]) -> Html:
     return tag("figure", picture, tag("figcaption", told, *small))
 
 
+def calibration(report: Report) -> Html:
+    """Whether the network knows when it is right, and below which confidence not to believe it."""
+    bins, test = report["reliability"] or [], report["test"]
+    error = test["calibration_error"] if test else None
+    refusal = prose.refusal(report)
+    told: list[Html] = []
+    if error is not None:
+        told.append(
+            tag("p", "Confidence and accuracy differ by ", tag("strong", formats.percent(error)), _ECE)
+        )
+    if refusal:
+        told.append(tag("p", refusal))
+    if not bins and not told:
+        return section("calibration", "Calibration", "", tag("p", "Not measured.", class_="quiet"))
+    drawing = tag("figure", Html(plots.reliability(bins))) if bins else Html("")
+    note = "Of the test pictures that it calls with so much confidence, how many are called right?"
+    parts = tag("div", drawing, tag("div", *told, class_="told"), class_="pair")
+    return section("calibration", "Calibration", note if bins else "", parts)
+
+
+_ECE = (
+    " on average (expected calibration error over 15 bins of equal width). Circles below the dashed line are "
+    "too sure of themselves, circles above it too modest; a larger circle stands for more pictures."
+)
+
+
 def measured(report: Report) -> Html:
-    """What a clock and the file system said, and what the test split says beyond accuracy."""
-    test, matrix = report["test"], report["confusion"]
+    """What a clock, a meter and the file system said, and on which machine."""
+    test, latency, memory = report["test"], latency_row(report), memory_row(report)
     peak = formats.amount("peak_bytes", report["cost"]["peak_bytes"])
     facts: dict[str, str | None] = {
-        "Latency": _latency_text(latency_row(report)),
-        "Model file": formats.amount("weight_bytes", report["cost"]["weight_bytes"]),
-        "Peak memory": f"{peak}, counted for one picture in fp32",
-        "Balanced accuracy": formats.percent(statistics.balanced_accuracy(matrix)) if matrix else None,
-        "Top-5 accuracy": formats.percent(test["top5_accuracy"]) if test else None,
+        "Latency": prose.latency(latency) if latency else None,
+        "Memory": prose.memory(memory) if memory else None,
+        "Model file": formats.amount("weight_bytes", prose.size(report)),
+        "Peak of activations": f"{peak}, counted for one picture in fp32",
+        "Top-1 accuracy": formats.percent(test["accuracy"]) if test else None,
+        "Top-5 accuracy": _top5(report),
+        "Balanced accuracy": formats.percent(prose.balanced(report)),
         "Calibration error": formats.percent(test["calibration_error"]) if test else None,
     }
     absent = tag("span", "not measured", class_="quiet")
     told = {key: value if value and not value.startswith(DASH) else absent for key, value in facts.items()}
-    return section("measured", "Measured", "", fact_list(told))
-
-
-def _latency_text(latency: Latency | None) -> str | None:
-    if latency is None:
-        return None
-    tail = f" (95th percentile {formats.amount('latency_ms', latency['p95'])})" if latency["p95"] else ""
-    threads = f", {counted(latency['threads'], 'thread')}" if latency["threads"] else ""
-    return (
-        f"{formats.amount('latency_ms', latency['value'])} for one picture{tail} "
-        f"on {latency['device']}{threads}, {latency['precision']}"
+    why = prose.missing(report)
+    return section(
+        "measured", "Measured", "", fact_list(told), tag("p", f"{why}.", class_="why") if why else ""
     )
+
+
+def _top5(report: Report) -> str | None:
+    test, names = report["test"], report["classes"]
+    if test and test["top5_accuracy"] is None and names and len(names) <= 5:
+        return "of no meaning with 5 classes or fewer"
+    return formats.percent(test["top5_accuracy"]) if test else None
 
 
 def _classes(report: Report) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smidgen.report import formats, plots
+from smidgen.report import formats, plots, prose
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, tag
 from smidgen.report.parts import (
@@ -13,13 +13,11 @@ from smidgen.report.parts import (
     fact_list,
     json_value,
     latency_row,
-    number_cells,
     section,
-    table,
 )
-from smidgen.report.schema import Candidate, Report, SetRow
+from smidgen.report.schema import Report, SetRow
 
-__all__ = ["budget", "candidates", "commands", "curves", "provenance"]
+__all__ = ["budget", "commands", "curves", "provenance"]
 
 
 def budget(report: Report) -> Html:
@@ -70,62 +68,19 @@ def commands(report: Report) -> Html:
     return section("next", "Next", "A click selects the whole command.", tag("ol", *items, class_="commands"))
 
 
-def candidates(report: Report) -> Html:
-    """The networks that were trained against each other, drawn and listed."""
-    rows = report["candidates"] or []
-    if not rows:
-        return section(
-            "candidates", "Candidates", "", tag("p", "One network was trained, no others beside it.")
-        )
-    ranked = sorted(rows, key=lambda row: (not row["chosen"], -(row["val_accuracy"] or 0)))
-    unit, limit = _tightest(report)
-    drawing = Html("")
-    if any(row["val_accuracy"] is not None for row in rows):
-        drawing = tag("figure", Html(plots.candidates(rows, limit, unit)), class_="large")
-    heads = ("Network", "Validation", "Parameters", "Multiply-adds", "Peak memory", "Epochs", "Time")
-    families = len({row["family"] for row in rows})
-    note = (
-        f"{counted(len(rows), 'network')} from {counted(families, 'family', 'families')}, "
-        "compared on validation pictures that none was trained on."
-    )
-    return section("candidates", "Candidates", note, drawing, table(heads, map(_candidate, ranked)))
-
-
-def _candidate(row: Candidate) -> Html:
-    cells = (
-        tag("span", formats.percent(row["val_accuracy"]), class_="best"),
-        formats.count(row["params"]),
-        formats.compact(row["macs"]),
-        formats.amount("peak_bytes", row["peak_bytes"]),
-        formats.count(row["epochs"]),
-        formats.duration(row["seconds"]),
-    )
-    name = tag("td", row["name"], class_="name")
-    return tag("tr", name, *number_cells(cells), class_="chosen" if row["chosen"] else None)
-
-
-def _tightest(report: Report) -> tuple[plots.Unit, float | None]:
-    """The limit that the chosen network comes nearest to, of those that every candidate has."""
-    limits, cost = report["budget"] or {}, _costs(report)
-    units: tuple[plots.Unit, ...] = ("params", "macs", "peak_bytes")
-    shares = {unit: (cost[unit] or 0) / limits[unit] for unit in units if unit in limits}
-    unit = max(shares, key=lambda unit: shares[unit], default=units[0])
-    return unit, limits.get(unit)
-
-
 def curves(report: Report) -> Html:
     """Loss and accuracy of the chosen network by epoch."""
-    rows = report["curves"] or []
+    rows, began = report["curves"] or [], prose.start(report)
     if not rows:
-        return section("curves", "Training", "", tag("p", "No curves were recorded.", class_="quiet"))
+        told = f" Training began from {began}." if began else ""
+        return section("curves", "Training", "", tag("p", f"No curves were recorded.{told}", class_="quiet"))
     figures = (
         tag("figure", tag("h3", "Loss"), Html(plots.curve(rows, "loss"))),
         tag("figure", tag("h3", "Accuracy"), Html(plots.curve(rows, "accuracy"))),
     )
     took = f" in {formats.duration(rows[-1]['seconds'])}" if rows[-1]["seconds"] is not None else ""
-    return section(
-        "curves", "Training", f"{counted(len(rows), 'epoch')}{took}.", tag("div", *figures, class_="pair")
-    )
+    note = f"{counted(len(rows), 'epoch')}{took}" + (f", from {began}." if began else ".")
+    return section("curves", "Training", note, tag("div", *figures, class_="pair"))
 
 
 def provenance(report: Report) -> Html:
@@ -135,10 +90,13 @@ def provenance(report: Report) -> Html:
         "Network": f"{report['network']['name']}, {report['network']['family']}",
         "Resolution": _resolution(report),
         "Model file": report["model_file"],
+        "Started from": prose.start(report),
     }
     if source is not None:
         facts |= {
             "Command": tag("code", source["command"]) if source["command"] else None,
+            "Time limit": formats.duration(source["time_limit_s"]),
+            "Starts": json_value(source["starts"]),
             "Seed": None if source["seed"] is None else str(source["seed"]),
             "Data": _data_text(data) if data else None,
             "Split": _split_text(data["split"]) if data and data["split"] else None,

@@ -13,7 +13,7 @@ class Html(str):
     __slots__ = ()
 
 
-_VOID = frozenset({"br", "img", "meta"})
+_VOID = frozenset({"br", "img", "meta", "wbr"})
 
 
 def tag(element: str, *children: str, **attributes: str | int | None) -> Html:

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from smidgen import atomic
-from smidgen.report import findings, formats, making
+from smidgen.report import contest, findings, formats, making
 from smidgen.report.markup import Html, join, tag
 from smidgen.report.parts import section
 from smidgen.report.schema import Report, complete
@@ -30,11 +30,12 @@ def render(report: Report, architecture_svg: str | None = None) -> str:
         headline=findings.headline(whole),
         budget=making.budget(whole),
         commands=making.commands(whole),
-        candidates=making.candidates(whole),
+        candidates=contest.candidates(whole),
         architecture=_architecture(architecture_svg),
         curves=making.curves(whole),
         confusion=findings.confusion(whole),
         classes=findings.classes(whole),
+        calibration=findings.calibration(whole),
         mistakes=findings.mistakes(whole),
         measured=findings.measured(whole),
         provenance=making.provenance(whole),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, join, tag
-from smidgen.report.schema import Latency, Report, SetRow
+from smidgen.report.schema import Latency, Memory, Report, SetRow
 
 __all__ = [
     "counted",
@@ -15,6 +15,7 @@ __all__ = [
     "fact_list",
     "json_value",
     "latency_row",
+    "memory_row",
     "number_cells",
     "section",
     "table",
@@ -75,3 +76,8 @@ def data_row(report: Report) -> SetRow | None:
 def latency_row(report: Report) -> Latency | None:
     """The measured latency, where it was measured."""
     return report["measured"]["latency_ms"] if report["measured"] else None
+
+
+def memory_row(report: Report) -> Memory | None:
+    """The measured memory, where it was measured."""
+    return report["measured"]["memory"] if report["measured"] else None

@@ -12,46 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from smidgen.report import formats
-from smidgen.report.schema import Candidate, CurveRow
-from smidgen.report.svg import ACCENT, INK, MUTED, PAPER, RULE, WARM, draw
+from smidgen.report.axes import LINE, STEPS, axes_on, short
+from smidgen.report.schema import Bin, CurveRow
+from smidgen.report.svg import ACCENT, INK, MUTED, RULE, WARM, draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Unit", "candidates", "confusion", "curve"]
+__all__ = ["NUMBERED", "confusion", "confusion_width", "curve", "reliability"]
 
-_NUMBERED = 20  # with more classes a matrix becomes a picture without numbers
-_NAMED = 8  # of more candidates only the chosen one and the best of each family are named
-_MARKERS = "osD^vP"
-_STEPS = (1, 2, 2.5, 5, 10)  # between ticks, times a power of ten
-_LINE = 13  # pixels from one line of small text to the next
-
-
-Unit = Literal["params", "macs", "peak_bytes"]
-
-
-class _Box(NamedTuple):
-    """Where a line of text or a mark stands, in pixels; `height` is its middle."""
-
-    left: float
-    right: float
-    height: float
-
-    def touches(self, other: _Box) -> bool:
-        apart = self.right < other.left or other.right < self.left
-        return not apart and abs(self.height - other.height) < _LINE - 2
-
-
-class _Point(NamedTuple):
-    """A candidate whose cost and accuracy are known."""
-
-    cost: float
-    accuracy: float
-    name: str
-    family: str
-    chosen: bool
+NUMBERED = 30  # with more classes a matrix becomes a picture without numbers
 
 
 class _Line(NamedTuple):
@@ -68,14 +39,14 @@ def curve(rows: Sequence[CurveRow], what: Literal["loss", "accuracy"]) -> str:
     def paint(figure: Figure) -> None:
         from matplotlib.ticker import MaxNLocator
 
-        axes = _axes(figure, left=40, right=64, bottom=36, top=10)
+        axes = axes_on(figure, left=40, right=64, bottom=36, top=10)
         for line in lines:
             if line.points:
                 _trace(axes, line, mark=len(line.points) == 1)
         axes.set_xlabel("epoch", color=MUTED, fontsize=10)
         axes.set_xlim(0, max([2, *(epoch for line in lines for epoch, _ in line.points)]))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=STEPS))
         if what == "accuracy":
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
             axes.set_ylim(top=min(1.0, axes.get_ylim()[1]))
@@ -100,7 +71,7 @@ def _name_ends(axes: Axes, lines: Sequence[_Line]) -> None:
     """Write each line's name where it ends; two that meet are moved apart, the higher one up."""
     ends = sorted(((line.points[-1], line) for line in lines), key=lambda end: end[0][1])
     heights = [float(axes.transData.transform(point)[1]) for point, _ in ends]
-    lack = _LINE - (heights[1] - heights[0]) if len(heights) == 2 else 0
+    lack = LINE - (heights[1] - heights[0]) if len(heights) == 2 else 0
     for rank, (point, line) in enumerate(ends):
         nudge = max(0.0, lack) / 2 * (1 if rank else -1)
         axes.annotate(
@@ -117,16 +88,15 @@ def _name_ends(axes: Axes, lines: Sequence[_Line]) -> None:
 def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
     """Draw a confusion matrix: rows are the true classes, shades the share of the row.
 
-    matrix  int[K, K]; up to `_NUMBERED` classes the counts are written, beyond that it is a picture
+    matrix  int[K, K]; up to `NUMBERED` classes the counts are written, beyond that it is a picture
     """
     counts = np.asarray(matrix, np.int64)
-    names = [_short(name) for name in classes]
-    numbered = len(names) <= _NUMBERED
-    margin = 36 + 5 * max(map(len, names), default=1) if numbered else 40
-    side = max(220, min(40 * len(names), 460)) if numbered else 420
+    names = [short(name) for name in classes]
+    numbered = len(names) <= NUMBERED
+    margin, side = _margin(names), _side(names)
 
     def paint(figure: Figure) -> None:
-        axes = _axes(figure, left=margin, right=4, bottom=6, top=margin)
+        axes = axes_on(figure, left=margin, right=4, bottom=6, top=margin)
         axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
         axes.grid(False)
         axes.spines["bottom"].set_visible(False)
@@ -145,6 +115,22 @@ def confusion(matrix: ArrayLike, classes: Sequence[str]) -> str:
             axes.imshow(_tinted(counts), interpolation="none", aspect="auto")
 
     return draw(side + margin + 4, side + margin + 6, paint, prefix="confusion", title="confusion matrix")
+
+
+def confusion_width(classes: Sequence[str]) -> int:
+    """Width at which `confusion` is drawn, in pixels."""
+    names = [short(name) for name in classes]
+    return _side(names) + _margin(names) + 4
+
+
+def _margin(names: Sequence[str]) -> int:
+    """Room for the names on the left and on top."""
+    return 36 + 5 * max(map(len, names), default=1) if len(names) <= NUMBERED else 40
+
+
+def _side(names: Sequence[str]) -> int:
+    """Side of the square: large cells for few classes, never too small for two digits."""
+    return max(220, min(40 * len(names), 460), 20 * len(names)) if len(names) <= NUMBERED else 420
 
 
 def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -185,161 +171,46 @@ def _tinted(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return picture
 
 
-def candidates(
-    rows: Sequence[Candidate],
-    limit: float | None = None,
-    unit: Unit = "params",
-) -> str:
-    """Draw validation accuracy against cost, logarithmic, with the budget and the chosen one marked."""
-    known = _known(rows, unit)
-    families = list(dict.fromkeys(point.family for point in known))
+def reliability(bins: Sequence[Bin]) -> str:
+    """Draw accuracy against confidence, a circle a bin, above the share of the pictures in each bin.
+
+    Source   Guo et al. 2017, arXiv:1706.04599, figure 1
+    """
+    total = sum(row["n"] for row in bins)
 
     def paint(figure: Figure) -> None:
-        from matplotlib.ticker import MaxNLocator
+        axes = axes_on(figure, left=48, right=10, bottom=88, top=8)
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        for row in bins:
+            x, y = row["confidence"], row["accuracy"]
+            axes.plot([x, x], [x, y], color=WARM, linewidth=1.4, zorder=2, solid_capstyle="butt")
+            size = 5 + 13 * math.sqrt(row["n"] / total)
+            axes.plot([x], [y], "o", color=ACCENT, markersize=size, alpha=0.85, markeredgewidth=0, zorder=3,
+                      clip_on=False)  # fmt: skip
+        axes.set(xlim=(0, 1.02), ylim=(0, 1.02))
+        ticks = [0, 0.25, 0.5, 0.75, 1]
+        axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+        axes.set_xticks([])
+        axes.text(0.02, 1.0, "accuracy", color=MUTED, fontsize=10, va="top")
+        _bin_shares(figure, axes, bins, total)
 
-        axes = _axes(figure, left=48, right=14, bottom=40, top=18)
-        axes.set_xscale("log")
-        for point in known:
-            _mark(axes, point, _MARKERS[families.index(point.family) % len(_MARKERS)])
-        _stretch(axes, [point.cost for point in known] + ([limit] if limit else []))
-        axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g} %")
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=_STEPS))
-        _label_costs(axes, unit)
-        if limit:
-            _budget_line(axes, limit, unit)
-        _name_points(axes, known, known if len(known) <= _NAMED else _leaders(known))
-
-    return draw(
-        470, 270, paint, prefix="candidates", title=f"validation accuracy against {formats.UNITS[unit]}"
-    )
-
-
-def _known(rows: Sequence[Candidate], unit: Unit) -> list[_Point]:
-    """The candidates that have both numbers; a logarithmic axis has no place for a cost of 0."""
-    points = []
-    for row in rows:
-        cost, accuracy = row[unit], row["val_accuracy"]
-        if cost and accuracy is not None:
-            points.append(_Point(cost, accuracy, _short(row["name"], 34), row["family"], row["chosen"]))
-    return points
+    return draw(360, 340, paint, prefix="reliability", title="accuracy against confidence")
 
 
-def _leaders(points: Sequence[_Point]) -> list[_Point]:
-    """The chosen candidate and the best of each family."""
-    best = {point.family: point for point in sorted(points, key=lambda point: point.accuracy)}
-    return [point for point in points if point.chosen or point is best[point.family]]
-
-
-def _mark(axes: Axes, point: _Point, marker: str) -> None:
-    axes.plot(
-        [point.cost],
-        [point.accuracy],
-        color=MUTED,
-        linestyle="none",
-        marker=marker,
-        markersize=9 if point.chosen else 7,
-        markerfacecolor=ACCENT if point.chosen else PAPER,
-        markeredgecolor=ACCENT if point.chosen else MUTED,
-        markeredgewidth=1.4,
-        zorder=6 if point.chosen else 5,
-    )
-
-
-def _stretch(axes: Axes, costs: Sequence[float]) -> None:
-    """Leave air around the points, also where there is but one cost."""
-    if costs:
-        low, high = min(costs), max(costs)
-        air = max((high / low) ** 0.12, 1.12)
-        axes.set_xlim(low / air, high * air)
-    axes.margins(y=0.18)
-    axes.set_ylim(top=min(1.01, axes.get_ylim()[1]))
-
-
-def _label_costs(axes: Axes, unit: str) -> None:
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-
-    low, high = axes.get_xlim()
-    wide = high / low > 12
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5, steps=_STEPS))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(lambda value, _: formats.compact(value))
-    names = {
-        "params": "parameters",
-        "macs": "multiply-adds per picture",
-        "peak_bytes": "bytes of peak memory",
-    }
-    axes.set_xlabel(names[unit], color=MUTED, fontsize=10)
-
-
-def _budget_line(axes: Axes, limit: float, unit: str) -> None:
-    axes.axvline(limit, color=WARM, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-    axes.annotate(
-        f"budget {formats.amount(unit, limit)}",
-        (limit, 1),
-        (0, 5),
-        xycoords=axes.get_xaxis_transform(),
-        textcoords="offset points",
-        color=WARM,
-        ha="right"
-        if axes.transAxes.inverted().transform(axes.transData.transform((limit, 0)))[0] > 0.5
-        else "left",
-        fontsize=10,
-    )
-
-
-def _name_points(axes: Axes, points: Sequence[_Point], named: Sequence[_Point]) -> None:
-    """Write names beside the points, the chosen first, clear of the marks and of one another."""
-    places = {point: axes.transData.transform((point.cost, point.accuracy)) for point in points}
-    taken = [_Box(x - 7, x + 7, y) for x, y in places.values()]
-    frame = axes.get_window_extent()
-    for point in sorted(named, key=lambda point: (not point.chosen, -point.accuracy)):
-        x, y = places[point]
-        box = _free_place(x, y, 5.8 * len(point.name), taken, frame.x0, frame.x1)
-        taken.append(box)
-        right = box.left > x
-        axes.annotate(
-            point.name,
-            (point.cost, point.accuracy),
-            (9 if right else -9, box.height - y),
-            textcoords="offset points",
-            color=INK if point.chosen else MUTED,
-            ha="left" if right else "right",
-            va="center",
-            fontsize=10,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1},  # no rule runs through a name
-        )
-
-
-def _free_place(x: float, y: float, width: float, taken: Sequence[_Box], low: float, high: float) -> _Box:
-    """The place for a name nearest to its point, right or left of it, that touches nothing taken."""
-    for lift in (0, 5, -5, 10, -10, 15, -15):
-        for left in (x + 9, x - 9 - width):
-            box = _Box(left, left + width, y + lift)
-            if low <= box.left and box.right <= high and not any(box.touches(other) for other in taken):
-                return box
-    return _Box(x + 9, x + 9 + width, y) if x + 9 + width < high else _Box(x - 9 - width, x - 9, y)
-
-
-def _axes(figure: Figure, *, left: float, right: float, bottom: float, top: float) -> Axes:
-    """One pair of axes with margins in pixels, a base line, faint horizontal rules and nothing else."""
-    width, height = figure.get_size_inches() * 72
-    figure.set_dpi(72)
-    box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
-    axes = figure.add_axes(box)
-    axes.patch.set_alpha(0)
+def _bin_shares(figure: Figure, axes: Axes, bins: Sequence[Bin], total: int) -> None:
+    """A strip below the axes: what share of the pictures each bin holds."""
+    frame = axes.get_position()
+    height = figure.get_size_inches()[1] * 72
+    strip = figure.add_axes((frame.x0, 36 / height, frame.width, 40 / height))
+    strip.patch.set_alpha(0)
     for side in ("left", "right", "top"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set(color=RULE, linewidth=1)
-    axes.grid(axis="y", color=RULE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=RULE, labelcolor=MUTED, labelsize=10, length=0, pad=5)
-    axes.tick_params(axis="y", pad=left)
-    for label in axes.get_yticklabels():
-        label.set_horizontalalignment("left")  # flush with the text of the page
-    return axes
-
-
-def _short(name: str, most: int = 22) -> str:
-    """Fit a name into a drawing: no control characters (XML takes none), no more than so many letters."""
-    clean = "".join(char if char.isprintable() else " " for char in name)
-    return clean if len(clean) <= most else f"{clean[: most - 1]}…"
+        strip.spines[side].set_visible(False)
+    strip.spines["bottom"].set(color=RULE, linewidth=1)
+    shares = [row["n"] / total for row in bins]
+    # The strip hangs a bar where its bin's pictures lie on average, as the circle above does.
+    strip.bar([row["confidence"] for row in bins], shares, width=0.035, color=MUTED, alpha=0.7)
+    strip.set(xlim=axes.get_xlim(), ylim=(0, max(shares) * 1.05), yticks=[])
+    ticks = [0, 0.25, 0.5, 0.75, 1]
+    strip.set_xticks(ticks, [f"{100 * tick:g} %" for tick in ticks])
+    strip.tick_params(colors=RULE, labelcolor=MUTED, labelsize=10, length=0, pad=5)
+    strip.set_xlabel("confidence; bars: share of the pictures", color=MUTED, fontsize=10)

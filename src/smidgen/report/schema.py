@@ -11,23 +11,52 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
 
 from smidgen import atomic
+from smidgen.report.fields import (
+    Bin,
+    Candidate,
+    Contest,
+    ContestRung,
+    CostRow,
+    CurveRow,
+    Latency,
+    Measured,
+    Memory,
+    Mistake,
+    NetworkRow,
+    NoneOfThese,
+    Provenance,
+    Report,
+    Rung,
+    SetRow,
+    StartingPoint,
+    Teacher,
+    Tested,
+)
 from smidgen.spec import SmidgenError
 
 __all__ = [
+    "Bin",
     "Candidate",
+    "Contest",
+    "ContestRung",
     "CostRow",
     "CurveRow",
     "Latency",
     "Measured",
+    "Memory",
     "Mistake",
     "NetworkRow",
+    "NoneOfThese",
     "Provenance",
     "Report",
     "ReportError",
+    "Rung",
     "SetRow",
+    "StartingPoint",
+    "Teacher",
     "Tested",
     "complete",
     "read",
@@ -35,130 +64,11 @@ __all__ = [
 ]
 
 
+STARTS = ("scratch", "weights", "teacher")
+
+
 class ReportError(SmidgenError):
     """A report that is missing, is not JSON, or does not hold what a report holds."""
-
-
-class NetworkRow(TypedDict):
-    """Which network the run ended with."""
-
-    name: str
-    family: str
-
-
-class CostRow(TypedDict):
-    """What it costs for one picture, as `Cost` counts; weight_bytes is the model file as saved."""
-
-    params: int
-    macs: int
-    peak_bytes: int | None
-    weight_bytes: int | None
-
-
-class Tested(TypedDict):
-    """The one look at the test split; accuracies are fractions, the interval is Wilson's at 95 %."""
-
-    accuracy: float
-    interval: list[float] | None
-    n: int
-    top5_accuracy: float | None
-    calibration_error: float | None
-
-
-class Latency(TypedDict):
-    """Milliseconds for one picture: median, 95th percentile, and what they were measured on."""
-
-    value: float
-    p95: float | None
-    device: str
-    precision: str
-    threads: int | None
-
-
-class Measured(TypedDict):
-    """What a clock or a meter said."""
-
-    latency_ms: Latency | None
-
-
-class Candidate(TypedDict):
-    """One network that was trained against the others; val_accuracy is a fraction."""
-
-    name: str
-    family: str
-    params: int
-    macs: int
-    peak_bytes: int | None
-    val_accuracy: float | None
-    epochs: int | None
-    seconds: float | None
-    chosen: bool
-
-
-class CurveRow(TypedDict):
-    """One epoch of the chosen network's training; accuracies are fractions, seconds run from its start."""
-
-    epoch: int
-    step: int | None
-    lr: float | None
-    train_loss: float | None
-    train_accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    seconds: float | None
-
-
-class Mistake(TypedDict):
-    """A test picture that was called wrong; true and predicted are class names, or indices into `classes`."""
-
-    name: str
-    true: str | int
-    predicted: str | int
-    confidence: float
-    png_base64: str | None
-
-
-class SetRow(TypedDict):
-    """The data: where from, how many pictures and classes, how split, and the hash that identifies it."""
-
-    name: str
-    source: str | None
-    fingerprint: str | None
-    pictures: int | None
-    classes: int | None
-    split: dict[str, int] | None
-
-
-class Provenance(TypedDict):
-    """All it takes to run it again."""
-
-    command: str | None
-    seed: int | None
-    versions: dict[str, str] | None
-    data: SetRow | None
-    date: str | None
-    machine: object
-    recipe: dict[str, object] | None
-
-
-class Report(TypedDict):
-    """The whole report; `confusion` has a row per true class, `curves` a row per epoch."""
-
-    network: NetworkRow
-    budget: dict[str, float] | None
-    cost: CostRow
-    test: Tested | None
-    measured: Measured | None
-    candidates: list[Candidate] | None
-    provenance: Provenance | None
-    classes: list[str] | None
-    confusion: list[list[int]] | None
-    curves: list[CurveRow] | None
-    mistakes: list[Mistake] | None
-    model_file: str | None
-    dropped_strides: int | None
-    resolution: int | None
-    next_commands: list[str] | None
 
 
 def complete(partial: Mapping[str, Any]) -> Report:
@@ -180,6 +90,7 @@ def _check_numbers(report: Report) -> None:
         raise ReportError(
             f"test: accuracy {test['accuracy']} of {test['n']} is not a fraction of some pictures"
         )
+    _check_scores(report)
     if test and test["interval"] is not None and len(test["interval"]) != 2:
         raise ReportError(f"test.interval: {test['interval']} is not a low and a high end")
     confusion, classes = report["confusion"], report["classes"]
@@ -189,6 +100,28 @@ def _check_numbers(report: Report) -> None:
             raise ReportError(f"confusion: not a square of {side} classes; rows are true, columns predicted")
         if any(count < 0 for row in confusion for count in row):
             raise ReportError("confusion: a count is below 0")
+
+
+def _check_scores(report: Report) -> None:
+    """Refuse shares that are no shares, empty bins and unknown starting points."""
+    shares: list[tuple[str, float | None]] = []
+    if test := report["test"]:
+        names = ("top5_accuracy", "balanced_accuracy", "calibration_error")
+        shares += [(f"test.{name}", cast("float | None", test.get(name))) for name in names]
+    if refusal := report["none_of_these"]:
+        names = ("threshold", "kept", "kept_accuracy")
+        shares += [(f"none_of_these.{name}", cast("float | None", refusal.get(name))) for name in names]
+    for index, row in enumerate(report["reliability"] or []):
+        where = f"reliability[{index}]"
+        shares += [(f"{where}.confidence", row["confidence"]), (f"{where}.accuracy", row["accuracy"])]
+        if row["n"] < 1:
+            raise ReportError(f"{where}.n: {row['n']} pictures are no bin")
+    for where, share in shares:
+        if share is not None and not 0 <= share <= 1:
+            raise ReportError(f"{where}: {share} is not a share between 0 and 1")
+    start = report["starting_point"]
+    if start and start["kind"] not in STARTS:
+        raise ReportError(f"starting_point.kind: {_shown(start['kind'])} is not one of {', '.join(STARTS)}")
 
 
 def write(path: str | Path, report: Mapping[str, Any]) -> Path:

@@ -9,15 +9,24 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from smidgen.report.schema import Bin
+
 __all__ = [
+    "BINS",
     "ClassScores",
     "Interval",
     "balanced_accuracy",
     "calibration_error",
     "confusion_matrix",
     "per_class",
+    "probabilities",
+    "refusal_threshold",
+    "reliability",
+    "top_accuracy",
     "wilson",
 ]
+
+BINS = 15  # of confidence, all equally wide, as Guo et al. 2017 take them
 
 
 class Interval(NamedTuple):
@@ -100,7 +109,32 @@ def balanced_accuracy(confusion: ArrayLike) -> float | None:
     return sum(recalls) / len(recalls) if recalls else None
 
 
-def calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> float | None:
+def probabilities(logits: ArrayLike) -> NDArray[np.float64]:
+    """Softmax of every row, safe from overflow.
+
+    logits   float[N, K], K at least 1
+    returns  float64[N, K], rows that add up to 1
+    """
+    scores = np.asarray(logits, np.float64)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+    return shares
+
+
+def top_accuracy(logits: ArrayLike, labels: ArrayLike, top: int = 5) -> float | None:
+    """Share of pictures whose class is among the `top` highest scores; None where every answer would count.
+
+    logits   float[N, K]; equal scores rank by class index, as the first answer does
+    labels   int[N]
+    """
+    scores, true = np.asarray(logits, np.float64), np.asarray(labels, np.int64)
+    if scores.shape[1] <= top or len(true) == 0:
+        return None
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+    return float((best == true[:, None]).any(axis=1).mean())
+
+
+def calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> float | None:
     """Expected calibration error: how far confidence lies from accuracy, over equal-width bins.
 
     confidence  float[N], probability given to the predicted class
@@ -108,13 +142,44 @@ def calibration_error(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -
     returns     mean |accuracy - confidence| of the bins, weighted by their pictures; None when N is 0
     Source      Guo et al. 2017, arXiv:1706.04599, equation 3 (bins open at the left)
     """
+    filled = reliability(confidence, right, bins)
+    n = sum(row["n"] for row in filled)
+    return sum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in filled) / n if n else None
+
+
+def reliability(confidence: ArrayLike, right: ArrayLike, bins: int = BINS) -> list[Bin]:
+    """Mean confidence and accuracy of equal-width bins of confidence; bins without pictures are left out.
+
+    confidence  float[N], probability given to the predicted class
+    right       bool[N], whether the prediction was right
+    Source      Guo et al. 2017, arXiv:1706.04599, section 2 (reliability diagrams)
+    """
     given, correct = np.asarray(confidence, np.float64), np.asarray(right, np.float64)
-    if given.size == 0:
+    owner = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], given, side="left")
+    held = [owner == index for index in np.unique(owner)]
+    return [
+        {"confidence": float(given[own].mean()), "accuracy": float(correct[own].mean()), "n": int(own.sum())}
+        for own in held
+    ]
+
+
+def refusal_threshold(confidence: ArrayLike, keep: float = 0.95) -> float | None:
+    """Highest threshold, to six digits, that at least a share `keep` of the confidences reaches.
+
+    confidence  float[N], maximum softmax probability of pictures that do belong to the classes
+    returns     None when there are none, or one is not finite
+    Raises      ValueError unless 0 < keep <= 1.
+    Source      Hendrycks & Gimpel 2017, arXiv:1610.02136 (the score); the threshold is our quantile
+    """
+    if not 0 < keep <= 1:
+        raise ValueError(f"{keep} is not a share of pictures to keep")
+    ranked = np.sort(np.asarray(confidence, np.float64))[::-1]
+    if ranked.size == 0 or not np.isfinite(ranked).all():
         return None
-    edges = np.linspace(0, 1, bins + 1)[1:-1]
-    owner = np.searchsorted(edges, given, side="left")
-    gaps = np.bincount(owner, weights=correct - given, minlength=bins)
-    return float(np.abs(gaps).sum() / given.size)
+    # A product such as 0.55 * 100 = 55.00000000000001 must not be rounded up to one picture more.
+    needed = max(1, math.ceil(round(keep * ranked.size, 9)))
+    # Rounded down, so that a picture at the threshold is kept by whoever computes in float32.
+    return math.floor(float(ranked[needed - 1]) * 1e6) / 1e6
 
 
 def _ratio(part: int, whole: int) -> float | None:

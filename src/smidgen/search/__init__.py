@@ -1,6 +1,7 @@
 """Candidates against each other."""
 
-from smidgen.search.fit import Fitted, Job, fit, train_one
+from smidgen.search.fit import Fitted, fit, resume, train_one
+from smidgen.search.job import Job
 from smidgen.search.propose import propose
 
-__all__ = ["Fitted", "Job", "fit", "propose", "train_one"]
+__all__ = ["Fitted", "Job", "fit", "propose", "resume", "train_one"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import time
-from collections.abc import Callable
+import dataclasses
+import datetime
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,104 +15,62 @@ import numpy as np
 import torch
 
 from smidgen.graph import Network
-from smidgen.modules import NetworkModule, create
 from smidgen.report import Report
+from smidgen.scaling import costs
 from smidgen.scaling.compound import family_named
+from smidgen.search import record
+from smidgen.search.contest import Outcome, contest
+from smidgen.search.job import Job
+from smidgen.search.plan import Plan
 from smidgen.search.propose import propose
-from smidgen.spec import Budget
+from smidgen.search.record import Record
+from smidgen.search.runner import Runner
+from smidgen.search.schedule import common_plan, default_epochs, within
+from smidgen.spec import Budget, SmidgenError, StoppedError
+from smidgen.train import checkpoint
+from smidgen.train.clock import Clock
+from smidgen.train.errors import Interrupted
 from smidgen.train.evidence import write_run
-from smidgen.train.loop import History, train
 from smidgen.train.material import Material, prepare
-from smidgen.train.metrics import Row, append_row
-from smidgen.train.pixels import Pixels
+from smidgen.train.metrics import Row, write_rows
+from smidgen.train.parallel import ALONE, World, world
 from smidgen.train.recipe import Recipe, recipe
 from smidgen.train.runfolder import new_run_folder, require_free
-from smidgen.train.threads import sharing
-from smidgen.train.watch import Watch
+from smidgen.train.threads import worth_sharing
+from smidgen.watch import Watch
 
-__all__ = ["Fitted", "Job", "fit", "train_one"]
-
-SHORT = 0.2  # share of the epochs that candidates are compared after
-FEWEST_SHORT = 3
-STEPS = 1200  # of the full training, in batches, as far as the bounds on the epochs allow
-FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What is asked for.
-
-    epochs   of the full training; default: as many as make about STEPS steps
-    threads  of the processor; default: one where steps are too small to share, else torch's choice
-    out      run folder to create
-    base     without `out`, the first free of BASE-1, BASE-2, … is created; default: runs/ and the data's name
-    """
-
-    data: str
-    resolution: int | None = None
-    seed: int = 0
-    epochs: int | None = None
-    skip_bad: bool = False
-    out: Path | None = None
-    base: Path | None = None
-    threads: int | None = None
-    command: str = ""
+__all__ = ["Fitted", "fit", "resume", "train_one"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What came out."""
+    """What came out.
+
+    seconds  by stage of the training, all candidates together
+    """
 
     folder: Path
     network: Network
     report: Report
-
-
-@dataclass(frozen=True, slots=True)
-class _Pictures:
-    """Decoded pictures of the two parts that training may see."""
-
-    train: Pixels
-    val: Pixels
-
-
-@dataclass(slots=True)
-class _Trial:
-    network: Network
-    history: History
-    seconds: float
-
-    def row(self, chosen: bool) -> dict[str, Any]:
-        cost = self.network.cost()
-        return {
-            "name": self.network.name,
-            "family": self.network.family,
-            "params": cost.params,
-            "macs": cost.macs,
-            "peak_bytes": cost.peak_bytes,
-            "val_accuracy": self.history.last.val_accuracy,
-            "epochs": len(self.history.rows),
-            "seconds": round(self.seconds, 2),
-            "chosen": chosen,
-        }
+    seconds: dict[str, float]
 
 
 def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) -> Fitted:
-    """Check the data, let one candidate of every family compete inside the budget, train the best fully.
+    """Check the data, let candidates of every family compete inside the budget, train the best to the end.
 
     families  those that compete; default: all
-    Raises    DataError, BudgetError, SmidgenError on a user's mistakes, before anything is written.
+    Raises    DataError, BudgetError, SmidgenError on a user's mistakes, before anything is written;
+              StoppedError where somebody asked to stop: `resume` goes on.
     """
     families = tuple(dict.fromkeys(families))
     for family in families:
         family_named(family)
+    clock = Clock()
     material = _prepared(job, watch)
     networks = [material.fitted(solution.network) for solution in propose(material, budget, watch, families)]
-    plan = _plan(job, material)
-    pictures = _Pictures(material.pixels("train", watch), material.pixels("val", watch))
-    with new_run_folder(job.out, job.base or Path("runs", material.dataset.name)) as folder:
-        best, candidates = _contest(networks, plan, pictures, job, watch)
-        return _full(folder, best, plan, pictures, material, job, budget, candidates, watch)
+    workers = _workers(job, networks)
+    plan = common_plan(networks, _recipe(job, material), finalists=workers)
+    return _begun(job, budget, plan, material, workers, clock, watch)
 
 
 def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | None, watch: Watch) -> Fitted:
@@ -119,116 +78,202 @@ def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | N
 
     network   makes the network for the prepared data
     plan      recipe; default: as `fit` trains its winner
+    Raises    as `fit`
     """
-    material = _prepared(job, watch)
-    wanted = material.fitted(network(material))
-    chosen = _plan(job, material) if plan is None else plan.shortened(job.epochs or plan.epochs)
-    pictures = _Pictures(material.pixels("train", watch), material.pixels("val", watch))
-    with new_run_folder(job.out, job.base or Path("runs", material.dataset.name)) as folder:
-        return _full(folder, wanted, chosen, pictures, material, job, None, [], watch)
+    clock = Clock()
+    with world(_device(job)) as processes:
+        watch = watch if processes.leads else Watch()
+        material = _prepared(job, watch)
+        wanted = material.fitted(network(material))
+        chosen = _recipe(job, material) if plan is None else plan.shortened(job.epochs or plan.epochs)
+        chosen = dataclasses.replace(chosen, class_weights=job.class_weights)
+        only = common_plan([wanted], chosen, finalists=1)
+        return _begun(job, None, only, material, 1, clock, watch, processes)
+
+
+def resume(folder: Path, watch: Watch) -> Fitted:
+    """Go on with a run that was stopped or killed, as if it had not been.
+
+    Raises   SmidgenError where the folder holds no run, a finished one, or one that another process
+             trains; where the data have changed since.
+    """
+    kept = record.read(folder)
+    if (folder / "report.json").exists():
+        raise SmidgenError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
+    with record.locked(folder), world(_device(kept.job)) as processes:
+        watch = watch if processes.leads else Watch()
+        watch.heading(f"going on with {folder}")
+        material = _prepared(dataclasses.replace(kept.job, out=None), watch)
+        if material.fingerprint != kept.fingerprint:
+            raise SmidgenError(f"{kept.job.data} has changed since {folder} was begun; fit anew")
+        again = record.taken_up(kept, _now())
+        if processes.leads:
+            record.write(folder, again)
+        return _run(folder, again, material, watch, processes)
+
+
+def _begun(
+    job: Job,
+    budget: Budget | None,
+    plan: Plan,
+    material: Material,
+    workers: int,
+    clock: Clock,
+    watch: Watch,
+    processes: World = ALONE,
+) -> Fitted:
+    """Create the run folder, decide and record what will be done, and do it."""
+    with _folder(job, material, processes) as folder, _held(folder, processes):
+        if job.time_limit is not None:
+            left = job.time_limit - clock.seconds
+            runner = _runner(folder, job, plan, material)
+            plan = within(left, plan, runner, workers, finalists=workers, watch=watch)
+        begun = Record(job, budget, plan, material.fingerprint, workers, (_now(),))
+        if processes.leads:
+            record.write(folder, begun)
+        return _run(folder, begun, material, watch, processes)
+
+
+def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes: World) -> Fitted:
+    """Train what the record says, from wherever it stands, and write the evidence."""
+    job, plan = kept.job, kept.plan
+    runner = _runner(folder, job, plan, material, processes)
+    try:
+        outcome = contest(plan, runner, kept.workers, watch)
+    except Interrupted as stop:
+        raise StoppedError(f"{stop}; `smidgen resume {folder}` goes on from there") from None
+    best, rows = plan.trials[outcome.best], outcome.rows[outcome.best]
+    _warn_of_chance(rows[-1], material, watch)
+    model = runner.finished(outcome.best)
+    if not processes.leads:
+        raise SystemExit(0)  # the first process writes
+    write_rows(folder / "metrics.csv", rows)
+    document = write_run(
+        folder,
+        best.network,
+        model,
+        material,
+        rows,
+        best.recipe,
+        budget=kept.budget,
+        candidates=_candidates(plan, outcome),
+        contest={"eta": None, "rungs": list(outcome.rungs), "note": None} if len(plan.trials) > 1 else None,
+        command=job.command,
+        time_limit=job.time_limit,
+        starts=list(kept.starts),
+        watch=watch,
+    )
+    for number in range(len(plan.trials)):  # a finished run has nothing to take up
+        checkpoint.remove(runner.place(number) / "checkpoints")
+    return Fitted(folder, best.network, document, dict(runner.timer.seconds))
 
 
 def _prepared(job: Job, watch: Watch) -> Material:
     """Material of the job, after everything that would make the work useless was ruled out."""
     require_free(job.out)
-    material = prepare(job.data, resolution=job.resolution, seed=job.seed, skip_bad=job.skip_bad, watch=watch)
+    material = prepare(
+        job.data,
+        resolution=job.resolution,
+        seed=job.seed,
+        skip_bad=job.skip_bad,
+        group_by=job.group_by,
+        watch=watch,
+    )
     _describe(material, watch)
     return material
 
 
-def _plan(job: Job, material: Material) -> Recipe:
+def _recipe(job: Job, material: Material) -> Recipe:
+    """The default recipe for small networks, as long as the data or the job want it."""
     base = recipe("small")
-    steps_per_epoch = math.ceil(len(material.split.train) / base.batch_size)
-    epochs = job.epochs or min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(STEPS / steps_per_epoch)))
-    return base.shortened(epochs)
+    epochs = job.epochs or default_epochs(len(material.split.train), base.batch_size)
+    return dataclasses.replace(base.shortened(epochs), class_weights=job.class_weights)
 
 
-def _contest(
-    networks: list[Network], plan: Recipe, pictures: _Pictures, job: Job, watch: Watch
-) -> tuple[Network, list[dict[str, Any]]]:
-    """Short training of every candidate; the best on validation, and a row for each."""
-    short = plan.shortened(min(plan.epochs, max(FEWEST_SHORT, round(SHORT * plan.epochs))))
-    watch.heading(f"{_counted(len(networks), 'candidate')}, {_counted(short.epochs, 'epoch')} each")
-    trials = []
-    for network in networks:
-        started = time.perf_counter()
-        with watch.progress(network.name) as report, _threads(network, short, job):
-            _, history = _trained(network, short, pictures, job.seed, on_step=report)
-        trials.append(_Trial(network, history, time.perf_counter() - started))
-        cost = network.cost()
-        last = history.last
-        watch.say(
-            f"{network.name:<28} {cost.params:>9,} params {cost.macs:>12,} MACs   "
-            f"validation {100 * last.val_accuracy:.1f} %"
-        )
-    best = max(trials, key=lambda trial: (trial.history.last.val_accuracy, -trial.history.last.val_loss))
-    return best.network, [trial.row(trial is best) for trial in trials]
-
-
-def _full(
-    folder: Path,
-    network: Network,
-    plan: Recipe,
-    pictures: _Pictures,
-    material: Material,
-    job: Job,
-    budget: Budget | None,
-    candidates: list[dict[str, Any]],
-    watch: Watch,
-) -> Fitted:
-    """Train fully, keeping the metrics of every epoch, and write the run."""
-    watch.heading(f"training {network.name}, {_counted(plan.epochs, 'epoch')}")
-
-    def keep(row: Row) -> None:
-        append_row(folder / "metrics.csv", row)
-
-    with _threads(network, plan, job):
-        with watch.progress(network.name) as report:
-            model, history = _trained(network, plan, pictures, job.seed, on_step=report, on_epoch=keep)
-        reached = f"validation {100 * history.last.val_accuracy:.1f} %"
-        _warn_of_chance(history, pictures, watch)
-        watch.say(f"{reached} after {_counted(len(history.rows), 'epoch')}")
-        document = write_run(
-            folder, network, model, material, history, plan,
-            budget=budget, candidates=candidates, command=job.command, watch=watch,
-        )  # fmt: skip
-    return Fitted(folder, network, document)
-
-
-def _warn_of_chance(history: History, pictures: _Pictures, watch: Watch) -> None:
-    """Say so where the network does no better than to name the commonest class every time."""
-    commonest = np.bincount(pictures.val.labels).max() / len(pictures.val.labels)
-    if history.last.val_accuracy <= commonest:
-        watch.say("no better than chance: give more --epochs, more pictures or a larger budget")
-
-
-def _threads(network: Network, plan: Recipe, job: Job) -> contextlib.AbstractContextManager[None]:
-    return sharing(plan.batch_size * network.cost().macs, job.threads)
-
-
-def _trained(
-    network: Network,
-    plan: Recipe,
-    pictures: _Pictures,
-    seed: int,
-    *,
-    on_step: Callable[[int, int], None] | None = None,
-    on_epoch: Callable[[Row], None] | None = None,
-) -> tuple[NetworkModule, History]:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)  # initial weights are drawn from torch's generator
-        model = create(network)
-    history = train(
-        model,
+def _runner(folder: Path, job: Job, plan: Plan, material: Material, processes: World = ALONE) -> Runner:
+    return Runner(
+        folder,
         plan,
-        pictures.train,
-        pictures.val,
-        network.preprocess,
-        seed=seed,
-        on_step=on_step,
-        on_epoch=on_epoch,
+        material,
+        seed=job.seed,
+        every=job.every,
+        threads=job.threads,
+        device=_device(job),
+        world=processes,
     )
-    return model, history
+
+
+def _device(job: Job) -> str:
+    if job.device == "cuda" and not torch.cuda.is_available():
+        raise SmidgenError(
+            "device=cuda: torch sees no CUDA device here; --device cpu trains on the processor"
+        )
+    return job.device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _workers(job: Job, networks: list[Network]) -> int:
+    """Candidates to train at the same time: one a processor where each uses one thread, else one."""
+    if job.workers is not None:
+        return min(job.workers, len(networks))
+    if _device(job) != "cpu":
+        return 1
+    largest = max(network.cost().macs for network in networks)
+    threads = job.threads or (
+        torch.get_num_threads() if worth_sharing(largest * recipe("small").batch_size) else 1
+    )
+    return max(1, min(len(networks), (os.cpu_count() or 1) // threads))
+
+
+@contextlib.contextmanager
+def _folder(job: Job, material: Material, processes: World) -> Iterator[Path]:
+    """The run folder, which only the first process creates."""
+    base = job.base or Path("runs", material.dataset.name)
+    if processes.leads:
+        with new_run_folder(job.out, base) as folder:
+            yield folder
+    else:
+        yield job.out or base
+
+
+def _held(folder: Path, processes: World) -> contextlib.AbstractContextManager[None]:
+    return record.locked(folder) if processes.leads else contextlib.nullcontext()
+
+
+def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """A row of the report for every trial."""
+    result = []
+    for number, (trial, rows) in enumerate(zip(plan.trials, outcome.rows, strict=True)):
+        used = costs(trial.network)
+        at_rungs = [trial.epochs_at(rung.share) for rung in plan.rungs]
+        result.append(
+            {
+                "name": trial.network.name,
+                "family": trial.network.family,
+                "params": used["params"],
+                "macs": used["macs"],
+                "peak_bytes": used["peak_bytes"],
+                "weight_bytes": used["weight_bytes"],
+                "val_accuracy": rows[-1].val_accuracy if rows else None,
+                "epochs": len(rows),
+                "seconds": round(rows[-1].seconds, 2) if rows else None,
+                "chosen": number == outcome.best,
+                "rungs": [_at(rows[epoch - 1]) for epoch in at_rungs if epoch <= len(rows)],
+            }
+        )
+    return result
+
+
+def _at(row: Row) -> dict[str, Any]:
+    return {"epochs": row.epoch, "val_accuracy": row.val_accuracy, "seconds": round(row.seconds, 2)}
+
+
+def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:
+    """Say so where the network does no better than to name the commonest class every time."""
+    labels = material.pixels("val", Watch()).labels
+    if last.val_accuracy <= np.bincount(labels).max() / len(labels):
+        watch.say("no better than chance: give more --epochs, more pictures or a larger budget")
+    plural = "epoch" if last.epoch == 1 else "epochs"
+    watch.say(f"validation {100 * last.val_accuracy:.1f} % after {last.epoch} {plural}")
 
 
 def _describe(material: Material, watch: Watch) -> None:
@@ -242,5 +287,5 @@ def _describe(material: Material, watch: Watch) -> None:
     )
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -8,7 +8,7 @@ from smidgen.families import families
 from smidgen.scaling import Solution, solve
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 
 __all__ = ["propose"]
 

@@ -3,7 +3,7 @@
 from smidgen.train.augment import Augment, augment
 from smidgen.train.evaluate import accuracy, confusion, cross_entropy, predict_logits
 from smidgen.train.loop import History, train
-from smidgen.train.metrics import Row, append_row, read_rows
+from smidgen.train.metrics import Row, read_rows, write_rows
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import RECIPES, Recipe, TrainingError, recipe
 
@@ -16,7 +16,6 @@ __all__ = [
     "Row",
     "TrainingError",
     "accuracy",
-    "append_row",
     "augment",
     "confusion",
     "cross_entropy",
@@ -24,4 +23,5 @@ __all__ = [
     "read_rows",
     "recipe",
     "train",
+    "write_rows",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -11,20 +12,28 @@ from torch import Tensor
 from smidgen.graph import Preprocess
 from smidgen.modules.randomness import sample_keys, uniform
 from smidgen.train.augment import SHUFFLE_STREAM, Augment, augment
+from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels, normalise, to_unit
 
 __all__ = ["Batch", "batch_sizes", "epoch_batches", "epoch_order"]
 
-# Pictures are augmented in chunks of many batches: for tiny pictures a call costs more than its work.
-_CHUNK_BYTES = 32 * 1024**2
+# Pictures are augmented in chunks of several batches: for tiny ones a call costs more than its work.
+_CHUNK_BYTES = 4 * 1024**2
 
 
 class Batch(NamedTuple):
-    """One step's input: normalised float[n, C, h, w], int64[n] labels, int64[n] random keys."""
+    """One step's input, or the share of it that one process works on.
+
+    pictures  normalised float[n, C, h, w]
+    labels    int64[n]
+    keys      int64[n], random
+    whole     samples of the batch in all processes
+    """
 
     pictures: Tensor
     labels: Tensor
     keys: Tensor
+    whole: int
 
 
 def batch_sizes(pictures: int, batch_size: int) -> list[int]:
@@ -52,18 +61,32 @@ def epoch_batches(
     seed: int,
     epoch: int,
     device: torch.device,
+    first: int = 0,
+    world: World = ALONE,
 ) -> Iterator[Batch]:
-    """All pictures of one epoch once, shuffled, augmented and normalised on the device."""
+    """All pictures of one epoch once, shuffled, augmented and normalised on the device.
+
+    first  batches to leave out at the start. The others are equal in every bit with them or without:
+           pictures are worked on in the same chunks
+    """
     pictures, labels = torch.from_numpy(data.pictures), torch.from_numpy(data.labels)
     order, keys = epoch_order(len(data), seed, epoch)
     sizes = batch_sizes(len(data), batch_size)
     per_chunk = max(1, _CHUNK_BYTES // (4 * sizes[0] * data.pictures[0].size))
-    start = 0
-    for first in range(0, len(sizes), per_chunk):
-        chunk = sizes[first : first + per_chunk]
-        stop = start + sum(chunk)
-        chosen, chunk_keys = order[start:stop], keys[start:stop].to(device)
+    starts = [0, *accumulate(sizes)]
+    for begin in range(first // per_chunk * per_chunk, len(sizes), per_chunk):
+        chunk = range(begin, min(begin + per_chunk, len(sizes)))
+        mine = [_share(starts[number], sizes[number], world) for number in chunk]
+        places = torch.cat([torch.arange(part.start, part.stop) for part in mine])
+        chosen, chunk_keys = order[places], keys[places].to(device)
         unit = augment(to_unit(pictures[chosen].to(device)), chunk_keys, strengths)
         parts = normalise(unit, preprocess), labels[chosen].to(device), chunk_keys
-        yield from map(Batch, *(torch.split(part, chunk) for part in parts))
-        start = stop
+        counts = [len(part) for part in mine]
+        for number, *part in zip(chunk, *(torch.split(part, counts) for part in parts), strict=True):
+            if number >= first:
+                yield Batch(part[0], part[1], part[2], sizes[number])
+
+
+def _share(start: int, count: int, world: World) -> range:
+    """Places of one batch that this process works on."""
+    return range(start, start + count)[world.part(count)]

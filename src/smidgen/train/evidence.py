@@ -24,17 +24,18 @@ from smidgen.graph.draw import architecture
 from smidgen.modules import NetworkModule, save
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, confusion, predict_logits
-from smidgen.train.latency import machine_name, measure
-from smidgen.train.loop import History
+from smidgen.train.latency import machine_name, measure, measure_memory
 from smidgen.train.material import Material
+from smidgen.train.metrics import Row
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import MODEL_FILE
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 
-__all__ = ["scored", "write_run"]
+__all__ = ["evaluated", "none_of_these", "scored", "write_run"]
 
 MOST_MISTAKES = 24
+KEEP = 0.95  # of the validation pictures, all of which belong to the classes
 
 
 def write_run(
@@ -42,20 +43,39 @@ def write_run(
     network: Network,
     model: NetworkModule,
     material: Material,
-    history: History,
+    rows: Sequence[Row],
     recipe: Recipe,
     *,
     budget: Budget | None,
     candidates: Sequence[Mapping[str, Any]],
     command: str,
     watch: Watch,
+    val_logits: NDArray[np.float32] | None = None,
+    val_labels: NDArray[np.int64] | None = None,
+    contest: Mapping[str, Any] | None = None,
+    starting_point: Mapping[str, Any] | None = None,
+    time_limit: float | None = None,
+    starts: object = None,
 ) -> report.Report:
-    """Look at the test split once and write model file, `report.json` and `report.html`."""
+    """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`.
+
+    val_logits      float[N, classes] of the validation part, from which the "none of these" threshold is
+                    chosen; default: computed here
+    val_labels      int[N] beside them; without them it is not said how many of the kept were right
+    contest         rungs of the contest and how well their orders agreed, as the report's schema has it
+    starting_point  what training began with, as the report's schema has it
+    time_limit      seconds that the job was given
+    starts          how often, or when, the work was begun or taken up again
+    """
+    if val_logits is None:
+        val = material.pixels("val", watch)
+        val_logits, val_labels = predict_logits(model, val.pictures, network.preprocess), val.labels
+    refusal = none_of_these(val_logits, val_labels)
     data = material.pixels("test", watch)
     logits = predict_logits(model, data.pictures, network.preprocess)
-    test = scored(logits, data.labels)
-    provenance = _provenance(material, recipe, command)
-    size = save(folder / MODEL_FILE, network, model, _embedded(provenance, test))
+    provenance = _provenance(material, recipe, command) | {"time_limit_s": time_limit, "starts": starts}
+    embedded = _embedded(provenance, scored(logits, data.labels), refusal)
+    size = save(folder / MODEL_FILE, network, model, embedded)
     cost = network.cost()
     document = report.complete(
         {
@@ -67,13 +87,17 @@ def write_run(
                 "peak_bytes": cost.peak_bytes,
                 "weight_bytes": size,
             },
-            "test": test,
-            "measured": {"latency_ms": measure(model, network.input)},
+            "test": evaluated(logits, data.labels),
+            "reliability": _reliability(logits, data.labels),
+            "none_of_these": refusal,
+            "measured": _measured(folder / MODEL_FILE, model, network, size),
             "candidates": list(candidates) or None,
+            "contest": contest,
+            "starting_point": starting_point,
             "provenance": provenance,
             "classes": list(network.classes),
             "confusion": confusion(logits, data.labels),
-            "curves": [row.to_dict() for row in history.rows],
+            "curves": [row.to_dict() for row in rows],
             "mistakes": _mistakes(material, data, logits),
             "model_file": MODEL_FILE,
             "dropped_strides": network.dropped_strides,
@@ -83,6 +107,7 @@ def write_run(
     )
     report.write(folder / "report.json", document)
     report.write_page(folder / "report.html", document, architecture(network))
+    report.write_card(folder / "model_card.md", document)
     return document
 
 
@@ -91,6 +116,61 @@ def scored(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, 
     right = accuracy(logits, labels)
     low, high = report.wilson(round(right * len(labels)), len(labels))
     return {"accuracy": right, "interval": [low, high], "n": len(labels)}
+
+
+def evaluated(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """`scored`, and what the logits say beyond it: top-5, balanced accuracy, calibration error."""
+    confidence, right = _answers(logits, labels)
+    return scored(logits, labels) | {
+        "top5_accuracy": report.top_accuracy(logits, labels),
+        "balanced_accuracy": report.balanced_accuracy(confusion(logits, labels)),
+        "calibration_error": report.calibration_error(confidence, right),
+    }
+
+
+def none_of_these(
+    logits: NDArray[np.float32], labels: NDArray[np.int64] | None = None, keep: float = KEEP
+) -> dict[str, Any] | None:
+    """The threshold that a share `keep` of these pictures reaches, all of which belong to the classes.
+
+    logits   float[N, classes] of pictures that the model was not trained on: the validation part
+    labels   int[N], for the share of right answers among the kept
+    returns  None where there are no pictures
+    Source   Hendrycks & Gimpel 2017, arXiv:1610.02136: the maximum softmax probability as the score
+    """
+    confidence = report.probabilities(logits).max(axis=1)
+    threshold = report.refusal_threshold(confidence, keep)
+    if threshold is None:
+        return None
+    kept = confidence >= threshold
+    right = None if labels is None else float((logits.argmax(1) == labels)[kept].mean())
+    return {
+        "score": "maximum softmax probability",
+        "threshold": threshold,
+        "kept": float(kept.mean()),
+        "n": len(kept),
+        "kept_accuracy": right,
+    }
+
+
+def _answers(
+    logits: NDArray[np.float32], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probability of the answer given to each picture, and whether it was right."""
+    return report.probabilities(logits).max(axis=1), logits.argmax(1) == labels
+
+
+def _reliability(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Any] | None:
+    confidence, right = _answers(logits, labels)
+    return list(report.reliability(confidence, right)) if np.isfinite(confidence).all() else None
+
+
+def _measured(path: Path, model: NetworkModule, network: Network, size: int) -> dict[str, Any]:
+    """Time, memory and size of the model, and why one of them is missing."""
+    latency, unclocked = measure(model, network.input)
+    memory, unmetered = measure_memory(path)
+    note = "; ".join(filter(None, (unclocked, unmetered))) or None
+    return {"latency_ms": latency, "memory": memory, "size_bytes": size, "note": note}
 
 
 def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, Any]:
@@ -119,18 +199,25 @@ def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, A
     }
 
 
-def _embedded(provenance: Mapping[str, Any], test: Mapping[str, Any]) -> dict[str, Any]:
+def _embedded(
+    provenance: Mapping[str, Any], test: Mapping[str, Any], refusal: Mapping[str, Any] | None
+) -> dict[str, Any]:
     """The part of the provenance that travels in the model file."""
     data = {key: provenance["data"][key] for key in ("name", "fingerprint", "test_fingerprint", "split")}
-    return {"seed": provenance["seed"], "data": data, "versions": provenance["versions"], "test": dict(test)}
+    return {
+        "seed": provenance["seed"],
+        "data": data,
+        "versions": provenance["versions"],
+        "test": dict(test),
+        "none_of_these": None if refusal is None else dict(refusal),
+    }
 
 
 def _mistakes(material: Material, data: Pixels, logits: NDArray[np.float32]) -> list[dict[str, Any]]:
     """The wrong answers that the model was surest of, as pictures."""
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    confidence = (shifted / shifted.sum(1, keepdims=True)).max(1)
+    confidence, right = _answers(logits, data.labels)
     predicted = logits.argmax(1)
-    wrong = np.flatnonzero(predicted != data.labels)
+    wrong = np.flatnonzero(~right & np.isfinite(confidence))
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
     classes = material.dataset.classes
     return [

@@ -1,11 +1,11 @@
-"""The training loop: bit-identical for the same seed, machine and threads."""
+"""The training loop: it can stop after any step and go on, bit-identical on the same machine and threads."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -13,15 +13,28 @@ from torch import Tensor, nn
 
 from smidgen.graph import Preprocess
 from smidgen.modules.randomness import set_sample_keys
+from smidgen.train import checkpoint
 from smidgen.train.average import Average
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches
+from smidgen.train.checkpoint import Checkpoint, CheckpointError
+from smidgen.train.clock import Clock, Timer
+from smidgen.train.distil import Teacher, distilled
+from smidgen.train.errors import Interrupted
 from smidgen.train.evaluate import accuracy, cross_entropy, predict_logits
 from smidgen.train.metrics import Row
-from smidgen.train.optimiser import learning_rate, optimiser
+from smidgen.train.optimiser import learning_rate, load_state, optimiser, state
+from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import Recipe, TrainingError
 
-__all__ = ["History", "train"]
+__all__ = ["History", "Training", "train"]
+
+# Steps between looks at the sum of the losses: on a GPU every look waits for the device.
+LOOK_EVERY = 20
+# A mean loss above so many times that of a blind guess is a training that has run away.
+RUN_AWAY = 3.0
+# Pictures that the speed of a validation is measured on.
+VALIDATED = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,103 +67,182 @@ def train(
     on_epoch  called with the row of every finished epoch
     Raises    TrainingError on fewer than two pictures, and when the loss is no longer a number.
     """
-    if len(train_data) < 2:
-        raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
-    run = _Run(model.to(device), recipe, train_data, preprocess, seed, torch.device(device))
-    rows: list[Row] = []
+    training = Training(model, recipe, train_data, val_data, preprocess, seed=seed, device=device)
     try:
-        for epoch in range(recipe.epochs):
-            rows.append(run.row(epoch, val_data, on_step))
-            if on_epoch:
-                on_epoch(rows[-1])
+        training.run(on_step=on_step, on_epoch=on_epoch)
     finally:
-        run.finish()
-    return History(tuple(rows))
+        training.finish()
+    return training.history
 
 
-class _Run:
-    """What a training carries from step to step."""
+class Training:
+    """One training of one model, from any step to any later one.
+
+    rows   of the finished epochs
+    step   optimiser steps done
+    timer  where the time went
+    """
 
     def __init__(
         self,
         model: nn.Module,
         recipe: Recipe,
-        data: Pixels,
+        train_data: Pixels,
+        val_data: Pixels,
         preprocess: Preprocess,
-        seed: int,
-        device: torch.device,
+        *,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        teacher: Teacher | None = None,
+        world: World = ALONE,
     ) -> None:
-        self.model, self.recipe, self.data, self.preprocess = model, recipe, data, preprocess
-        self.seed, self.device = seed, device
+        if len(train_data) < 2:
+            raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
+        self.recipe, self.data, self.val_data, self.preprocess = recipe, train_data, val_data, preprocess
+        self.seed, self.device, self.teacher, self.world = seed, torch.device(device), teacher, world
+        self.model = model.to(self.device)
         self.optimiser = optimiser(model, recipe)
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
-        self.steps_per_epoch = len(batch_sizes(len(data), recipe.batch_size))
+        self.stepped = world.share(self.model)
+        self.steps_per_epoch = len(batch_sizes(len(train_data), recipe.batch_size))
+        self.rows: list[Row] = []
         self.step, self.rate = 0, 0.0
-        self.began = time.perf_counter()
+        self.timer = Timer()
+        self._clock = Clock()
+        self._class_weights = _class_weights(train_data, self.device) if recipe.class_weights else None
+        self._losses = torch.zeros((), device=self.device)
+        self._correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    @property
+    def history(self) -> History:
+        """What was done so far."""
+        return History(tuple(self.rows))
 
     @property
     def kept(self) -> nn.Module:
         """The model that is evaluated and in the end kept."""
         return self.average.model if self.average else self.model
 
-    def row(self, epoch: int, val_data: Pixels, on_step: Callable[[int, int], None] | None) -> Row:
-        """Train one epoch and evaluate what would be kept after it."""
-        loss, correct = self._epoch(epoch, on_step)
-        logits = predict_logits(self.kept, val_data.pictures, self.preprocess, device=self.device)
-        return Row(
-            epoch=epoch + 1,
-            step=self.step,
-            lr=self.rate,
-            train_loss=loss,
-            train_accuracy=correct,
-            val_loss=cross_entropy(logits, val_data.labels),
-            val_accuracy=accuracy(logits, val_data.labels),
-            seconds=time.perf_counter() - self.began,
-        )
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.steps_per_epoch * self.recipe.epochs
 
-    def _epoch(self, epoch: int, on_step: Callable[[int, int], None] | None) -> tuple[float, float]:
-        """Every picture once; returns the mean loss and the accuracy on the way."""
-        self.model.train()
-        loss = torch.zeros((), device=self.device)
-        correct = torch.zeros((), dtype=torch.int64, device=self.device)
-        for batch in epoch_batches(
-            self.data,
-            self.preprocess,
-            self.recipe.augment,
-            batch_size=self.recipe.batch_size,
-            seed=self.seed,
-            epoch=epoch,
-            device=self.device,
-        ):
-            batch_loss, logits = self._update(batch)
-            loss += batch_loss * len(batch.labels)
-            correct += (logits.argmax(1) == batch.labels).sum()
-            if on_step:
-                on_step(self.step, self.steps_per_epoch * self.recipe.epochs)
-        mean = loss.item() / len(self.data)
-        if not math.isfinite(mean):
-            raise TrainingError(
-                f"the loss is {mean} after {self.step} steps (epoch {epoch + 1}); "
-                f"try a third of the learning rate {self.recipe.learning_rate:g}, or clip_grad=1"
-            )
-        return mean, correct.item() / len(self.data)
+    def run(
+        self,
+        until: int | None = None,
+        *,
+        on_step: Callable[[int, int], None] | None = None,
+        on_epoch: Callable[[Row], None] | None = None,
+        checkpoints: Path | None = None,
+        every: float = math.inf,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Train until so many epochs are finished.
 
-    def _update(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        self.rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate
-        set_sample_keys(self.model, batch.keys)
-        logits = self.model(batch.pictures)
-        loss = F.cross_entropy(logits, batch.labels, label_smoothing=self.recipe.label_smoothing)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.clip_grad:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
-        self.optimiser.step()
+        until        default: all of the recipe's
+        checkpoints  folder for the state at the end, when stopped, and every so many seconds
+        stopping     asked after every step; when it says so, the state is kept and Interrupted raised
+        Raises       TrainingError when the loss is no longer a number, the last checkpoint being the last
+                     good state; CheckpointError where the disk refuses.
+        """
+        until = self.recipe.epochs if until is None else until
+        saved = Clock()
+
+        def keep() -> None:
+            if checkpoints is not None and self.world.leads:
+                with self.timer("checkpoint"):
+                    self.require_sound()
+                    checkpoint.write(checkpoints, self.state())
+            saved.restart()
+
+        self._clock.restart()
+        while len(self.rows) < until:
+            for batch in self._batches():
+                self._update(batch)
+                if on_step:
+                    on_step(self.step, self.total_steps)
+                if self.step % LOOK_EVERY == 0:
+                    self._require_finite()
+                if self.step % self.steps_per_epoch:  # an epoch's end is kept with its row
+                    if self.world.any(stopping()):
+                        keep()
+                        raise Interrupted(self.step, self.total_steps)
+                    if saved.seconds >= every:
+                        keep()
+            self.rows.append(self._row())
+            if on_epoch:
+                on_epoch(self.rows[-1])
+            stop = self.world.any(stopping())
+            if stop or len(self.rows) == until or saved.seconds >= every:
+                keep()
+            if stop and len(self.rows) < until:
+                raise Interrupted(self.step, self.total_steps)
+
+    def epoch_seconds(self, patience: float) -> float:
+        """Estimate of one epoch with its validation, from so many seconds of training in earnest."""
+        steps, validated = 0, min(len(self.val_data), VALIDATED)
+        clock = Clock()
+        for batch in self._batches():
+            self._update(batch)
+            if steps == 0:  # the first step allocates and chooses kernels
+                clock = Clock()
+            steps += 1
+            if clock.seconds > patience:
+                break
+        training = clock.seconds / max(1, steps - 1) * self.steps_per_epoch
+        clock = Clock()
+        predict_logits(self.kept, self.val_data.pictures[:validated], self.preprocess, device=self.device)
+        return training + clock.seconds * len(self.val_data) / max(1, validated)
+
+    def state(self) -> Checkpoint:
+        """Everything that the rest of the training depends on."""
+        tensors = {
+            "model": self.model.state_dict(),
+            "optimiser": state(self.optimiser) | {"losses": self._losses, "correct": self._correct},
+        }
         if self.average:
-            self.average.update()
-        self.step += 1
-        return loss.detach(), logits.detach()
+            tensors["average"] = self.average.model.state_dict()
+        position = {
+            "rows": [row.to_dict() for row in self.rows],
+            "average_steps": self.average.steps if self.average else 0,
+            "seconds": self._clock.seconds,
+            "recipe": self.recipe.to_dict(),
+            "seed": self.seed,
+        }
+        return Checkpoint(self.step, position, tensors)
+
+    def restore(self, found: Checkpoint) -> None:
+        """Go back to a state that `state` made.
+
+        Raises   CheckpointError where it belongs to another training.
+        """
+        position, tensors = found.position, found.tensors
+        if position["recipe"] != self.recipe.to_dict() or position["seed"] != self.seed:
+            raise CheckpointError("the checkpoint is of another recipe or seed; train into a new folder")
+        try:
+            self.model.load_state_dict(tensors["model"])
+            load_state(self.optimiser, tensors["optimiser"])
+            self._losses = tensors["optimiser"]["losses"].to(self.device)
+            self._correct = tensors["optimiser"]["correct"].to(self.device)
+            if self.average:
+                self.average.model.load_state_dict(tensors["average"])
+                self.average.steps = position["average_steps"]
+        except (KeyError, RuntimeError) as error:
+            reason = str(error).split("\n")[0]
+            raise CheckpointError(
+                f"the checkpoint is of another network ({reason}); train into a new folder"
+            ) from None
+        self.step = found.step
+        self.rows = [Row(**row) for row in position["rows"]]
+        self._clock = Clock(position["seconds"])
+
+    def require_sound(self) -> None:
+        """Raise TrainingError where a loss or a weight is no longer a number."""
+        self._require_finite()
+        for name, value in self.model.state_dict().items():
+            if value.is_floating_point() and not bool(value.isfinite().all()):
+                raise self._diverged(f"{name} holds a value that is no number")
 
     def finish(self) -> None:
         """Leave the kept weights in the model."""
@@ -158,3 +250,98 @@ class _Run:
             self.average.store(self.model)
         set_sample_keys(self.model, None)
         self.model.eval()
+
+    def _batches(self) -> Iterator[Batch]:
+        """The batches of the current epoch that are still to come."""
+        self.model.train()
+        done = self.step - len(self.rows) * self.steps_per_epoch
+        if done == 0:
+            self._losses.zero_()
+            self._correct.zero_()
+        batches = epoch_batches(
+            self.data,
+            self.preprocess,
+            self.recipe.augment,
+            batch_size=self.recipe.batch_size,
+            seed=self.seed,
+            epoch=len(self.rows),
+            device=self.device,
+            first=done,
+            world=self.world,
+        )
+        return self.timer.each("pictures", batches)
+
+    def _update(self, batch: Batch) -> None:
+        """One step of the optimiser on (this process's share of) one batch."""
+        self.rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate
+        set_sample_keys(self.model, batch.keys)
+        with self.timer("forward"):
+            logits = self.stepped(batch.pictures)
+            losses = self._loss(logits, batch)
+        with self.timer("backward"):
+            self.optimiser.zero_grad(set_to_none=True)
+            # Over several processes the gradients are averaged: each gives its part of the batch's mean.
+            mean = losses.sum() * (self.world.size / batch.whole)
+            mean.backward()  # type: ignore[no-untyped-call]
+        with self.timer("update"):
+            if self.recipe.clip_grad:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
+            self.optimiser.step()
+            if self.average:
+                self.average.update()
+        self._losses += losses.detach().sum()
+        self._correct += (logits.detach().argmax(1) == batch.labels).sum()
+        self.step += 1
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Loss of each sample, float[n]."""
+        losses = F.cross_entropy(
+            logits,
+            batch.labels,
+            self._class_weights,
+            label_smoothing=self.recipe.label_smoothing,
+            reduction="none",
+        )
+        if self.teacher is None:
+            return losses
+        share = self.recipe.distillation
+        return (1 - share) * losses + share * distilled(logits, self.teacher(batch.pictures))
+
+    def _row(self) -> Row:
+        """The finished epoch, with the validation of what would be kept after it."""
+        losses, correct = self.world.sum(self._losses), self.world.sum(self._correct)
+        mean, blind = losses.item() / len(self.data), math.log(max(2, int(self.data.labels.max()) + 1))
+        if not math.isfinite(mean) or mean > RUN_AWAY * blind:
+            raise self._diverged(f"the loss is {mean:.3g}")
+        with self.timer("validation"):
+            logits = predict_logits(self.kept, self.val_data.pictures, self.preprocess, device=self.device)
+        return Row(
+            epoch=len(self.rows) + 1,
+            step=self.step,
+            lr=self.rate,
+            train_loss=mean,
+            train_accuracy=correct.item() / len(self.data),
+            val_loss=cross_entropy(logits, self.val_data.labels),
+            val_accuracy=accuracy(logits, self.val_data.labels),
+            seconds=self._clock.seconds,
+        )
+
+    def _require_finite(self) -> None:
+        if not math.isfinite(loss := self._losses.item()):
+            raise self._diverged(f"the loss is {loss:.3g}")
+
+    def _diverged(self, what: str) -> TrainingError:
+        """Error that says what to try; what was kept before stays the last good state."""
+        return TrainingError(
+            f"{what} after {self.step} steps (epoch {len(self.rows) + 1}); "
+            f"try a third of the learning rate {self.recipe.learning_rate:g}, or clip_grad=1"
+        )
+
+
+def _class_weights(data: Pixels, device: torch.device) -> Tensor:
+    """Weight of each class, inverse to its pictures and 1 on the average picture: float[classes]."""
+    counts = torch.bincount(torch.from_numpy(data.labels))
+    present = (counts > 0).sum()
+    return (len(data) / (present * counts.clamp(min=1))).float().to(device)

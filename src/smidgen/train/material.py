@@ -26,7 +26,7 @@ from smidgen.families import default_preprocess
 from smidgen.graph import Network, Preprocess
 from smidgen.spec import Shape, SmidgenError
 from smidgen.train.pixels import Pixels
-from smidgen.train.watch import Watch
+from smidgen.watch import Watch
 
 __all__ = ["Material", "Part", "part_of", "prepare"]
 
@@ -86,16 +86,23 @@ class Material:
 
 
 def prepare(
-    data: str, *, resolution: int | None = None, seed: int = 0, skip_bad: bool = False, watch: Watch
+    data: str,
+    *,
+    resolution: int | None = None,
+    seed: int = 0,
+    skip_bad: bool = False,
+    group_by: str | None = None,
+    watch: Watch,
 ) -> Material:
     """Open, check and split a data set; DATA is a folder, a CSV or the name of a set.
 
     resolution  default: the pictures' own median size, up to LARGEST_DEFAULT
+    group_by    regular expression: pictures whose names match alike stay in one part
     Raises      DataError, in one line, on anything that cannot be trained on; SmidgenError on a number
                 that is out of range.
     """
     _check_numbers(resolution, seed)
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, group_by=group_by)
     with watch.progress("checking pictures") as report:
         found = survey(dataset, report)
     require_readable(found, skip_bad)

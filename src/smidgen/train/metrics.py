@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Row", "append_row", "read_rows"]
+from smidgen import atomic
+
+__all__ = ["Row", "read_rows", "write_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +43,19 @@ class Row:
 _COLUMNS = {field.name: int if field.type == "int" else float for field in dataclasses.fields(Row)}
 
 
-def append_row(path: Path, row: Row) -> None:
-    """Add one line to the file, after a header where the file is new."""
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        if file.tell() == 0:
-            writer.writeheader()
-        writer.writerow(row.to_dict())
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Replace the file by these rows, in one step."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.to_dict() for row in rows)
+    atomic.write_text(path, text.getvalue())
 
 
 def read_rows(path: Path) -> list[Row]:
-    """All whole rows of the file; a last line that a crash cut short is left out."""
+    """All rows of the file."""
     with path.open(newline="", encoding="utf-8") as file:
-        text = file.read()
-    whole = text[: text.rfind("\n") + 1].splitlines()
-    return [_row(line) for line in csv.DictReader(whole)]
+        return [_row(line) for line in csv.DictReader(file)]
 
 
 def _row(line: dict[str, str]) -> Row:

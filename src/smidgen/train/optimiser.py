@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, assert_never
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from smidgen.train.recipe import Decayed, Recipe
 
-__all__ = ["learning_rate", "optimiser"]
+__all__ = ["learning_rate", "load_state", "optimiser", "state"]
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -52,6 +53,33 @@ def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
             return recipe.learning_rate * recipe.decay_rate ** int(epoch / recipe.decay_epochs)
         case _:
             assert_never(recipe.schedule)
+
+
+def state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Its moments and counters, named by the number of their parameter: `3.exp_avg`."""
+    return {
+        f"{number}.{key}": value
+        for number, parameter in enumerate(_parameters(optimiser))
+        for key, value in optimiser.state[parameter].items()
+        if value is not None  # momentum before the first step
+    }
+
+
+def load_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `state` gave; moments lie in memory as their parameters do, so that no bit differs."""
+    parameters = _parameters(optimiser)
+    for name, tensor in tensors.items():
+        number, _, key = name.partition(".")
+        if not number.isdigit():
+            continue
+        parameter = parameters[int(number)]
+        like = tensor.shape == parameter.shape
+        own = torch.empty_like(parameter).copy_(tensor) if like else tensor.clone()
+        optimiser.state[parameter][key] = own.detach()
+
+
+def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

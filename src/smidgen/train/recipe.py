@@ -34,6 +34,8 @@ class Recipe:
     decayed        what weight decay pulls on: "weights" leaves out norms and biases, "all" nothing
     ema_decay      of the moving average that is evaluated and kept, warmed up; 0 turns it off
     clip_grad      largest norm of the whole gradient; 0 turns it off
+    distillation   share of the loss that a teacher gives, where there is one
+    class_weights  let the classes count alike, however many pictures they have
     Raises         TrainingError on values that no training can use.
     """
 
@@ -57,6 +59,8 @@ class Recipe:
     label_smoothing: float = 0.0
     ema_decay: float = 0.0
     clip_grad: float = 0.0
+    distillation: float = 0.0
+    class_weights: bool = False
     augment: Augment = _PLAIN
 
     def __post_init__(self) -> None:
@@ -68,7 +72,7 @@ class Recipe:
                 raise TrainingError(f"{field}={value}: at least {least} is needed")
         if not self.learning_rate > 0:
             raise TrainingError(f"learning_rate={self.learning_rate}: it must be above 0")
-        for field in ("label_smoothing", "ema_decay", "momentum"):
+        for field in ("label_smoothing", "ema_decay", "momentum", "distillation"):
             if not 0 <= (value := getattr(self, field)) < 1:
                 raise TrainingError(f"{field}={value}: it must be at least 0 and below 1")
         for field in ("weight_decay", "warmup_epochs", "clip_grad"):

@@ -1,4 +1,4 @@
-"""The folder of a run: new for every run, and gone again if the run leaves no model in it."""
+"""The folder of a run: new for every run, and gone again if nothing in it could be taken up again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 from smidgen.spec import SmidgenError
 
-__all__ = ["MODEL_FILE", "new_run_folder", "require_free"]
+__all__ = ["MODEL_FILE", "RECORD", "new_run_folder", "require_free"]
 
 MODEL_FILE = "model.safetensors"
+RECORD = "run.json"
 
 
 @contextlib.contextmanager
@@ -28,7 +29,7 @@ def new_run_folder(wanted: Path | None, base: Path) -> Iterator[Path]:
     try:
         yield folder
     except BaseException:
-        if not (folder / MODEL_FILE).exists():
+        if not (folder / RECORD).exists():
             shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(folder.absolute().parent, present)
         raise

@@ -2,70 +2,119 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from smidgen import modelfile, report
+from smidgen import report
 from smidgen.data import (
     Dataset,
     Survey,
     fingerprint,
-    load_pixels,
     open_dataset,
     require_readable,
     split,
     survey,
 )
-from smidgen.families import names
 from smidgen.graph import Network
-from smidgen.spec import DataError
-from smidgen.train.evaluate import confusion, predict_logits
+from smidgen.images import Pixels, resize_crop
+from smidgen.spec import DataError, PictureError
+from smidgen.train.evaluate import confusion
 from smidgen.train.evidence import scored
 from smidgen.train.material import part_of
-from smidgen.train.predict import open_predictor
-from smidgen.train.watch import Watch
+from smidgen.train.predict import Predictor, open_predictor
+from smidgen.watch import Watch
 
 __all__ = ["Choice", "score"]
 
 Choice = Literal["auto", "all", "train", "val", "test"]
 
+MOST_CONFUSED = 10  # pairs of classes that are listed
+
 
 def score(
     model: str, data: str, *, part: Choice = "auto", skip_bad: bool = False, watch: Watch
 ) -> dict[str, Any]:
-    """Accuracy, its interval, balanced accuracy and per-class scores of a model on one part of the data.
+    """What a model is worth on one part of the data: accuracy, and where it fails.
 
-    model   model file, or published name
-    part    "auto" is the test part where the data are those that the model was trained on, else all
-    Raises  DataError where the data has classes that the model does not know.
+    model    model file, or published name
+    part     "auto" is the test part where the data are those that the model was trained on, else all
+    returns  part, accuracy, interval, n, top5_accuracy (None up to 5 classes), balanced_accuracy,
+             classes (scores of each), confused (the most frequent mistakes), unreadable (why)
+    Raises   DataError where the data has classes that the model does not know, or pictures that cannot be
+             read unless these are skipped.
     """
     dataset = open_dataset(data)
     with watch.progress(f"fetching {model}") as progress:
         predictor = open_predictor(model, progress)
-    provenance = {} if model in names() else modelfile.read(model).provenance
     with watch.progress("checking pictures") as progress:
         found = survey(dataset, progress)
     require_readable(found, skip_bad)
+    for bad in found.unreadable:
+        watch.say(f"left out: {bad.reason}")
     to_output = _matching(dataset, predictor.network, model)
-    chosen, indices = _part(dataset, found, provenance, part, watch)
-    network = predictor.network
-    with watch.progress("decoding") as progress:
-        pictures = load_pixels(dataset, indices, network.input, network.preprocess, progress)
+    chosen, indices = _part(dataset, found, predictor.provenance, part, watch)
     labels = np.array([to_output[dataset.pictures[index].label] for index in indices], np.int64)
-    logits = predict_logits(predictor.model, pictures, network.preprocess)
-    matrix = confusion(logits, labels)
+    logits = _outputs(predictor, dataset, indices, watch)
+    matrix, classes = confusion(logits, labels), predictor.network.classes
     return {
         "part": chosen,
         **scored(logits, labels),
+        "top5_accuracy": _top5(logits, labels) if len(classes) > 5 else None,
         "balanced_accuracy": report.balanced_accuracy(matrix),
         "classes": [
             {"name": name, **scores._asdict()}
-            for name, scores in zip(network.classes, report.per_class(matrix), strict=True)
+            for name, scores in zip(classes, report.per_class(matrix), strict=True)
             if scores.support
         ],
+        "confused": _confused(matrix, classes),
+        "unreadable": [bad.reason for bad in found.unreadable],
     }
+
+
+def _outputs(
+    predictor: Predictor, dataset: Dataset, indices: Sequence[int], watch: Watch
+) -> NDArray[np.float32]:
+    """Logits of the pictures at `indices`; however many there are, few of them are in memory at once."""
+    network = predictor.network
+
+    def read(index: int) -> Pixels:
+        picture = dataset.pictures[index].read(network.input.channels)
+        return resize_crop(picture, network.input, network.preprocess)
+
+    logits = np.empty((len(indices), network.num_classes), np.float32)
+    with watch.progress("predicting") as progress:
+        for row, output in enumerate(predictor.outputs(indices, read)):
+            if isinstance(output, PictureError):
+                raise output
+            logits[row] = output
+            progress(row + 1, len(indices))
+    return logits
+
+
+def _top5(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Share of the pictures whose label is among the five largest logits; of equal ones the first count."""
+    best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
+    return float((best == labels[:, None]).any(axis=1).mean())
+
+
+def _confused(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """The most frequent mistakes: true class, predicted class, how many pictures, and of how many."""
+    wrong = matrix - np.diag(np.diagonal(matrix))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSED]
+    pairs = ((int(cell) // len(classes), int(cell) % len(classes)) for cell in order)
+    return [
+        {
+            "true": classes[true],
+            "predicted": classes[predicted],
+            "n": int(wrong[true, predicted]),
+            "of": int(matrix[true].sum()),
+        }
+        for true, predicted in pairs
+        if wrong[true, predicted]
+    ]
 
 
 def _matching(dataset: Dataset, network: Network, model: str) -> list[int]:

@@ -4,17 +4,23 @@ Such a file defines
 
     SOURCE   citation, with the licence, as it stands in reports
     read()   returns the `Dataset`; its name is the file's, with hyphens for underscores
+
+and where the set is not part of smidgen
+
+    download(progress)  fetches it; called only when the user asks for it
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from types import ModuleType
 
 from smidgen.data.dataset import Dataset
+from smidgen.data.download import ByteProgress
 from smidgen.spec import DataError, closest
 
-__all__ = ["load", "names"]
+__all__ = ["download", "load", "names"]
 
 
 def names() -> tuple[str, ...]:
@@ -23,11 +29,27 @@ def names() -> tuple[str, ...]:
 
 
 def load(name: str) -> Dataset:
-    """Read a set by name.
+    """Read a set by name; the network is not used.
 
-    Raises   DataError when there is no such set; the message lists those that exist.
+    Raises   DataError when there is no such set (the message lists those that exist), or when it is not on
+             this machine.
     """
+    dataset: Dataset = _module(name).read()
+    return dataset
+
+
+def download(name: str, progress: ByteProgress | None = None) -> None:
+    """Fetch a set into the cache, unless it is on this machine already.
+
+    progress  called with (bytes so far, bytes in all)
+    Raises    DataError when there is no such set, or when it cannot be fetched.
+    """
+    fetch = getattr(_module(name), "download", None)
+    if fetch is not None:
+        fetch(progress)
+
+
+def _module(name: str) -> ModuleType:
     if name not in names():
         raise DataError(f"no set '{name}'; {closest(name, names())}sets are {', '.join(names())}")
-    dataset: Dataset = importlib.import_module(f"{__name__}.{name.replace('-', '_')}").read()
-    return dataset
+    return importlib.import_module(f"{__name__}.{name.replace('-', '_')}")

@@ -18,6 +18,11 @@ class Watch:
         """A new stage begins."""
 
     @contextlib.contextmanager
+    def stop_requests(self, stop: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, `stop` is called when somebody asks the work to end (Ctrl-C, SIGTERM)."""
+        yield
+
+    @contextlib.contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
         """Yield report(done, total) for one piece of long work."""
         yield lambda _done, _total: None

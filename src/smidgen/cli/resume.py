@@ -1,0 +1,26 @@
+"""`smidgen resume`: a run that was stopped or killed goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from smidgen.cli.running import finish, require_torch
+
+__all__ = ["command"]
+
+
+@click.command("resume", short_help="Go on with a run that was stopped or killed.")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.option("--profile", is_flag=True, help="Say where the time went.")
+def command(run: Path, as_json: bool, profile: bool) -> None:
+    """Go on with RUN, the folder of a `fit` or `train` that did not come to its end.
+
+    On the same machine it ends with the same weights, bit for bit, as if it had never stopped.
+    """
+    require_torch(training=True)
+    from smidgen.search import resume
+
+    finish(lambda watch: resume(run, watch), as_json, profile)

@@ -1,0 +1,130 @@
+"""The section on the networks that were trained against each other, and on how they were narrowed down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+from smidgen.report import formats, scatter
+from smidgen.report.formats import DASH
+from smidgen.report.markup import Html, join, tag
+from smidgen.report.parts import counted, number_cells, section, table
+from smidgen.report.schema import Candidate, Contest, Report, Rung
+
+__all__ = ["candidates"]
+
+_ROWS = 12  # of more candidates the best are shown, the rest folded away
+_UNITS: tuple[scatter.Unit, ...] = ("params", "macs")
+
+
+def candidates(report: Report) -> Html:
+    """The candidates: accuracy against cost, what each took, and what the rungs of the contest said."""
+    rows = report["candidates"] or []
+    if not rows:
+        return section(
+            "candidates", "Candidates", "", tag("p", "One network was trained, no others beside it.")
+        )
+    ranked = sorted(rows, key=lambda row: (not row["chosen"], -(row["val_accuracy"] or 0)))
+    families = len({row["family"] for row in rows})
+    note = (
+        f"{counted(len(rows), 'network')} from {counted(families, 'family', 'families')}, "
+        "compared on validation pictures that none was trained on."
+    )
+    parts = (_drawings(report, rows), _listed(ranked), _rungs(report["contest"], ranked))
+    return section("candidates", "Candidates", note, *parts)
+
+
+def _drawings(report: Report, rows: list[Candidate]) -> Html:
+    """Accuracy against both costs that every candidate has, with the budget where it limits one."""
+    if all(row["val_accuracy"] is None for row in rows):
+        return Html("")
+    limits = report["budget"] or {}
+    figures = [
+        tag(
+            "figure",
+            tag("h3", f"Validation accuracy by {formats.UNITS[unit].lower()}"),
+            Html(scatter.candidates(rows, limits.get(unit), unit)),
+        )
+        for unit in _UNITS
+    ]
+    key = [tag("span", f"{sign} {family}") for family, sign in scatter.family_signs(rows).items()]
+    return join(tag("div", *figures, class_="pair"), tag("p", *key, class_="key"))
+
+
+# Head and cell of every column that counts or measures.
+_COLUMNS: tuple[tuple[str, Callable[[Candidate], str]], ...] = (
+    ("Validation", lambda row: tag("span", formats.percent(row["val_accuracy"]), class_="best")),
+    ("Parameters", lambda row: formats.count(row["params"])),
+    ("Multiply-adds", lambda row: formats.compact(row["macs"])),
+    ("Model file", lambda row: formats.amount("weight_bytes", row["weight_bytes"])),
+    ("Peak memory", lambda row: formats.amount("peak_bytes", row["peak_bytes"])),
+    ("Epochs", lambda row: formats.count(row["epochs"])),
+    ("Time", lambda row: formats.duration(row["seconds"])),
+)
+
+
+def _row(row: Candidate, cells: Iterable[Html]) -> Html:
+    pieces = re.split(r"(?<=[@_,])", row["name"])  # where a line may end
+    name = [pieces[0], *(part for piece in pieces[1:] for part in (tag("wbr"), piece))]
+    mark = [" ", tag("span", "chosen", class_="mark")] if row["chosen"] else []
+    return tag("tr", tag("td", *name, *mark, class_="name"), *cells, class_="chosen" if mark else None)
+
+
+def _listed(rows: list[Candidate]) -> Html:
+    """A table of the best candidates, and a folded one of the others; empty columns are left out."""
+    known = [(head, cell) for head, cell in _COLUMNS if any(cell(row) != DASH for row in rows)]
+    heads = ("Network", *(head for head, _ in known))
+    lines = [_row(row, number_cells(cell(row) for _, cell in known)) for row in rows]
+    first = table(heads, lines[:_ROWS])
+    if len(rows) <= _ROWS:
+        return first
+    more = tag("summary", f"The other {counted(len(rows) - _ROWS, 'network')}")
+    return join(first, tag("details", more, table(heads, lines[_ROWS:])))
+
+
+def _rungs(contest: Contest | None, ranked: list[Candidate]) -> Html:
+    """A column for every rung: what each candidate had reached, how many took part, how the order held."""
+    epochs = sorted({rung["epochs"] for row in ranked for rung in row["rungs"] or []})
+    if contest:
+        epochs = sorted({*epochs, *(rung["epochs"] for rung in contest["rungs"])})
+    if not epochs:
+        return Html("")
+    heads = ("Validation after", *(counted(number, "epoch") for number in epochs))
+    by_length = sorted(ranked, key=lambda row: (not row["chosen"], -len(row["rungs"] or [])))
+    rows = [_row(row, number_cells(_reached(row["rungs"] or [], epochs))) for row in by_length[:_ROWS]]
+    rows += _summary(contest, epochs)
+    return tag(
+        "div",
+        tag("h3", "Rungs"),
+        tag("p", _told(contest), class_="quiet"),
+        table(heads, rows),
+        class_="rungs",
+    )
+
+
+def _reached(rungs: list[Rung], epochs: list[int]) -> list[str]:
+    reached = {rung["epochs"]: rung["val_accuracy"] for rung in rungs}
+    return [formats.percent(reached.get(number)) for number in epochs]
+
+
+def _summary(contest: Contest | None, epochs: list[int]) -> list[Html]:
+    """The last lines of the table: networks that took part, and Spearman's coefficient."""
+    if contest is None:
+        return []
+    rungs = {rung["epochs"]: rung for rung in contest["rungs"]}
+    taking = [formats.count(rungs[number]["candidates"]) if number in rungs else DASH for number in epochs]
+    agreed = [formats.decimal(rungs[number]["spearman"]) if number in rungs else DASH for number in epochs]
+    return [
+        tag("tr", tag("td", name, class_="name"), *number_cells(cells), class_="sum")
+        for name, cells in (("Networks", taking), ("Spearman", agreed))
+    ]
+
+
+def _told(contest: Contest | None) -> str:
+    if contest is None:
+        return "A short training stops a network that falls behind."
+    share = f"About one in {contest['eta']:g} goes on from each rung. " if contest["eta"] else ""
+    return (
+        f"{share}Spearman’s coefficient compares the orders at neighbouring rungs: at 1 a short training "
+        f"ranks as a longer one does. {contest['note'] or ''}"
+    ).strip()

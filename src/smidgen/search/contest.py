@@ -1,0 +1,188 @@
+"""Successive halving: all candidates train a while, the better ones train on, the best to the end.
+
+Nothing but the candidates' own checkpoints and rows decides what happens next, so a contest that was
+stopped anywhere, killed too, goes on as if it had not been.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.search.plan import Plan, Rung
+from smidgen.search.runner import Runner
+from smidgen.train.checkpoint import CheckpointError
+from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train.metrics import Row
+from smidgen.watch import Watch
+
+__all__ = ["Outcome", "contest", "spearman"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a contest ended.
+
+    best    number of the winner among the trials
+    rows    of every trial, as far as it was trained
+    rungs   for the report: epochs, candidates, and the agreement with the next rung's order
+    failed  why a trial went wrong, by its number
+    """
+
+    best: int
+    rows: tuple[tuple[Row, ...], ...]
+    rungs: tuple[dict[str, Any], ...]
+    failed: dict[int, str]
+
+
+def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
+    """Train the plan's trials against each other, `workers` of them at the same time.
+
+    Raises   Interrupted once every running trial has kept its state; CheckpointError where the disk
+             refuses; TrainingError where all trials went wrong.
+    """
+    rows: list[tuple[Row, ...]] = [() for _ in plan.trials]
+    failed: dict[int, str] = {}
+    active = list(range(len(plan.trials)))
+    orders: list[dict[int, float]] = []
+    for rung in plan.rungs:
+        _announce(plan, rung, active, watch)
+        for number, result in _all_to(rung, active, plan, runner, workers, watch).items():
+            if isinstance(result, TrainingError):
+                failed[number] = str(result)
+                watch.say(f"{plan.trials[number].network.name} is out: {result}")
+            else:
+                rows[number] = result
+        active = [number for number in active if number not in failed]
+        if not active:
+            raise TrainingError("; ".join(dict.fromkeys(failed.values())))
+        active.sort(key=lambda number: _standing(rows[number][-1]), reverse=True)
+        orders.append({number: rows[number][-1].val_accuracy for number in active})
+        _tell(plan, active, rows, rung, watch)
+        active = active[: rung.kept]
+    return Outcome(active[0], tuple(rows), tuple(_rung_rows(plan, orders)), failed)
+
+
+def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
+    """Rank correlation, ties sharing their mean rank; None below three values or where one side is flat."""
+    if len(a) < 3:
+        return None
+    first, second = _ranks(a), _ranks(b)
+    if first.std() == 0 or second.std() == 0:
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    array = np.asarray(values, np.float64)
+    below = (array[None, :] < array[:, None]).sum(1)
+    equal = (array[None, :] == array[:, None]).sum(1)
+    return np.asarray(below + (equal - 1) / 2, np.float64)
+
+
+def _standing(row: Row) -> tuple[float, float]:
+    return row.val_accuracy, -row.val_loss
+
+
+def _all_to(
+    rung: Rung, active: Sequence[int], plan: Plan, runner: Runner, workers: int, watch: Watch
+) -> dict[int, tuple[Row, ...] | TrainingError]:
+    """Train all active trials to the rung; their rows, or what went wrong."""
+    stop = threading.Event()
+    label = plan.trials[active[0]].network.name if len(active) == 1 else f"{len(active)} candidates"
+    with (
+        watch.stop_requests(stop.set),
+        watch.progress(label) as report,
+        ThreadPoolExecutor(min(workers, len(active))) as pool,
+    ):
+        steps = _Steps(report, sum(runner.steps(number, rung.share) for number in active))
+        futures = {
+            pool.submit(runner.train, number, rung.share, steps.counter(), stop.is_set): number
+            for number in active
+        }
+        try:
+            _wait(futures)
+        except BaseException:
+            stop.set()
+            raise
+        return {number: _result(future) for future, number in futures.items()}
+
+
+def _wait(futures: dict[Future[tuple[Row, ...]], int]) -> None:
+    """Wait in small steps, so that signals are seen; the first error that ends the run is raised."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
+        for future in done:
+            error = future.exception()
+            if isinstance(error, CheckpointError) or (error and not isinstance(error, TrainingError)):
+                if isinstance(error, Interrupted):
+                    wait(pending)  # all of them were asked, and keep their state
+                raise error
+
+
+def _result(future: Future[tuple[Row, ...]]) -> tuple[Row, ...] | TrainingError:
+    error = future.exception()
+    return error if isinstance(error, TrainingError) else future.result()
+
+
+class _Steps:
+    """Progress of trials that run at the same time, as one number."""
+
+    def __init__(self, report: Callable[[int, int], None], total: int) -> None:
+        self._report, self._total, self._done = report, total, 0
+        self._lock = threading.Lock()
+
+    def counter(self) -> Callable[[int], None]:
+        """Callback for one trial: so many more steps are done."""
+
+        def add(steps: int) -> None:
+            with self._lock:
+                self._done += steps
+                self._report(self._done, self._total)
+
+        return add
+
+
+def _announce(plan: Plan, rung: Rung, active: Sequence[int], watch: Watch) -> None:
+    epochs = sorted({plan.trials[number].epochs_at(rung.share) for number in active})
+    span = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+    plural = "epoch" if epochs == [1] else "epochs"
+    if len(active) == 1:
+        watch.heading(f"training {plan.trials[active[0]].network.name}, {span} {plural}")
+    else:
+        verb = "trained to the end" if rung.share == 1 else "compared"
+        watch.heading(f"{len(active)} candidates, {verb} after {span} {plural}")
+
+
+def _tell(
+    plan: Plan, active: Sequence[int], rows: Sequence[tuple[Row, ...]], rung: Rung, watch: Watch
+) -> None:
+    if len(active) == 1 and rung.share == 1:
+        return
+    for place, number in enumerate(active):
+        network, last = plan.trials[number].network, rows[number][-1]
+        cost = network.cost()
+        mark = "  goes on" if place < rung.kept < len(active) and rung.share < 1 else ""
+        watch.say(
+            f"{network.name:<28} {cost.params:>9,} params {cost.macs:>12,} MACs   "
+            f"validation {100 * last.val_accuracy:.1f} %{mark}"
+        )
+
+
+def _rung_rows(plan: Plan, orders: Sequence[dict[int, float]]) -> list[dict[str, Any]]:
+    """For the report: each rung with the agreement between its order and the next one's."""
+    result = []
+    for place, (rung, order) in enumerate(zip(plan.rungs, orders, strict=True)):
+        later = orders[place + 1] if place + 1 < len(orders) else {}
+        both = [number for number in order if number in later]
+        agreement = spearman([order[number] for number in both], [later[number] for number in both])
+        epochs = max(plan.trials[number].epochs_at(rung.share) for number in order)
+        result.append({"epochs": epochs, "candidates": len(order), "spearman": agreement})
+    return result

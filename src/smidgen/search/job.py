@@ -1,0 +1,72 @@
+"""What a run is asked to do."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from smidgen.spec import SmidgenError
+
+__all__ = ["Job"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked for.
+
+    group_by      regular expression: pictures whose names match alike stay in one part of the split
+    epochs        of the full training; default: as many as the data and the time allow
+    time_limit    seconds for the whole job; default: none
+    out           run folder to create
+    base          without `out`, the first free of BASE-1, BASE-2, … is created; default: runs/ and the
+                  data's name
+    threads       of the processor for each training; default: one where steps are too small to share, else
+                  torch's choice
+    workers       candidates that train at the same time; default: as many as there are processors for
+    every         seconds between checkpoints
+    device        "cpu" or "cuda"; default: cuda where there is one
+    from_scratch  use no published weights, neither to start from nor to learn from
+    class_weights  let the classes count alike, however many pictures they have
+    """
+
+    data: str
+    resolution: int | None = None
+    seed: int = 0
+    epochs: int | None = None
+    skip_bad: bool = False
+    group_by: str | None = None
+    time_limit: float | None = None
+    out: Path | None = None
+    base: Path | None = None
+    threads: int | None = None
+    workers: int | None = None
+    every: float = 30.0
+    device: str | None = None
+    from_scratch: bool = False
+    class_weights: bool = False
+    command: str = ""
+
+    def __post_init__(self) -> None:
+        if self.time_limit is not None and not (math.isfinite(self.time_limit) and self.time_limit > 0):
+            raise SmidgenError(f"time={self.time_limit}: a time above 0 is needed, such as 10m")
+        if not self.every > 0:
+            raise SmidgenError(f"checkpoint-every={self.every}: seconds above 0 are needed")
+
+    def to_json(self) -> dict[str, Any]:
+        """The job, ready for JSON."""
+        document = dataclasses.asdict(self)
+        return {key: str(value) if isinstance(value, Path) else value for key, value in document.items()}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Job:
+        """Read what `to_json` wrote."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = {key: value for key, value in document.items() if key in known}
+        for key in ("out", "base"):
+            if values.get(key) is not None:
+                values[key] = Path(values[key])
+        return cls(**values)

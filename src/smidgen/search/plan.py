@@ -1,0 +1,102 @@
+"""What a run is going to do, decided once and stored: networks, recipes, rungs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from smidgen.graph import Network, from_json, to_json
+from smidgen.train.recipe import Recipe
+
+__all__ = ["RUNGS", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A place on the way where candidates are compared.
+
+    share  of each candidate's epochs
+    kept   candidates that train on from here
+    """
+
+    share: float
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One network and how it is trained.
+
+    start    "scratch", or the key of the published weights that it starts from
+    teacher  published network that teaches it, after it was tuned to the data itself
+    """
+
+    network: Network
+    recipe: Recipe
+    start: str = "scratch"
+    teacher: str | None = None
+
+    def epochs_at(self, share: float) -> int:
+        """Whole epochs of a share of the training, at least one."""
+        return min(self.recipe.epochs, max(1, round(share * self.recipe.epochs)))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Trials, and the rungs at which they are compared; the last rung is the end of the training."""
+
+    trials: tuple[Trial, ...]
+    rungs: tuple[Rung, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan, ready for JSON."""
+        trials = [
+            {
+                "network": to_json(trial.network),
+                "recipe": trial.recipe.to_dict(),
+                "start": trial.start,
+                "teacher": trial.teacher,
+            }
+            for trial in self.trials
+        ]
+        return {"trials": trials, "rungs": [dataclasses.asdict(rung) for rung in self.rungs]}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Plan:
+        """Read what `to_json` wrote. Raises TreeError and the like on anything else."""
+        trials = tuple(
+            Trial(from_json(row["network"]), Recipe.from_dict(row["recipe"]), row["start"], row["teacher"])
+            for row in document["trials"]
+        )
+        return cls(trials, tuple(Rung(**row) for row in document["rungs"]))
+
+
+# Shares of the training after which candidates are compared, and what fraction of them goes on.
+RUNGS = ((0.15, 1 / 3), (0.45, 1 / 3))
+
+
+def rungs_for(candidates: int, finalists: int) -> tuple[Rung, ...]:
+    """Successive halving for so many candidates, of which at most so many are trained to the end.
+
+    Source   Jamieson and Talwalkar 2016, arXiv:1502.07943
+    """
+    rungs: list[Rung] = []
+    left = candidates
+    for share, fraction in RUNGS:
+        kept = max(finalists, math.ceil(left * fraction))
+        if kept < left:
+            rungs.append(Rung(share, kept))
+            left = kept
+    return (*rungs, Rung(1.0, 1))
+
+
+def full_trainings(candidates: int, rungs: Sequence[Rung], workers: int) -> float:
+    """Length of the whole contest, in trainings of one candidate from start to end."""
+    length, before, left = 0.0, 0.0, candidates
+    for rung in rungs:
+        length += math.ceil(left / workers) * (rung.share - before)
+        before, left = rung.share, rung.kept
+    return length

@@ -1,0 +1,108 @@
+"""`run.json`: what a run was asked and what it decided, enough to take it up again anywhere on its way."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+
+from smidgen import atomic
+from smidgen.search.job import Job
+from smidgen.search.plan import Plan
+from smidgen.spec import Budget, SmidgenError
+from smidgen.train.runfolder import RECORD
+
+__all__ = ["Record", "locked", "read", "taken_up", "write"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run as it was decided.
+
+    fingerprint  of the data, which must be the same when the run is taken up again
+    workers      trials that train at the same time
+    starts       when the work was begun, and taken up again
+    """
+
+    job: Job
+    budget: Budget | None
+    plan: Plan
+    fingerprint: str
+    workers: int
+    starts: tuple[str, ...]
+
+
+def write(folder: Path, record: Record) -> None:
+    """Write the record in one step. Raises SmidgenError where the disk refuses."""
+    document = {
+        "format": _FORMAT,
+        "job": record.job.to_json(),
+        "budget": record.budget.limits() if record.budget else None,
+        "plan": record.plan.to_json(),
+        "fingerprint": record.fingerprint,
+        "workers": record.workers,
+        "starts": list(record.starts),
+    }
+    try:
+        atomic.write_text(folder / RECORD, json.dumps(document, indent=1) + "\n")
+    except OSError as error:
+        raise SmidgenError(f"{folder / RECORD}: cannot be written ({error.strerror or error})") from error
+
+
+def read(folder: Path) -> Record:
+    """Read the record of a run folder.
+
+    Raises   SmidgenError where there is none, or none that this version can follow.
+    """
+    path = folder / RECORD
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        reason = error.strerror or error
+        raise SmidgenError(f"{path}: {reason}; `smidgen fit` and `train` make a run folder") from None
+    except ValueError:
+        raise SmidgenError(f"{path}: not JSON; it is not the record of a run") from None
+    try:
+        if document["format"] != _FORMAT:
+            raise SmidgenError(f"{path}: format {document['format']}; this version knows {_FORMAT}")
+        return Record(
+            Job.from_json(document["job"]),
+            Budget(**document["budget"]) if document["budget"] else None,
+            Plan.from_json(document["plan"]),
+            document["fingerprint"],
+            document["workers"],
+            tuple(document["starts"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise SmidgenError(f"{path}: not the record of a run ({error!r})") from None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder: two processes must not train in it.
+
+    Raises   SmidgenError where another process has it.
+    """
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise SmidgenError(f"{folder}: another process trains there; wait for it, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            (folder / ".lock").unlink()
+
+
+def taken_up(record: Record, now: str) -> Record:
+    """The record with one more start."""
+    return dataclasses.replace(record, starts=(*record.starts, now))

@@ -1,0 +1,147 @@
+"""Trains one trial of a run at a time, from its last checkpoint on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import torch
+
+from smidgen.modules import NetworkModule, create
+from smidgen.search.plan import Plan, Trial
+from smidgen.train import checkpoint
+from smidgen.train.clock import Timer
+from smidgen.train.distil import Teacher
+from smidgen.train.loop import Training
+from smidgen.train.material import Material
+from smidgen.train.metrics import Row, write_rows
+from smidgen.train.parallel import ALONE, World
+from smidgen.train.threads import sharing
+from smidgen.watch import Watch
+
+__all__ = ["Runner"]
+
+# Initial weights come from torch's one generator; trials are built one after another.
+_BUILDING = threading.Lock()
+
+
+class Runner:
+    """The trials of one run, each with a folder of its own below `folder`.
+
+    every    seconds between checkpoints
+    threads  of the processor for each trial; None as `train.threads` decides
+    timer    where the time of all trials went
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        material: Material,
+        *,
+        seed: int,
+        every: float,
+        threads: int | None = None,
+        device: str = "cpu",
+        teacher: Teacher | None = None,
+        world: World = ALONE,
+    ) -> None:
+        self.folder, self.plan, self.material = folder, plan, material
+        self.seed, self.every, self.threads, self.device = seed, every, threads, device
+        self.teacher, self.world = teacher, world
+        self.timer = Timer()
+        silent = Watch()
+        self._train, self._val = material.pixels("train", silent), material.pixels("val", silent)
+
+    def place(self, number: int) -> Path:
+        """Folder of one trial."""
+        return self.folder / "candidates" / f"{number + 1:02d}-{self.plan.trials[number].network.name}"
+
+    def steps(self, number: int, share: float) -> int:
+        """Steps of one trial up to a share of its training."""
+        trial = self.plan.trials[number]
+        per_epoch = max(1, -(-len(self._train) // trial.recipe.batch_size))
+        return per_epoch * trial.epochs_at(share)
+
+    def train(
+        self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
+    ) -> tuple[Row, ...]:
+        """Bring one trial to a share of its training; the rows up to there.
+
+        advance   called with the number of steps that were done, those of earlier sessions included
+        stopping  asked after every step
+        Raises    Interrupted, TrainingError, CheckpointError
+        """
+        trial, place = self.plan.trials[number], self.place(number)
+        until = trial.epochs_at(share)
+        found = checkpoint.latest(place / "checkpoints")
+        if found is not None and len(found.position["rows"]) >= until:
+            advance(self.steps(number, share))
+            return tuple(Row(**row) for row in found.position["rows"][:until])
+        with self.threads_for(trial):
+            training = self.training(trial)
+            if found is not None:
+                training.restore(found)
+            place.mkdir(parents=True, exist_ok=True)
+            before = training.step
+            advance(before)
+
+            def step(_done: int, _total: int) -> None:
+                advance(1)
+
+            def epoch(_row: Row) -> None:
+                if self.world.leads:
+                    write_rows(place / "metrics.csv", training.rows)
+
+            try:
+                training.run(
+                    until,
+                    on_step=step,
+                    on_epoch=epoch,
+                    checkpoints=place / "checkpoints",
+                    every=self.every,
+                    stopping=stopping,
+                )
+            finally:
+                for stage, seconds in training.timer.seconds.items():
+                    self.timer.seconds[stage] += seconds
+            return tuple(training.rows)
+
+    def finished(self, number: int) -> NetworkModule:
+        """The network of a trial that has come to its end, with the weights that are kept."""
+        found = checkpoint.latest(self.place(number) / "checkpoints")
+        assert found is not None, "a finished trial has a checkpoint"
+        training = self.training(self.plan.trials[number])
+        training.restore(found)
+        training.finish()
+        model = training.model
+        assert isinstance(model, NetworkModule)
+        return model
+
+    def training(self, trial: Trial) -> Training:
+        """A trial at its very start."""
+        return Training(
+            self.initial(trial),
+            trial.recipe,
+            self._train,
+            self._val,
+            trial.network.preprocess,
+            seed=self.seed,
+            device=self.device,
+            teacher=self.teacher if trial.recipe.distillation else None,
+            world=self.world,
+        )
+
+    def initial(self, trial: Trial) -> NetworkModule:
+        """The network as it is before the first step, the same for the same seed."""
+        with _BUILDING, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return create(trial.network)
+
+    def threads_for(self, trial: Trial) -> AbstractContextManager[None]:
+        """Processor threads for the steps of one trial."""
+        if self.device != "cpu":
+            return nullcontext()
+        return sharing(trial.recipe.batch_size * trial.network.cost().macs, self.threads)

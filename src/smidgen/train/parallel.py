@@ -1,0 +1,115 @@
+"""Several processes that train one network as if they were one, each on its share of every batch.
+
+Gradients are averaged by torch's DistributedDataParallel. BatchNorm takes its mean and variance over the
+whole batch: torch's SyncBatchNorm refuses CPU tensors, so `SharedBatchNorm` sums over the processes with
+an all-reduce that gradients flow through. What one process computes, several compute too, to rounding.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+import torch.distributed.nn.functional as collective
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+__all__ = ["ALONE", "SharedBatchNorm", "World", "world"]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes of one training: this one's number and how many there are."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    def share(self, model: nn.Module) -> nn.Module:
+        """The module to call in training steps: it averages the gradients of all processes."""
+        if self.size == 1:
+            return model
+        _share_norms(model)
+        parameter = next(model.parameters())
+        return DistributedDataParallel(
+            model, device_ids=[parameter.device] if parameter.is_cuda else None, broadcast_buffers=False
+        )
+
+    def part(self, count: int) -> slice:
+        """Samples of a batch of so many that this process works on: nearly equal parts, in order."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def sum(self, value: Tensor) -> Tensor:
+        """The sum over all processes."""
+        if self.size == 1:
+            return value
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    def any(self, flag: bool) -> bool:
+        """Whether it holds in any process."""
+        if self.size == 1:
+            return flag
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        return bool(self.sum(torch.tensor(int(flag), device=device)).item())
+
+
+ALONE = World()
+
+
+@contextmanager
+def world(device: str) -> Iterator[World]:
+    """The processes that torchrun started, joined; alone where it did not."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ALONE
+        return
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield World(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
+
+
+class SharedBatchNorm(nn.BatchNorm2d):
+    """BatchNorm whose training statistics are those of the batch in all processes together."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's own name)
+        """float[n, C, h, w] -> the same shape."""
+        if not self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        count = input.new_tensor([input.numel() / input.shape[1]])
+        sums = torch.cat([input.sum((0, 2, 3)), count])
+        total = collective.all_reduce(sums)  # type: ignore[no-untyped-call]
+        values = total[-1].detach()
+        mean = total[:-1] / values
+        centred = input - mean[:, None, None]
+        squares = collective.all_reduce(centred.square().sum((0, 2, 3)))  # type: ignore[no-untyped-call]
+        variance = squares / values
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * values / (values - 1), momentum)
+        scale: Tensor = self.weight * torch.rsqrt(variance + self.eps)
+        result: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return result
+
+
+def _share_norms(model: nn.Module) -> None:
+    """Let every BatchNorm of the model share; parameters, buffers and their names stay."""
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm
