@@ -18,8 +18,8 @@ from smidgen import families, graph
 from smidgen.families.family import Family
 
 ABOVE = (
-    "spec", "graph", "families", "modelfile", "images", "data", "weights", "native", "engine", "scaling",
-    "report",
+    "spec", "download", "graph", "families", "modelfile", "images", "data", "weights", "native", "engine",
+    "scaling", "report",
 )  # fmt: skip
 BELOW = ("kernels", "modules", "train", "search", "compress", "export", "bench", "models", "cli", "__main__")
 LAYERS = ABOVE + BELOW
@@ -84,7 +84,7 @@ def test_file_above_the_line_never_imports_torch(path: Path) -> None:
 
 def test_spec_and_graph_need_nothing_but_the_standard_library() -> None:
     for path in FILES:
-        if layer_of(path) in ("spec", "graph", "families"):
+        if layer_of(path) in ("spec", "download", "graph", "families"):
             roots = {module.split(".")[0] for module in imports(path)}
             assert roots <= STANDARD_LIBRARY | {"smidgen"}, name(path)
 

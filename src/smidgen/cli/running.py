@@ -88,6 +88,11 @@ def run_options(function: Decorated) -> Decorated:
                 "--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda if there is one."
             ),
             click.option(
+                "--from-scratch",
+                is_flag=True,
+                help="Use no published weights, neither to start from nor to learn from.",
+            ),
+            click.option(
                 "--checkpoint-every",
                 "every",
                 default=30.0,

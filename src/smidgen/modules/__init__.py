@@ -2,7 +2,7 @@
 
 from smidgen.modules.blocks import CSC, SC2, Fire, MBConv, ShiftConv, SqueezeExcite, SqueezeNet
 from smidgen.modules.convert import convert, load_pth
-from smidgen.modules.create import NetworkModule, create
+from smidgen.modules.create import NetworkModule, create, pretrained
 from smidgen.modules.feature_maps import feature_maps
 from smidgen.modules.leaves import Conv2dPadded, Conv2dSame, Dropout, Shift
 from smidgen.modules.parameters import count_parameters
@@ -31,6 +31,7 @@ __all__ = [
     "feature_maps",
     "load",
     "load_pth",
+    "pretrained",
     "published_state",
     "sample_keys",
     "save",

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.search.plan import Plan, Rung
-from smidgen.search.runner import Runner
+from smidgen.search.runner import TEACHER, Runner
 from smidgen.train.checkpoint import CheckpointError
 from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.metrics import Row
@@ -33,12 +33,14 @@ class Outcome:
     rows    of every trial, as far as it was trained
     rungs   for the report: epochs, candidates, and the agreement with the next rung's order
     failed  why a trial went wrong, by its number
+    taught_by  last row of the teacher, where there was one
     """
 
     best: int
     rows: tuple[tuple[Row, ...], ...]
     rungs: tuple[dict[str, Any], ...]
     failed: dict[int, str]
+    taught_by: Row | None = None
 
 
 def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
@@ -47,13 +49,14 @@ def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
     Raises   Interrupted once every running trial has kept its state; CheckpointError where the disk
              refuses; TrainingError where all trials went wrong.
     """
+    taught_by = _teacher(plan, runner, watch)
     rows: list[tuple[Row, ...]] = [() for _ in plan.trials]
     failed: dict[int, str] = {}
     active = list(range(len(plan.trials)))
     orders: list[dict[int, float]] = []
     for rung in plan.rungs:
         _announce(plan, rung, active, watch)
-        for number, result in _all_to(rung, active, plan, runner, workers, watch).items():
+        for number, result in _all_to(rung.share, active, runner, workers, watch).items():
             if isinstance(result, TrainingError):
                 failed[number] = str(result)
                 watch.say(f"{plan.trials[number].network.name} is out: {result}")
@@ -66,7 +69,7 @@ def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
         orders.append({number: rows[number][-1].val_accuracy for number in active})
         _tell(plan, active, rows, rung, watch)
         active = active[: rung.kept]
-    return Outcome(active[0], tuple(rows), tuple(_rung_rows(plan, orders)), failed)
+    return Outcome(active[0], tuple(rows), tuple(_rung_rows(plan, orders)), failed, taught_by)
 
 
 def spearman(a: Sequence[float], b: Sequence[float]) -> float | None:
@@ -90,20 +93,36 @@ def _standing(row: Row) -> tuple[float, float]:
     return row.val_accuracy, -row.val_loss
 
 
+def _teacher(plan: Plan, runner: Runner, watch: Watch) -> Row | None:
+    """Train the plan's teacher, if it has one, and let it teach; the last row of its training."""
+    if plan.teacher is None:
+        return None
+    network, epochs = plan.teacher.network, plan.teacher.recipe.epochs
+    watch.heading(
+        f"tuning {network.name}, which will teach, {epochs} epochs at {network.input.height} pixels"
+    )
+    result = _all_to(1.0, [TEACHER], runner, 1, watch)[TEACHER]
+    if isinstance(result, TrainingError):
+        raise TrainingError(f"the teacher {network.name}: {result}; --from-scratch does without")
+    watch.say(f"{network.name:<28} validation {100 * result[-1].val_accuracy:.1f} %")
+    runner.learn_from(runner.finished(TEACHER))
+    return result[-1]
+
+
 def _all_to(
-    rung: Rung, active: Sequence[int], plan: Plan, runner: Runner, workers: int, watch: Watch
+    share: float, active: Sequence[int], runner: Runner, workers: int, watch: Watch
 ) -> dict[int, tuple[Row, ...] | TrainingError]:
-    """Train all active trials to the rung; their rows, or what went wrong."""
+    """Train all active trials to a share of their training; their rows, or what went wrong."""
     stop = threading.Event()
-    label = plan.trials[active[0]].network.name if len(active) == 1 else f"{len(active)} candidates"
+    label = runner.trial(active[0]).network.name if len(active) == 1 else f"{len(active)} candidates"
     with (
         watch.stop_requests(stop.set),
         watch.progress(label) as report,
         ThreadPoolExecutor(min(workers, len(active))) as pool,
     ):
-        steps = _Steps(report, sum(runner.steps(number, rung.share) for number in active))
+        steps = _Steps(report, sum(runner.steps(number, share) for number in active))
         futures = {
-            pool.submit(runner.train, number, rung.share, steps.counter(), stop.is_set): number
+            pool.submit(runner.train, number, share, steps.counter(), stop.is_set): number
             for number in active
         }
         try:

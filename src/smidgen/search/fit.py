@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import datetime
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from smidgen.scaling.compound import family_named
 from smidgen.search import record
 from smidgen.search.contest import Outcome, contest
 from smidgen.search.job import Job
-from smidgen.search.plan import Plan
+from smidgen.search.plan import SCRATCH, Plan, Trial, rungs_for
 from smidgen.search.propose import propose
 from smidgen.search.record import Record
-from smidgen.search.runner import Runner
-from smidgen.search.schedule import common_plan, default_epochs, within
+from smidgen.search.runner import TEACHER, Runner
+from smidgen.search.schedule import default_epochs, within
+from smidgen.search.starts import published_trials, taught, teacher_trial
 from smidgen.spec import Budget, SmidgenError, StoppedError
 from smidgen.train import checkpoint
 from smidgen.train.clock import Clock
@@ -68,8 +69,14 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     clock = Clock()
     material = _prepared(job, watch)
     networks = [material.fitted(solution.network) for solution in propose(material, budget, watch, families)]
-    workers = _workers(job, networks)
-    plan = common_plan(networks, _recipe(job, material), finalists=workers)
+    trials = [Trial(network, _recipe(job, material)) for network in networks]
+    teacher = None
+    if not job.from_scratch:
+        started = published_trials(material, budget, families)
+        teacher = None if started else teacher_trial(material, trials, watch)
+        trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
+    workers = _workers(job, trials)
+    plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher)
     return _begun(job, budget, plan, material, workers, clock, watch)
 
 
@@ -87,7 +94,7 @@ def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | N
         wanted = material.fitted(network(material))
         chosen = _recipe(job, material) if plan is None else plan.shortened(job.epochs or plan.epochs)
         chosen = dataclasses.replace(chosen, class_weights=job.class_weights)
-        only = common_plan([wanted], chosen, finalists=1)
+        only = Plan((Trial(wanted, chosen),), rungs_for(1, 1))
         return _begun(job, None, only, material, 1, clock, watch, processes)
 
 
@@ -127,7 +134,7 @@ def _begun(
         if job.time_limit is not None:
             left = job.time_limit - clock.seconds
             runner = _runner(folder, job, plan, material)
-            plan = within(left, plan, runner, workers, finalists=workers, watch=watch)
+            plan = within(left, plan, runner, workers, watch)
         begun = Record(job, budget, plan, material.fingerprint, workers, (_now(),))
         if processes.leads:
             record.write(folder, begun)
@@ -161,10 +168,13 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         command=job.command,
         time_limit=job.time_limit,
         starts=list(kept.starts),
+        starting_point=_starting_point(best, plan, outcome),
         watch=watch,
     )
     for number in range(len(plan.trials)):  # a finished run has nothing to take up
         checkpoint.remove(runner.place(number) / "checkpoints")
+    if plan.teacher:
+        checkpoint.remove(runner.place(TEACHER) / "checkpoints")
     return Fitted(folder, best.network, document, dict(runner.timer.seconds))
 
 
@@ -177,10 +187,17 @@ def _prepared(job: Job, watch: Watch) -> Material:
         seed=job.seed,
         skip_bad=job.skip_bad,
         group_by=job.group_by,
+        scratch=_scratch(job),
         watch=watch,
     )
     _describe(material, watch)
     return material
+
+
+def _scratch(job: Job) -> Path:
+    """The folder for decoded pictures that memory does not hold: the nearest to the run that exists."""
+    wanted = (job.out or job.base or Path("runs", "data")).absolute()
+    return next(parent for parent in wanted.parents if parent.is_dir())
 
 
 def _recipe(job: Job, material: Material) -> Recipe:
@@ -211,17 +228,15 @@ def _device(job: Job) -> str:
     return job.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _workers(job: Job, networks: list[Network]) -> int:
+def _workers(job: Job, trials: Sequence[Trial]) -> int:
     """Candidates to train at the same time: one a processor where each uses one thread, else one."""
     if job.workers is not None:
-        return min(job.workers, len(networks))
+        return min(job.workers, len(trials))
     if _device(job) != "cpu":
         return 1
-    largest = max(network.cost().macs for network in networks)
-    threads = job.threads or (
-        torch.get_num_threads() if worth_sharing(largest * recipe("small").batch_size) else 1
-    )
-    return max(1, min(len(networks), (os.cpu_count() or 1) // threads))
+    largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
+    threads = job.threads or (torch.get_num_threads() if worth_sharing(largest) else 1)
+    return max(1, min(len(trials), (os.cpu_count() or 1) // threads))
 
 
 @contextlib.contextmanager
@@ -261,6 +276,17 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
             }
         )
     return result
+
+
+def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """What the winner's training began with, for the report."""
+    if best.teacher and plan.teacher and outcome.taught_by:
+        cost = plan.teacher.network.cost()
+        known = {"name": best.teacher, "params": cost.params, "val_accuracy": outcome.taught_by.val_accuracy}
+        return {"kind": "teacher", "weights": None, "teacher": known}
+    if best.start != SCRATCH:
+        return {"kind": "weights", "weights": f"{best.network.name}, {best.start}", "teacher": None}
+    return {"kind": "scratch", "weights": None, "teacher": None}
 
 
 def _at(row: Row) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from typing import Any
 from smidgen.graph import Network, from_json, to_json
 from smidgen.train.recipe import Recipe
 
-__all__ = ["RUNGS", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
+__all__ = ["RUNGS", "SCRATCH", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
+
+
+SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +33,29 @@ class Rung:
 class Trial:
     """One network and how it is trained.
 
-    start    "scratch", or the key of the published weights that it starts from
+    start    SCRATCH, or the key of the published weights that it starts from
     teacher  published network that teaches it, after it was tuned to the data itself
     """
 
     network: Network
     recipe: Recipe
-    start: str = "scratch"
+    start: str = SCRATCH
     teacher: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The trial, ready for JSON."""
+        return {
+            "network": to_json(self.network),
+            "recipe": self.recipe.to_dict(),
+            "start": self.start,
+            "teacher": self.teacher,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Trial:
+        """Read what `to_json` wrote."""
+        network, plan = from_json(document["network"]), Recipe.from_dict(document["recipe"])
+        return cls(network, plan, document["start"], document["teacher"])
 
     def epochs_at(self, share: float) -> int:
         """Whole epochs of a share of the training, at least one."""
@@ -46,32 +64,30 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Trials, and the rungs at which they are compared; the last rung is the end of the training."""
+    """Trials, and the rungs at which they are compared; the last rung is the end of the training.
+
+    teacher  trained before them, where some of them learn from it
+    """
 
     trials: tuple[Trial, ...]
     rungs: tuple[Rung, ...]
+    teacher: Trial | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The plan, ready for JSON."""
-        trials = [
-            {
-                "network": to_json(trial.network),
-                "recipe": trial.recipe.to_dict(),
-                "start": trial.start,
-                "teacher": trial.teacher,
-            }
-            for trial in self.trials
-        ]
-        return {"trials": trials, "rungs": [dataclasses.asdict(rung) for rung in self.rungs]}
+        return {
+            "trials": [trial.to_json() for trial in self.trials],
+            "rungs": [dataclasses.asdict(rung) for rung in self.rungs],
+            "teacher": self.teacher.to_json() if self.teacher else None,
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Plan:
         """Read what `to_json` wrote. Raises TreeError and the like on anything else."""
-        trials = tuple(
-            Trial(from_json(row["network"]), Recipe.from_dict(row["recipe"]), row["start"], row["teacher"])
-            for row in document["trials"]
-        )
-        return cls(trials, tuple(Rung(**row) for row in document["rungs"]))
+        trials = tuple(map(Trial.from_json, document["trials"]))
+        teacher = document["teacher"]
+        rungs = tuple(Rung(**row) for row in document["rungs"])
+        return cls(trials, rungs, Trial.from_json(teacher) if teacher else None)
 
 
 # Shares of the training after which candidates are compared, and what fraction of them goes on.

@@ -9,19 +9,25 @@ from pathlib import Path
 
 import torch
 
-from smidgen.modules import NetworkModule, create
-from smidgen.search.plan import Plan, Trial
+from smidgen.graph import Network
+from smidgen.modules import NetworkModule, create, pretrained
+from smidgen.search.plan import SCRATCH, Plan, Trial
+from smidgen.spec import Shape
 from smidgen.train import checkpoint
+from smidgen.train.batches import batch_sizes
 from smidgen.train.clock import Timer
 from smidgen.train.distil import Teacher
 from smidgen.train.loop import Training
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World
+from smidgen.train.pixels import Pixels
 from smidgen.train.threads import sharing
 from smidgen.watch import Watch
 
-__all__ = ["Runner"]
+__all__ = ["TEACHER", "Runner"]
+
+TEACHER = -1  # its number, beside those of the trials
 
 # Initial weights come from torch's one generator; trials are built one after another.
 _BUILDING = threading.Lock()
@@ -45,25 +51,32 @@ class Runner:
         every: float,
         threads: int | None = None,
         device: str = "cpu",
-        teacher: Teacher | None = None,
         world: World = ALONE,
     ) -> None:
         self.folder, self.plan, self.material = folder, plan, material
         self.seed, self.every, self.threads, self.device = seed, every, threads, device
-        self.teacher, self.world = teacher, world
+        self.world = world
         self.timer = Timer()
-        silent = Watch()
-        self._train, self._val = material.pixels("train", silent), material.pixels("val", silent)
+        self._teacher: NetworkModule | None = None
+        self._pixels: dict[Shape, tuple[Pixels, Pixels]] = {}
+
+    def trial(self, number: int) -> Trial:
+        """A trial by its number, or the teacher."""
+        if number != TEACHER:
+            return self.plan.trials[number]
+        assert self.plan.teacher is not None, "only plans with a teacher train one"
+        return self.plan.teacher
 
     def place(self, number: int) -> Path:
         """Folder of one trial."""
-        return self.folder / "candidates" / f"{number + 1:02d}-{self.plan.trials[number].network.name}"
+        name = self.trial(number).network.name
+        return self.folder / ("teacher" if number == TEACHER else f"candidates/{number + 1:02d}-{name}")
 
     def steps(self, number: int, share: float) -> int:
         """Steps of one trial up to a share of its training."""
-        trial = self.plan.trials[number]
-        per_epoch = max(1, -(-len(self._train) // trial.recipe.batch_size))
-        return per_epoch * trial.epochs_at(share)
+        trial = self.trial(number)
+        sizes = batch_sizes(len(self.material.split.train), trial.recipe.batch_size)
+        return len(sizes) * trial.epochs_at(share)
 
     def train(
         self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
@@ -74,7 +87,7 @@ class Runner:
         stopping  asked after every step
         Raises    Interrupted, TrainingError, CheckpointError
         """
-        trial, place = self.plan.trials[number], self.place(number)
+        trial, place = self.trial(number), self.place(number)
         until = trial.epochs_at(share)
         found = checkpoint.latest(place / "checkpoints")
         if found is not None and len(found.position["rows"]) >= until:
@@ -113,7 +126,7 @@ class Runner:
         """The network of a trial that has come to its end, with the weights that are kept."""
         found = checkpoint.latest(self.place(number) / "checkpoints")
         assert found is not None, "a finished trial has a checkpoint"
-        training = self.training(self.plan.trials[number])
+        training = self.training(self.trial(number))
         training.restore(found)
         training.finish()
         model = training.model
@@ -122,23 +135,44 @@ class Runner:
 
     def training(self, trial: Trial) -> Training:
         """A trial at its very start."""
+        train, val = self._parts(trial.network)
         return Training(
             self.initial(trial),
             trial.recipe,
-            self._train,
-            self._val,
+            train,
+            val,
             trial.network.preprocess,
             seed=self.seed,
             device=self.device,
-            teacher=self.teacher if trial.recipe.distillation else None,
+            teacher=self._teaching(trial.network) if trial.teacher else None,
             world=self.world,
         )
+
+    def learn_from(self, teacher: NetworkModule) -> None:
+        """Let the trials that want a teacher learn from this one."""
+        self._teacher = teacher.to(self.device)
+
+    def _teaching(self, pupil: Network) -> Teacher:
+        """The teacher, who sees the pupil's pictures at its own size."""
+        assert self._teacher is not None, "the teacher is trained before its pupils"
+        own = self._teacher.network
+        return Teacher(self._teacher, own.input[1:3], own.preprocess, pupil.preprocess)
+
+    def _parts(self, network: Network) -> tuple[Pixels, Pixels]:
+        """Train and validation pictures at the network's size, decoded once."""
+        with _BUILDING:
+            if network.input not in self._pixels:
+                train, val = (self.material.pixels(part, Watch(), network) for part in ("train", "val"))
+                self._pixels[network.input] = train, val
+            return self._pixels[network.input]
 
     def initial(self, trial: Trial) -> NetworkModule:
         """The network as it is before the first step, the same for the same seed."""
         with _BUILDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return create(trial.network)
+            if trial.start == SCRATCH:
+                return create(trial.network)
+            return pretrained(trial.network, trial.start)
 
     def threads_for(self, trial: Trial) -> AbstractContextManager[None]:
         """Processor threads for the steps of one trial."""

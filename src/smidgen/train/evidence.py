@@ -190,6 +190,7 @@ def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, A
             "fingerprint": material.fingerprint,
             "pictures": sum(picture is not None for picture in material.survey.decoded),
             "classes": len(material.dataset.classes),
+            "group_by": material.group_by,
             "test_fingerprint": material.test_fingerprint,
             "split": {"train": len(parts.train), "val": len(parts.val), "test": len(parts.test)},
         },
@@ -203,7 +204,8 @@ def _embedded(
     provenance: Mapping[str, Any], test: Mapping[str, Any], refusal: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The part of the provenance that travels in the model file."""
-    data = {key: provenance["data"][key] for key in ("name", "fingerprint", "test_fingerprint", "split")}
+    kept = ("name", "fingerprint", "test_fingerprint", "split", "group_by")
+    data = {key: provenance["data"][key] for key in kept}
     return {
         "seed": provenance["seed"],
         "data": data,

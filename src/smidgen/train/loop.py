@@ -31,8 +31,9 @@ __all__ = ["History", "Training", "train"]
 
 # Steps between looks at the sum of the losses: on a GPU every look waits for the device.
 LOOK_EVERY = 20
-# A mean loss above so many times that of a blind guess is a training that has run away.
-RUN_AWAY = 3.0
+# A mean loss above so many times that of a blind guess is a training that has run away; networks without
+# BatchNorm may be at ten times for an epoch and come back.
+RUN_AWAY = 100.0
 # Pictures that the speed of a validation is measured on.
 VALIDATED = 512
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,6 +22,7 @@ from smidgen.data import (
     require_readable,
     split,
     survey,
+    unreadable_news,
 )
 from smidgen.families import default_preprocess
 from smidgen.graph import Network, Preprocess
@@ -43,6 +45,8 @@ class Material:
     channels    1 where every picture is grey, else 3
     resolution  side of the square that networks will see
     training    the train part, once it has been decoded
+    scratch     folder on a disk for decoded pictures that memory does not hold
+    group_by    pattern by which pictures stay together in the split
     """
 
     data: str
@@ -54,6 +58,8 @@ class Material:
     resolution: int
     preprocess: Preprocess
     training: Pixels | None = field(default=None, repr=False, compare=False)
+    scratch: Path | None = field(default=None, repr=False, compare=False)
+    group_by: str | None = None
 
     @property
     def shape(self) -> Shape:
@@ -74,13 +80,24 @@ class Material:
         """The network with this data's preprocessing and class names."""
         return dataclasses.replace(network, preprocess=self.preprocess, classes=self.dataset.classes)
 
-    def pixels(self, part: Part, watch: Watch) -> Pixels:
-        """Decoded pictures and labels of one part."""
-        if part == "train" and self.training is not None:
+    def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Pixels:
+        """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""
+        shape, preprocess = self.shape, self.preprocess
+        if network is not None and network.input != shape:
+            shape, preprocess = network.input, network.preprocess
+        elif part == "train" and self.training is not None:
             return self.training
         indices = part_of(self.split, part)
         with watch.progress(f"decoding {part}") as report:
-            pictures = load_pixels(self.dataset, indices, self.shape, self.preprocess, report)
+            pictures = load_pixels(
+                self.dataset,
+                indices,
+                shape,
+                preprocess,
+                report,
+                kept=self.survey.kept,
+                scratch=self.scratch,
+            )
         labels = np.array([self.dataset.pictures[index].label for index in indices], np.int64)
         return Pixels(pictures, labels)
 
@@ -92,12 +109,14 @@ def prepare(
     seed: int = 0,
     skip_bad: bool = False,
     group_by: str | None = None,
+    scratch: Path | None = None,
     watch: Watch,
 ) -> Material:
     """Open, check and split a data set; DATA is a folder, a CSV or the name of a set.
 
     resolution  default: the pictures' own median size, up to LARGEST_DEFAULT
     group_by    regular expression: pictures whose names match alike stay in one part
+    scratch     folder on a disk for what memory does not hold; default: such data are refused
     Raises      DataError, in one line, on anything that cannot be trained on; SmidgenError on a number
                 that is out of range.
     """
@@ -106,20 +125,22 @@ def prepare(
     with watch.progress("checking pictures") as report:
         found = survey(dataset, report)
     require_readable(found, skip_bad)
-    for bad in found.unreadable:
-        watch.say(f"left out: {bad.reason}")
+    for line in unreadable_news(dataset, found):
+        watch.say(line)
     for group in clashes(dataset, found):
         names = " and ".join(dataset.pictures[index].name for index in group[:2])
         watch.say(f"the same picture in two classes: {names}")
     parts = split(dataset, found, seed)
+    if parts.left_out:
+        watch.say(f"left out of train: {len(parts.left_out):,} copies of val and test pictures")
     side = _own_size(found) if resolution is None else resolution
     channels = found.channels
     plain = Preprocess(side, "bilinear", (0.0,) * channels, (1.0,) * channels)
-    material = Material(data, dataset, found, parts, seed, channels, side, plain)
+    material = Material(data, dataset, found, parts, seed, channels, side, plain, scratch=scratch)
     training = material.pixels("train", watch)
     preprocess = _standardised(material, training.pictures)
     # Mean and deviation do not touch the decoded pixels, so they serve the training as they are.
-    return dataclasses.replace(material, preprocess=preprocess, training=training)
+    return dataclasses.replace(material, preprocess=preprocess, training=training, group_by=group_by)
 
 
 def _check_numbers(resolution: int | None, seed: int) -> None:

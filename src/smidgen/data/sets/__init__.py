@@ -17,7 +17,7 @@ import pkgutil
 from types import ModuleType
 
 from smidgen.data.dataset import Dataset
-from smidgen.data.download import ByteProgress
+from smidgen.download import ByteProgress
 from smidgen.spec import DataError, closest
 
 __all__ = ["download", "load", "names"]

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from smidgen.data.dataset import Dataset, MemoryPicture, SplitName
-from smidgen.data.download import ByteProgress, Store
 from smidgen.data.idx import read_idx
+from smidgen.download import ByteProgress, Store
 from smidgen.images import Pixels
 from smidgen.spec import DataError
 

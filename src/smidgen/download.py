@@ -69,6 +69,10 @@ class Store:
             raise self.error(f"{self.mirror} is '{mirror}'; {needed}")
         return mirror.rstrip("/") + urlsplit(url).path
 
+    def target(self, url: str) -> Path:
+        """Where the file of that address lies once it is here."""
+        return self.folder / Path(urlsplit(url).path).name
+
     def fetch(self, url: str, sha256_prefix: str, progress: ByteProgress | None = None) -> Path:
         """Path of the file in the cache, fetched if it is not there yet; its hash is checked in both cases.
 
@@ -76,7 +80,7 @@ class Store:
         Raises         the store's error when the file cannot be fetched or has another hash;
                        nothing is left behind then.
         """
-        target = self.folder / Path(urlsplit(url).path).name
+        target = self.target(url)
         if target.exists():
             self._check(
                 self.sha256(target), sha256_prefix, f"{target}", "delete the file to download it again"

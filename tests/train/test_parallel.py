@@ -1,0 +1,85 @@
+"""Two processes train as one does: the same batches, the same gradients, the same BatchNorm."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from smidgen.train.parallel import ALONE, SharedBatchNorm, World
+
+# Run by each process: four epochs' worth of steps on the digits; prints the losses of the epochs.
+CHILD = """
+import json, sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from test_resume import PREPROCESS, PLAN, digits, module
+from smidgen.train.loop import Training
+from smidgen.train.parallel import world
+import dataclasses
+plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, learning_rate=1e-3)
+with world("cpu") as processes:
+    training = Training(module(sys.argv[2], 7), plan, digits(0, 83), digits(100, 150), PREPROCESS,
+                        seed=3, world=processes)
+    training.run()
+    if processes.leads:
+        print(json.dumps([[row.train_loss, row.val_loss, row.train_accuracy] for row in training.rows]))
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def curves(processes: int, name: str) -> list[list[float]]:
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), name]
+    common = os.environ | {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "OMP_NUM_THREADS": "1",
+    }
+    started = [
+        subprocess.Popen(
+            command,
+            env=common | {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(processes)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    outputs = [one.communicate(timeout=300)[0] for one in started]
+    assert all(one.returncode == 0 for one in started)
+    rows: list[list[float]] = json.loads(outputs[0].splitlines()[-1])
+    return rows
+
+
+@pytest.mark.parametrize("name", ["shiftresnet20_e1", "squeezenet1_1"])  # with BatchNorm, and without
+def test_two_processes_give_the_losses_of_one(name: str) -> None:
+    for alone, shared in zip(curves(1, name), curves(2, name), strict=True):
+        assert shared == pytest.approx(alone, rel=1e-4)
+
+
+def test_parts_of_a_batch_are_whole_and_nearly_equal() -> None:
+    for count in (1, 2, 7, 64):
+        parts = [range(count)[World(rank, 3).part(count)] for rank in range(3)]
+        assert [place for part in parts for place in part] == list(range(count))
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_alone_nothing_changes() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    assert ALONE.share(model) is model
+    assert not any(isinstance(module, SharedBatchNorm) for module in model.modules())
+    assert ALONE.any(True)
+    assert ALONE.sum(torch.tensor(3)).item() == 3
