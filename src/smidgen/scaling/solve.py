@@ -62,21 +62,25 @@ def solve(
     c_in: int = 3,
     resolution: int = BASE_RESOLUTION,
     rule: Rule = PAPER,
+    depth: float | None = None,
     init: InitChoice | None = None,
     classes: tuple[str, ...] = (),
 ) -> Solution:
     """Largest φ whose network obeys every limit at once, at a fixed resolution.
 
+    depth    multiplier of the baseline's depth that stays, while the rule moves the width alone; default:
+             both grow by the rule
     classes  names of the classes where they are known: the model file will hold them, so they cost bytes
     Raises   BudgetError that names the smallest network's cost where nothing fits.
     """
     chosen = family_named(family)
 
     def at(step: int) -> Network:
-        depth, width, _ = multipliers(rule, step * PHI_STEP)
-        row = chosen.scaled(width, depth, resolution)
+        ruled, width, _ = multipliers(rule, step * PHI_STEP)
+        deep = ruled if depth is None else depth
+        row = chosen.scaled(width, deep, resolution)
         request = Request(num_classes, c_in, resolution, init=init)
-        network = realise(chosen, row, f"{family}_w{width:.2f}_d{depth:.2f}", request)
+        network = realise(chosen, row, f"{family}_w{width:.2f}_d{deep:.2f}", request)
         return dataclasses.replace(network, classes=classes)
 
     low, high = (round(phi / PHI_STEP) for phi in PHI_RANGE)

@@ -25,7 +25,7 @@ from smidgen.search.plan import SCRATCH, Plan, Trial, rungs_for
 from smidgen.search.propose import propose
 from smidgen.search.record import Record
 from smidgen.search.runner import TEACHER, Runner
-from smidgen.search.schedule import default_epochs, within
+from smidgen.search.schedule import default_recipe, within
 from smidgen.search.starts import published_trials, taught, teacher_trial
 from smidgen.spec import Budget, SmidgenError, StoppedError
 from smidgen.train import checkpoint
@@ -35,7 +35,7 @@ from smidgen.train.evidence import write_run
 from smidgen.train.material import Material, prepare
 from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World, world
-from smidgen.train.recipe import Recipe, recipe
+from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import new_run_folder, require_free
 from smidgen.train.threads import worth_sharing
 from smidgen.watch import Watch
@@ -69,11 +69,11 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     clock = Clock()
     material = _prepared(job, watch)
     networks = [material.fitted(solution.network) for solution in propose(material, budget, watch, families)]
-    trials = [Trial(network, _recipe(job, material)) for network in networks]
+    trials = [Trial(network, _recipe(job, material, network)) for network in networks]
     teacher = None
     if not job.from_scratch:
         started = published_trials(material, budget, families)
-        teacher = None if started else teacher_trial(material, trials, watch)
+        teacher = None if started else teacher_trial(material, watch)
         trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
     workers = _workers(job, trials)
     plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher)
@@ -92,7 +92,7 @@ def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | N
         watch = watch if processes.leads else Watch()
         material = _prepared(job, watch)
         wanted = material.fitted(network(material))
-        chosen = _recipe(job, material) if plan is None else plan.shortened(job.epochs or plan.epochs)
+        chosen = _recipe(job, material, wanted) if plan is None else plan.shortened(job.epochs or plan.epochs)
         chosen = dataclasses.replace(chosen, class_weights=job.class_weights)
         only = Plan((Trial(wanted, chosen),), rungs_for(1, 1))
         return _begun(job, None, only, material, 1, clock, watch, processes)
@@ -200,11 +200,10 @@ def _scratch(job: Job) -> Path:
     return next(parent for parent in wanted.parents if parent.is_dir())
 
 
-def _recipe(job: Job, material: Material) -> Recipe:
-    """The default recipe for small networks, as long as the data or the job want it."""
-    base = recipe("small")
-    epochs = job.epochs or default_epochs(len(material.split.train), base.batch_size)
-    return dataclasses.replace(base.shortened(epochs), class_weights=job.class_weights)
+def _recipe(job: Job, material: Material, network: Network) -> Recipe:
+    """The default recipe for one network, as the job wants it."""
+    chosen = default_recipe(material, network, job.epochs)
+    return dataclasses.replace(chosen, class_weights=job.class_weights)
 
 
 def _runner(folder: Path, job: Job, plan: Plan, material: Material, processes: World = ALONE) -> Runner:

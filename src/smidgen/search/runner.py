@@ -57,7 +57,7 @@ class Runner:
         self.seed, self.every, self.threads, self.device = seed, every, threads, device
         self.world = world
         self.timer = Timer()
-        self._teacher: NetworkModule | None = None
+        self._teacher: Teacher | None = None
         self._pixels: dict[Shape, tuple[Pixels, Pixels]] = {}
 
     def trial(self, number: int) -> Trial:
@@ -144,19 +144,14 @@ class Runner:
             trial.network.preprocess,
             seed=self.seed,
             device=self.device,
-            teacher=self._teaching(trial.network) if trial.teacher else None,
+            teacher=self._teacher if trial.teacher else None,
             world=self.world,
         )
 
     def learn_from(self, teacher: NetworkModule) -> None:
         """Let the trials that want a teacher learn from this one."""
-        self._teacher = teacher.to(self.device)
-
-    def _teaching(self, pupil: Network) -> Teacher:
-        """The teacher, who sees the pupil's pictures at its own size."""
-        assert self._teacher is not None, "the teacher is trained before its pupils"
-        own = self._teacher.network
-        return Teacher(self._teacher, own.input[1:3], own.preprocess, pupil.preprocess)
+        network = teacher.network
+        self._teacher = Teacher(teacher.to(self.device), network.input[1:3], network.preprocess)
 
     def _parts(self, network: Network) -> tuple[Pixels, Pixels]:
         """Train and validation pictures at the network's size, decoded once."""

@@ -6,21 +6,36 @@ import dataclasses
 import math
 from concurrent.futures import ThreadPoolExecutor
 
+from smidgen.graph import Network
 from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
 from smidgen.spec import SmidgenError
 from smidgen.train.clock import Clock
+from smidgen.train.material import Material
+from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 
-__all__ = ["FEWEST_EPOCHS", "MOST_EPOCHS", "STEPS", "default_epochs", "within"]
+__all__ = [
+    "FEWEST_EPOCHS",
+    "MOST_EPOCHS",
+    "STEPS",
+    "augmentation_strength",
+    "default_epochs",
+    "default_recipe",
+    "within",
+]
 
 STEPS = 1200  # of the full training, in batches, as far as the bounds on the epochs allow
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
 RESERVE_SECONDS, RESERVE_SHARE = 12.0, 0.04
-# Candidates that would see the pictures less often than this learn too little to be compared.
-FEWEST_IN_TIME = 3
+# Candidates that would see the pictures less often than this leave the contest to faster ones.
+FEWEST_IN_TIME = 8
+# Parameters for each picture times epochs, at which augmentation begins and is at its full strength.
+WEAKEST, STRONGEST = 5.0, 500.0
+# From so many training pictures on, batches are twice as large: faster, and steps enough are left.
+MANY_PICTURES = 20_000
 _MEASURED_SECONDS = 2.0
 
 
@@ -28,6 +43,31 @@ def default_epochs(pictures: int, batch_size: int) -> int:
     """Epochs of the full training where neither they nor a time were asked for."""
     per_epoch = math.ceil(pictures / batch_size)
     return min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(STEPS / per_epoch)))
+
+
+def default_recipe(material: Material, network: Network, epochs: int | None = None) -> Recipe:
+    """The recipe for small networks, as long as the data want it, with augmentation of a fitting strength.
+
+    A network with many parameters for each picture would learn the pictures by heart: strong augmentation
+    keeps it from that. One with few can hardly take in the pictures as they are, in few epochs least of all.
+    """
+    pictures = len(material.split.train)
+    base = recipe("small")
+    if pictures >= MANY_PICTURES:
+        base = dataclasses.replace(base, batch_size=2 * base.batch_size)
+    count = epochs or default_epochs(pictures, base.batch_size)
+    strength = augmentation_strength(network.cost().params, pictures, count)
+    return dataclasses.replace(
+        base.shortened(count),
+        augment=base.augment.scaled(strength),
+        label_smoothing=base.label_smoothing * strength,
+    )
+
+
+def augmentation_strength(params: int, pictures: int, epochs: int) -> float:
+    """Share of the recipe's augmentation, between 0 and 1, for a network of so many parameters."""
+    passes = params / pictures * epochs
+    return min(1.0, max(0.0, math.log(passes / WEAKEST) / math.log(STRONGEST / WEAKEST)))
 
 
 def within(seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watch) -> Plan:
@@ -54,22 +94,31 @@ def within(seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watc
         rungs = rungs_for(len(trials), workers)
         each = left / full_trainings(len(trials), rungs, workers)
         slowest = max(range(len(trials)), key=speeds.__getitem__)
-        if each >= FEWEST_IN_TIME * speeds[slowest]:
+        fewest = FEWEST_IN_TIME if len(trials) > 1 else 1
+        if each >= fewest * speeds[slowest]:
             timed = zip(trials, speeds, strict=True)
-            return Plan(tuple(_for(trial, each / epoch) for trial, epoch in timed), rungs, plan.teacher)
+            fitting = tuple(_for(trial, each / epoch, runner.material) for trial, epoch in timed)
+            return Plan(fitting, rungs, plan.teacher)
         if len(trials) > 1:
             watch.say(f"{trials[slowest].network.name} is left out: an epoch takes {speeds[slowest]:.0f} s")
         del trials[slowest], speeds[slowest]
     teacher = f", after {lesson:.0f} s for the teacher (--from-scratch does without)" if lesson else ""
     raise SmidgenError(
-        f"the time is too short: {FEWEST_IN_TIME} epochs of the fastest candidate do not fit into what is "
-        f"left of it, {max(0.0, left):.0f} s{teacher}; give more --time, or fewer pictures"
+        f"the time is too short: an epoch of the fastest candidate does not fit into what is left of it, "
+        f"{max(0.0, left):.0f} s{teacher}; give more --time, or fewer pictures"
     )
 
 
-def _for(trial: Trial, epochs: float) -> Trial:
+def _for(trial: Trial, epochs: float, material: Material) -> Trial:
+    """The trial with so many epochs, and the augmentation that goes with them."""
     count = max(1, min(MOST_EPOCHS, math.floor(epochs)))
-    return dataclasses.replace(trial, recipe=trial.recipe.shortened(count))
+    shorter = trial.recipe.shortened(count)
+    if shorter.name == "small" and not shorter.distillation:
+        default = default_recipe(material, trial.network, count)
+        shorter = dataclasses.replace(
+            shorter, augment=default.augment, label_smoothing=default.label_smoothing
+        )
+    return dataclasses.replace(trial, recipe=shorter)
 
 
 def _epoch_seconds(runner: Runner, trial: Trial) -> float:

@@ -8,12 +8,12 @@ it does not, is measured in results/transfer.csv.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from smidgen import families, weights
 from smidgen.scaling import costs
 from smidgen.search.plan import Trial
 from smidgen.spec import Budget
+from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material
 from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
@@ -34,7 +34,7 @@ AFFORDABLE_MACS = 2e13
 DISTILLATION = 0.7  # share of the pupil's loss that the teacher gives
 
 
-def teacher_trial(material: Material, pupils: Sequence[Trial], watch: Watch) -> Trial | None:
+def teacher_trial(material: Material, watch: Watch) -> Trial | None:
     """The published network that will teach: the cheapest whose weights are on this machine.
 
     None where there are none, where pictures are too small for it, or where tuning it and its lessons would
@@ -44,8 +44,8 @@ def teacher_trial(material: Material, pupils: Sequence[Trial], watch: Watch) -> 
     if not here or material.resolution < FEWEST_PIXELS:
         return None
     trial = min((_tuned(row, material) for row in here), key=lambda trial: trial.network.cost().macs)
-    lessons = sum(pupil.recipe.epochs for pupil in pupils) * len(material.split.train)
-    if _macs(trial, material) + lessons * trial.network.cost().macs <= AFFORDABLE_MACS:
+    lessons = VIEWS * len(material.split.train) * trial.network.cost().macs
+    if _macs(trial, material) + lessons <= AFFORDABLE_MACS:
         return trial
     watch.say(
         f"no teacher: so many pictures are too many for {trial.network.name}; nothing published fits in"
@@ -54,7 +54,7 @@ def teacher_trial(material: Material, pupils: Sequence[Trial], watch: Watch) -> 
 
 
 def published_trials(material: Material, budget: Budget, chosen: tuple[str, ...] = ()) -> list[Trial]:
-    """Published networks inside the budget, of all families or those `chosen`, to start from their weights."""
+    """Published networks inside the budget, to start from their weights; `chosen` families, default all."""
     trials = [
         _tuned(row, material)
         for row in weights.rows()
@@ -75,8 +75,9 @@ def _macs(trial: Trial, material: Material) -> float:
 
 
 def taught(trial: Trial, teacher: Trial) -> Trial:
-    """The trial as the teacher's pupil."""
-    lessons = dataclasses.replace(trial.recipe, distillation=DISTILLATION)
+    """The trial as the teacher's pupil: all pupils see the same views, at the recipe's full strength."""
+    views = recipe("small").augment
+    lessons = dataclasses.replace(trial.recipe, distillation=DISTILLATION, augment=views)
     return dataclasses.replace(trial, recipe=lessons, teacher=teacher.network.name)
 
 

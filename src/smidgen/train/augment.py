@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -63,6 +64,13 @@ class Augment:
         low, high = self.scale
         if not 0 < low <= high:
             raise TrainingError(f"scale={low:g}..{high:g}: factors must be above 0, the smaller one first")
+
+    def scaled(self, strength: float) -> Augment:
+        """All strengths times a factor from 0 to 1; a flip stays a flip."""
+        low, high = (factor**strength for factor in self.scale)
+        names = ("rotation", "translation", "shear", "brightness", "contrast", "erase")
+        weaker = {name: strength * getattr(self, name) for name in names}
+        return dataclasses.replace(self, scale=(low, high), **weaker)
 
     @property
     def moves(self) -> bool:

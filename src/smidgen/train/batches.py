@@ -27,12 +27,14 @@ class Batch(NamedTuple):
     pictures  normalised float[n, C, h, w]
     labels    int64[n]
     keys      int64[n], random
+    places    int64[n], of the pictures in the data
     whole     samples of the batch in all processes
     """
 
     pictures: Tensor
     labels: Tensor
     keys: Tensor
+    places: Tensor
     whole: int
 
 
@@ -62,12 +64,14 @@ def epoch_batches(
     epoch: int,
     device: torch.device,
     first: int = 0,
+    views: int | None = None,
     world: World = ALONE,
 ) -> Iterator[Batch]:
     """All pictures of one epoch once, shuffled, augmented and normalised on the device.
 
     first  batches to leave out at the start. The others are equal in every bit with them or without:
            pictures are worked on in the same chunks
+    views  so many ways of augmenting each picture, one after the other; default: a new one in every epoch
     """
     pictures, labels = torch.from_numpy(data.pictures), torch.from_numpy(data.labels)
     order, keys = epoch_order(len(data), seed, epoch)
@@ -79,12 +83,13 @@ def epoch_batches(
         mine = [_share(starts[number], sizes[number], world) for number in chunk]
         places = torch.cat([torch.arange(part.start, part.stop) for part in mine])
         chosen, chunk_keys = order[places], keys[places].to(device)
-        unit = augment(to_unit(pictures[chosen].to(device)), chunk_keys, strengths)
-        parts = normalise(unit, preprocess), labels[chosen].to(device), chunk_keys
+        looks = chunk_keys if views is None else sample_keys(seed, epoch % views, chosen).to(device)
+        unit = augment(to_unit(pictures[chosen].to(device)), looks, strengths)
+        parts = normalise(unit, preprocess), labels[chosen].to(device), chunk_keys, chosen.to(device)
         counts = [len(part) for part in mine]
         for number, *part in zip(chunk, *(torch.split(part, counts) for part in parts), strict=True):
             if number >= first:
-                yield Batch(part[0], part[1], part[2], sizes[number])
+                yield Batch(part[0], part[1], part[2], part[3], sizes[number])
 
 
 def _share(start: int, count: int, world: World) -> range:

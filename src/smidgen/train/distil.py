@@ -1,38 +1,70 @@
 """Distillation: a small network learns from the probabilities of a larger one.
 
-Source   Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2
+Source   Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2; that teacher and pupil see the same
+         augmented picture: Beyer et al. 2022, arXiv:2106.05237
 """
 
 from __future__ import annotations
+
+import threading
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen.graph import Preprocess
+from smidgen.modules.randomness import sample_keys
+from smidgen.train.augment import Augment, augment
+from smidgen.train.pixels import Pixels, normalise, to_unit
 
-__all__ = ["TEMPERATURE", "Teacher", "distilled"]
+__all__ = ["TEMPERATURE", "VIEWS", "Teacher", "distilled"]
 
 # Softens both sides; gradients shrink by its square, which `distilled` gives back.
 TEMPERATURE = 2.0
 
+# Augmented views of each picture that pupils see in turn, epoch by epoch. The teacher answers each once,
+# which costs as much as so many epochs of its predictions, however long its pupils learn.
+VIEWS = 8
+
+_BATCH = 256
+
 
 class Teacher:
-    """A trained network that looks at the pupil's own augmented pictures, at its own size and scale."""
+    """A trained network that has looked at every view of the pupils' pictures, at its own size and scale."""
 
-    def __init__(self, model: nn.Module, size: tuple[int, int], own: Preprocess, pupil: Preprocess) -> None:
+    def __init__(self, model: nn.Module, size: tuple[int, int], preprocess: Preprocess) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.size = size
-        self._scale, self._shift = _between(pupil, own)
+        self.size, self.preprocess = size, preprocess
+        self._tables: dict[object, Tensor] = {}
+        self._lock = threading.Lock()
+
+    def answers(self, data: Pixels, strengths: Augment, seed: int, device: torch.device) -> Tensor:
+        """Logits for all views of all pictures, float32[VIEWS, N, classes], worked out on the first call.
+
+        Always in the same batches, so that they are equal in every bit after a resume, too.
+        """
+        key = (id(data), strengths, seed, device)
+        with self._lock:
+            if key not in self._tables:
+                views = [self._view(data, strengths, seed, view, device) for view in range(VIEWS)]
+                self._tables[key] = torch.stack(views)
+            return self._tables[key]
 
     @torch.no_grad()
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """The teacher's logits, float[n, classes], for the pupil's input float[n, C, h, w]."""
-        x = pictures * self._scale.to(pictures.device) + self._shift.to(pictures.device)
-        if x.shape[2:] != self.size:
-            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=True)
-        logits: Tensor = self.model(x.contiguous(memory_format=torch.channels_last))
+    def __call__(self, unit: Tensor) -> Tensor:
+        """Logits float32[n, classes] for pictures on the 0..1 scale, float32[n, C, h, w]."""
+        if unit.shape[2:] != self.size:
+            unit = F.interpolate(unit, self.size, mode="bilinear", align_corners=False, antialias=True)
+        logits: Tensor = self.model(normalise(unit, self.preprocess))
         return logits.float()
+
+    def _view(self, data: Pixels, strengths: Augment, seed: int, view: int, device: torch.device) -> Tensor:
+        keys = sample_keys(seed, view, torch.arange(len(data)))
+        pictures = torch.split(torch.from_numpy(data.pictures), _BATCH)
+        parts = zip(pictures, torch.split(keys, _BATCH), strict=True)
+        return torch.cat(
+            [self(augment(to_unit(part.to(device)), own.to(device), strengths)) for part, own in parts]
+        )
 
 
 def distilled(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATURE) -> Tensor:
@@ -40,14 +72,3 @@ def distilled(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATURE)
     target = (teacher / temperature).log_softmax(1)
     own = (logits / temperature).log_softmax(1)
     return F.kl_div(own, target, log_target=True, reduction="none").sum(1) * temperature**2
-
-
-def _between(pupil: Preprocess, own: Preprocess) -> tuple[Tensor, Tensor]:
-    """Factor and offset of each channel from the pupil's normalised numbers to the teacher's.
-
-    A teacher of three channels sees a grey pupil's picture in each of them.
-    """
-    pupil_mean, pupil_std, mean, std = (
-        torch.tensor(values)[:, None, None] for values in (pupil.mean, pupil.std, own.mean, own.std)
-    )
-    return pupil_std / std, (pupil_mean - mean) / std
