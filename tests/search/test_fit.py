@@ -1,3 +1,4 @@
+import dataclasses
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from smidgen import data, families, modelfile, report
 from smidgen.data import Dataset
 from smidgen.graph import Network
 from smidgen.modules import load
-from smidgen.search import Fitted, Job, fit, train_one
+from smidgen.search import Fitted, Job, fit, resume, train_one
 from smidgen.spec import Budget, DataError, SmidgenError, UnknownNameError
 from smidgen.train.material import Material
 from smidgen.train.metrics import read_rows
@@ -43,11 +44,28 @@ def short_fit(folder: Path, out: Path, seed: int = 0, family: str = "resnet") ->
 
 def test_the_run_folder_holds_model_metrics_report_and_page(run: Fitted) -> None:
     assert {path.name for path in run.folder.iterdir()} == {
+        "candidates",
         "metrics.csv",
         "model.safetensors",
+        "model_card.md",
         "report.html",
         "report.json",
+        "run.json",
     }
+
+
+def test_each_candidate_leaves_its_rows_and_no_checkpoints(run: Fitted) -> None:
+    rows = run.report["candidates"]
+    assert rows is not None
+    folders = sorted((run.folder / "candidates").iterdir())
+    assert [path.name for path in folders] == [f"{at:02d}-{row['name']}" for at, row in enumerate(rows, 1)]
+    for folder, row in zip(folders, rows, strict=True):
+        assert [path.name for path in folder.iterdir()] == ["metrics.csv"]
+        history = read_rows(folder / "metrics.csv")
+        assert [one.epoch for one in history] == list(range(1, (row["epochs"] or 0) + 1))
+        assert history[-1].val_accuracy == row["val_accuracy"]
+        if row["chosen"]:
+            assert (folder / "metrics.csv").read_bytes() == (run.folder / "metrics.csv").read_bytes()
 
 
 def test_the_report_on_disk_is_whole_and_the_one_that_was_returned(run: Fitted) -> None:
@@ -77,14 +95,29 @@ def test_the_budget_is_obeyed_by_the_report_and_by_the_file(run: Fitted) -> None
     assert not BUDGET.excesses({unit: getattr(written, unit, size) for unit in Budget.units()})
 
 
-def test_the_candidates_are_one_of_each_family_and_the_best_on_validation_is_chosen(run: Fitted) -> None:
+def test_candidates_of_each_family_compete_and_the_best_to_the_end_is_chosen(run: Fitted) -> None:
     rows = run.report["candidates"]
     assert rows is not None
-    assert tuple(row["family"] for row in rows) == PAIR
+    assert tuple(dict.fromkeys(row["family"] for row in rows)) == PAIR
     (chosen,) = (row for row in rows if row["chosen"])
-    assert chosen["val_accuracy"] == max(row["val_accuracy"] or 0 for row in rows)
+    finalists = [row for row in rows if row["epochs"] == 4]
+    assert chosen in finalists
+    assert chosen["val_accuracy"] == max(row["val_accuracy"] or 0 for row in finalists)
     assert chosen["name"] == run.network.name == run.report["network"]["name"]
     assert all(row["params"] <= 20_000 and row["macs"] <= 2_000_000 for row in rows)
+
+
+def test_a_candidate_is_no_better_at_its_last_rung_than_one_that_went_on(run: Fitted) -> None:
+    rows, contest = run.report["candidates"], run.report["contest"]
+    assert rows is not None
+    assert contest is not None
+    marks = [[rung["val_accuracy"] or 0.0 for rung in row["rungs"] or []] for row in rows]
+    for place, rung in enumerate(contest["rungs"]):
+        there = [mark for mark in marks if len(mark) > place]
+        assert len(there) == rung["candidates"]
+        further = [mark[place] for mark in there if len(mark) > place + 1]
+        out = [mark[place] for mark in there if len(mark) == place + 1]
+        assert not further or not out or max(out) <= min(further)
 
 
 def test_metrics_hold_a_row_for_every_epoch_as_the_report_does(run: Fitted) -> None:
@@ -187,9 +220,9 @@ def test_test_pictures_are_decoded_once_and_after_all_training(
     events: list[str | tuple[int, ...]] = []
     original = data.load_pixels
 
-    def load_pixels(dataset: Dataset, indices: tuple[int, ...], *rest: object) -> object:
+    def load_pixels(dataset: Dataset, indices: tuple[int, ...], *rest: object, **more: object) -> object:
         events.append(indices)
-        return original(dataset, indices, *rest)  # type: ignore[arg-type]
+        return original(dataset, indices, *rest, **more)  # type: ignore[arg-type]
 
     class Stages(Watch):
         def heading(self, text: str) -> None:
@@ -199,7 +232,7 @@ def test_test_pictures_are_decoded_once_and_after_all_training(
             events.append(text)
 
     monkeypatch.setattr("smidgen.train.material.load_pixels", load_pixels)
-    done = fit(Job(str(tiny), epochs=1, out=tmp_path / "run"), BUDGET, Stages(), ("resnet",))
+    done = fit(Job(str(tiny), epochs=1, workers=1, out=tmp_path / "run"), BUDGET, Stages(), ("resnet",))
     dataset = data.open_dataset(tiny)
     test = set(data.split(dataset, data.survey(dataset), 0).test)
     looks = [at for at, event in enumerate(events) if isinstance(event, tuple) and test & set(event)]
@@ -209,15 +242,14 @@ def test_test_pictures_are_decoded_once_and_after_all_training(
 
 
 class Interrupting(Watch):
-    """Presses Ctrl-C when the label comes up for the time-th time: at its start, or after some steps."""
+    """Presses Ctrl-C where a label begins with these words: at its start, or after some steps."""
 
-    def __init__(self, label: str, time: int, steps: int) -> None:
-        self.label, self.left, self.steps = label, time, steps
+    def __init__(self, label: str, steps: int) -> None:
+        self.label, self.steps = label, steps
 
     @contextmanager
     def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
-        self.left -= label.startswith(self.label)
-        armed = label.startswith(self.label) and self.left == 0
+        armed = label.startswith(self.label)
 
         def report(done: int, _total: int) -> None:
             if armed and done >= self.steps:
@@ -228,31 +260,46 @@ class Interrupting(Watch):
         yield report
 
 
+def interrupted(job: Job, label: str, steps: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(job, BUDGET, Interrupting(label, steps), ("resnet",))
+
+
 @pytest.mark.parametrize(
-    ("label", "time", "steps"),
-    [
-        ("checking", 1, 0),
-        ("checking", 1, 5),
-        ("decoding train", 1, 3),
-        ("decoding val", 1, 1),
-        ("resnet", 1, 0),
-        ("resnet", 1, 1),
-        ("resnet", 2, 1),
-        ("decoding test", 1, 0),
-        ("decoding test", 1, 2),
-    ],
+    ("label", "steps"),
+    [("checking", 0), ("checking", 5), ("decoding train", 3), ("measuring speeds", 0), ("measuring", 1)],
 )
 @pytest.mark.parametrize("base", [True, False])
-def test_an_interrupt_leaves_nothing_behind(
-    tiny: Path, tmp_path: Path, label: str, time: int, steps: int, base: bool
+def test_an_interrupt_before_the_plan_is_made_leaves_nothing_behind(
+    tiny: Path, tmp_path: Path, label: str, steps: int, base: bool
 ) -> None:
     (tmp_path / "there").mkdir()
-    target = tmp_path / "there" / "new" / "run"
-    job = Job(str(tiny), epochs=1, base=target) if base else Job(str(tiny), epochs=1, out=target)
     before = files(tmp_path, tiny)
-    with pytest.raises(KeyboardInterrupt):
-        fit(job, BUDGET, Interrupting(label, time, steps), ("resnet",))
+    target = tmp_path / "there" / "new" / "run"
+    asked = Job(str(tiny), epochs=1, time_limit=60.0)
+    if base:
+        interrupted(dataclasses.replace(asked, base=target), label, steps)
+    else:
+        interrupted(dataclasses.replace(asked, out=target), label, steps)
     assert files(tmp_path, tiny) == before
+
+
+@pytest.mark.parametrize(
+    ("label", "steps"),
+    [("3 candidates", 0), ("3 candidates", 2), ("resnet", 1), ("decoding val", 1), ("decoding test", 2)],
+)
+def test_an_interrupt_after_it_keeps_what_can_be_taken_up(
+    tiny: Path, tmp_path: Path, label: str, steps: int
+) -> None:
+    before = files(tiny)
+    interrupted(Job(str(tiny), epochs=1, workers=1, out=tmp_path / "run"), label, steps)
+    assert files(tiny) == before
+    kept = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"run.json"} <= kept <= {"run.json", "candidates", "metrics.csv"}
+    done = resume(tmp_path / "run", Watch())
+    assert done.folder == tmp_path / "run"
+    assert report.read(tmp_path / "run" / "report.json") == done.report
+    assert not list(tmp_path.rglob("checkpoints"))
 
 
 def test_a_run_folder_is_never_overwritten(tiny: Path, tmp_path: Path) -> None:
@@ -302,15 +349,19 @@ def test_a_mistake_is_said_before_anything_is_written(
 
 def test_a_family_named_twice_competes_once(tiny: Path, tmp_path: Path) -> None:
     done = fit(Job(str(tiny), epochs=1, out=tmp_path / "run"), BUDGET, Watch(), ("resnet", "resnet"))
-    assert len(done.report["candidates"] or []) == 1
+    names = [row["name"] for row in done.report["candidates"] or []]
+    assert names
+    assert len(set(names)) == len(names)
 
 
-def test_training_one_network_has_no_budget_and_no_candidates(tiny: Path, tmp_path: Path) -> None:
+def test_training_one_network_has_no_budget_and_no_rivals(tiny: Path, tmp_path: Path) -> None:
     def build(material: Material) -> Network:
         return families.network("resnet20", num_classes=3, c_in=3, resolution=material.resolution)
 
     done = train_one(Job(str(tiny), epochs=1, out=tmp_path / "run"), build, None, Watch())
-    assert (done.report["budget"], done.report["candidates"]) == (None, None)
+    assert (done.report["budget"], done.report["contest"]) == (None, None)
+    (row,) = done.report["candidates"] or []
+    assert (row["name"], row["epochs"], row["chosen"]) == ("resnet20", 1, True)
     network, _ = load(done.folder / "model.safetensors")
     assert network == done.network
     assert network.classes == ("circle", "cross", "square")

@@ -130,3 +130,28 @@ def test_eight_epochs_teach_most_digits() -> None:
     plan = recipe("small").shortened(8)
     history = train(create(net), plan, digits(0, 1200), digits(1200, 1797), PREPROCESS)
     assert history.last.val_accuracy > 0.95
+
+
+def test_class_weights_let_classes_count_alike() -> None:
+    """The loss of one epoch in one step, from the initial weights, with weights from the counts by hand."""
+    data = digits(0, 100)
+    rare = np.flatnonzero(data.labels != 3) if (data.labels == 3).any() else np.arange(100)
+    keep = np.concatenate([rare, np.flatnonzero(data.labels == 3)[:1]])
+    uneven = Pixels(data.pictures[keep], data.labels[keep])
+    plan = Recipe(epochs=1, batch_size=100, learning_rate=1e-3, class_weights=True, schedule="steps")
+    history = train(tiny(), plan, uneven, digits(100, 150), PREPROCESS)
+
+    labels, counts = uneven.labels, np.bincount(uneven.labels, minlength=10)
+    assert counts[3] == 1
+    assert counts.min() > 0
+    x = (uneven.pictures.transpose(0, 3, 1, 2) / 255 - 0.3) / 0.4
+    with torch.no_grad():
+        logits = tiny().train()(torch.from_numpy(x).float()).double().numpy()
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    weight = len(labels) / (10 * counts)
+    expected = -(weight[labels] * log_p[np.arange(len(labels)), labels]).mean()
+    assert history.last.train_loss == pytest.approx(expected, rel=1e-4)
+    plain = train(
+        tiny(), dataclasses.replace(plan, class_weights=False), uneven, digits(100, 150), PREPROCESS
+    )
+    assert plain.last.train_loss == pytest.approx(-log_p[np.arange(len(labels)), labels].mean(), rel=1e-4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from smidgen import families
 from smidgen.spec import DataError, Shape, SmidgenError
 from smidgen.train.material import LARGEST_DEFAULT, Part, part_of, prepare
 from smidgen.watch import Watch
@@ -102,3 +103,44 @@ def test_left_out_and_contradictory_pictures_are_told(tmp_path: Path) -> None:
 def test_numbers_out_of_range_are_refused_before_the_data_are_opened(numbers: dict[str, int]) -> None:
     with pytest.raises(SmidgenError, match="is outside"):
         prepare("nowhere", watch=Watch(), **numbers)  # type: ignore[arg-type]
+
+
+def test_groups_stay_in_one_part_and_are_remembered(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "data", 20)
+    for path in list(data.rglob("*.png")):
+        path.rename(path.with_stem(f"scene{int(path.stem) // 2}_{path.stem}"))
+    pattern = r"(scene\d+)_"
+    material = prepare(str(data), group_by=pattern, watch=Watch())
+    assert material.group_by == pattern
+    parts: dict[str, set[str]] = {}
+    for name in ("train", "val", "test"):
+        for index in part_of(material.split, name):
+            scene = Path(material.dataset.pictures[index].name).stem.partition("_")[0]
+            parts.setdefault(scene, set()).add(name)
+    assert len(parts) == 10
+    assert all(len(where) == 1 for where in parts.values())
+
+
+def test_pictures_that_memory_does_not_hold_are_refused_or_lie_on_the_disk(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = prepare(str(shapes), watch=Watch()).pixels("val", Watch())
+    monkeypatch.setattr("smidgen.data.pixels.memory_limit", lambda: 1000)
+    with pytest.raises(DataError) as caught:
+        prepare(str(shapes), watch=Watch())
+    assert "\n" not in str(caught.value)
+    material = prepare(str(shapes), scratch=tmp_path, watch=Watch())
+    found = material.pixels("val", Watch())
+    assert isinstance(found.pictures, np.memmap) or isinstance(found.pictures.base, np.memmap)
+    np.testing.assert_array_equal(found.pictures, expected.pictures)
+    assert list(tmp_path.iterdir()) == []  # the file has no name
+
+
+def test_a_network_of_another_size_gets_pictures_of_its_own(shapes: Path) -> None:
+    material = prepare(str(shapes), watch=Watch())
+    network = families.network("resnet20", num_classes=3, c_in=3, resolution=24)
+    assert material.pixels("train", Watch(), network).pictures.shape[1:] == (24, 24, 3)
+    assert material.pixels("train", Watch()) is material.training
+    fitted = material.fitted(families.network("resnet20", num_classes=3, c_in=3, resolution=16))
+    assert material.pixels("train", Watch(), fitted) is material.training
+    assert (fitted.classes, fitted.preprocess) == (CLASSES, material.preprocess)

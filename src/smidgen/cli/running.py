@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import math
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -168,10 +169,15 @@ def _costs(fitted: Fitted) -> None:
 def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:
     """Do the work with news on the terminal and a summary at the end, or in silence with JSON at the end."""
     logging.getLogger("smidgen").setLevel(logging.WARNING)
+    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
     if as_json:
-        print_json(work(Quiet()).report)
+        document = work(Quiet()).report
+        if first:
+            print_json(document)
     else:
-        fitted = work(Terminal())
+        fitted = work(Terminal() if first else Quiet())
+        if not first:
+            return
         summarise(fitted)
         if profile:
             _profile(fitted.seconds)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from smidgen import report
 from smidgen.graph import Network
 from smidgen.report import Report
 from smidgen.scaling import costs
@@ -81,15 +81,16 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
 
 
 def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | None, watch: Watch) -> Fitted:
-    """Train one network on the data and write its run folder.
+    """Train one network on the data and write its run folder; under torchrun, in all its processes together.
 
-    network   makes the network for the prepared data
-    plan      recipe; default: as `fit` trains its winner
-    Raises    as `fit`
+    network  makes the network for the prepared data
+    plan     recipe; default: as `fit` trains its winner
+    Raises   as `fit`
     """
     clock = Clock()
     with world(_device(job)) as processes:
-        watch = watch if processes.leads else Watch()
+        if not processes.leads:
+            return _following(job, processes, watch)
         material = _prepared(job, watch)
         wanted = material.fitted(network(material))
         chosen = _recipe(job, material, wanted) if plan is None else plan.shortened(job.epochs or plan.epochs)
@@ -107,16 +108,17 @@ def resume(folder: Path, watch: Watch) -> Fitted:
     kept = record.read(folder)
     if (folder / "report.json").exists():
         raise SmidgenError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
-    with record.locked(folder), world(_device(kept.job)) as processes:
-        watch = watch if processes.leads else Watch()
-        watch.heading(f"going on with {folder}")
-        material = _prepared(dataclasses.replace(kept.job, out=None), watch)
-        if material.fingerprint != kept.fingerprint:
-            raise SmidgenError(f"{kept.job.data} has changed since {folder} was begun; fit anew")
-        again = record.taken_up(kept, _now())
-        if processes.leads:
+    with world(_device(kept.job)) as processes:
+        if not processes.leads:
+            return _following(kept.job, processes, watch)
+        with record.locked(folder):
+            watch.heading(f"going on with {folder}")
+            material = _prepared(dataclasses.replace(kept.job, out=None), watch)
+            if material.fingerprint != kept.fingerprint:
+                raise SmidgenError(f"{kept.job.data} has changed since {folder} was begun; fit anew")
+            again = record.taken_up(kept, _now())
             record.write(folder, again)
-        return _run(folder, again, material, watch, processes)
+            return _run(folder, again, material, watch, processes)
 
 
 def _begun(
@@ -130,20 +132,32 @@ def _begun(
     processes: World = ALONE,
 ) -> Fitted:
     """Create the run folder, decide and record what will be done, and do it."""
-    with _folder(job, material, processes) as folder, _held(folder, processes):
+    base = job.base or Path("runs", material.dataset.name)
+    with new_run_folder(job.out, base) as folder, record.locked(folder):
         if job.time_limit is not None:
             left = job.time_limit - clock.seconds
-            runner = _runner(folder, job, plan, material)
-            plan = within(left, plan, runner, workers, watch)
+            plan = within(left, plan, _runner(folder, job, plan, material), workers, watch)
         begun = Record(job, budget, plan, material.fingerprint, workers, (_now(),))
-        if processes.leads:
-            record.write(folder, begun)
+        record.write(folder, begun)
         return _run(folder, begun, material, watch, processes)
+
+
+def _following(job: Job, processes: World, watch: Watch) -> Fitted:
+    """The part of a process that is not the first: it does what the first one's record says, and waits."""
+    material = _prepared(dataclasses.replace(job, out=None), Watch())
+    folder = Path(processes.agree(""))
+    kept = record.read(folder)
+    runner = _runner(folder, kept.job, kept.plan, material, processes)
+    outcome = contest(kept.plan, runner, kept.workers, watch)
+    processes.agree("")
+    best = kept.plan.trials[outcome.best].network
+    return Fitted(folder, best, report.read(folder / "report.json"), dict(runner.timer.seconds))
 
 
 def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes: World) -> Fitted:
     """Train what the record says, from wherever it stands, and write the evidence."""
     job, plan = kept.job, kept.plan
+    processes.agree(str(folder))
     runner = _runner(folder, job, plan, material, processes)
     try:
         outcome = contest(plan, runner, kept.workers, watch)
@@ -152,8 +166,6 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
     best, rows = plan.trials[outcome.best], outcome.rows[outcome.best]
     _warn_of_chance(rows[-1], material, watch)
     model = runner.finished(outcome.best)
-    if not processes.leads:
-        raise SystemExit(0)  # the first process writes
     write_rows(folder / "metrics.csv", rows)
     document = write_run(
         folder,
@@ -175,6 +187,7 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         checkpoint.remove(runner.place(number) / "checkpoints")
     if plan.teacher:
         checkpoint.remove(runner.place(TEACHER) / "checkpoints")
+    processes.agree("")
     return Fitted(folder, best.network, document, dict(runner.timer.seconds))
 
 
@@ -236,21 +249,6 @@ def _workers(job: Job, trials: Sequence[Trial]) -> int:
     largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
     threads = job.threads or (torch.get_num_threads() if worth_sharing(largest) else 1)
     return max(1, min(len(trials), (os.cpu_count() or 1) // threads))
-
-
-@contextlib.contextmanager
-def _folder(job: Job, material: Material, processes: World) -> Iterator[Path]:
-    """The run folder, which only the first process creates."""
-    base = job.base or Path("runs", material.dataset.name)
-    if processes.leads:
-        with new_run_folder(job.out, base) as folder:
-            yield folder
-    else:
-        yield job.out or base
-
-
-def _held(folder: Path, processes: World) -> contextlib.AbstractContextManager[None]:
-    return record.locked(folder) if processes.leads else contextlib.nullcontext()
 
 
 def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:

@@ -94,7 +94,7 @@ class Runner:
             advance(self.steps(number, share))
             return tuple(Row(**row) for row in found.position["rows"][:until])
         with self.threads_for(trial):
-            training = self.training(trial)
+            training = self.training(trial, self.world)
             if found is not None:
                 training.restore(found)
             place.mkdir(parents=True, exist_ok=True)
@@ -126,15 +126,15 @@ class Runner:
         """The network of a trial that has come to its end, with the weights that are kept."""
         found = checkpoint.latest(self.place(number) / "checkpoints")
         assert found is not None, "a finished trial has a checkpoint"
-        training = self.training(self.trial(number))
+        training = self.training(self.trial(number), ALONE)
         training.restore(found)
         training.finish()
         model = training.model
         assert isinstance(model, NetworkModule)
         return model
 
-    def training(self, trial: Trial) -> Training:
-        """A trial at its very start."""
+    def training(self, trial: Trial, processes: World) -> Training:
+        """A trial at its very start, in these processes."""
         train, val = self._parts(trial.network)
         return Training(
             self.initial(trial),
@@ -145,7 +145,7 @@ class Runner:
             seed=self.seed,
             device=self.device,
             teacher=self._teacher if trial.teacher else None,
-            world=self.world,
+            world=processes,
         )
 
     def learn_from(self, teacher: NetworkModule) -> None:

@@ -12,6 +12,7 @@ from smidgen.search.runner import Runner
 from smidgen.spec import SmidgenError
 from smidgen.train.clock import Clock
 from smidgen.train.material import Material
+from smidgen.train.parallel import ALONE
 from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 
@@ -124,4 +125,4 @@ def _for(trial: Trial, epochs: float, material: Material) -> Trial:
 def _epoch_seconds(runner: Runner, trial: Trial) -> float:
     """Seconds of one epoch, from some steps of a training that is thrown away, and a validation."""
     with runner.threads_for(trial):
-        return runner.training(trial).epoch_seconds(_MEASURED_SECONDS)
+        return runner.training(trial, ALONE).epoch_seconds(_MEASURED_SECONDS)

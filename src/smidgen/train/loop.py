@@ -255,6 +255,10 @@ class Training:
     def _batches(self) -> Iterator[Batch]:
         """The batches of the current epoch that are still to come."""
         self.model.train()
+        if self.recipe.frozen_norms:
+            for module in self.model.modules():
+                if isinstance(module, nn.modules.batchnorm._NormBase):
+                    module.eval()
         done = self.step - len(self.rows) * self.steps_per_epoch
         if done == 0:
             self._losses.zero_()

@@ -38,6 +38,8 @@ class World:
         if self.size == 1:
             return model
         _share_norms(model)
+        # Gradients of the channels_last pictures lie so, and DistributedDataParallel wants weights to match.
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(model.parameters())
         return DistributedDataParallel(
             model, device_ids=[parameter.device] if parameter.is_cuda else None, broadcast_buffers=False
@@ -54,6 +56,14 @@ class World:
         total = value.clone()
         dist.all_reduce(total)
         return total
+
+    def agree(self, word: str) -> str:
+        """The first process's word, in all of them."""
+        if self.size == 1:
+            return word
+        words = [word]
+        dist.broadcast_object_list(words)
+        return words[0]
 
     def any(self, flag: bool) -> bool:
         """Whether it holds in any process."""

@@ -35,6 +35,7 @@ class Recipe:
     ema_decay      of the moving average that is evaluated and kept, warmed up; 0 turns it off
     clip_grad      largest norm of the whole gradient; 0 turns it off
     distillation   share of the loss that a teacher gives, where there is one
+    frozen_norms   BatchNorm keeps the statistics that it came with: few pictures would only blur them
     class_weights  let the classes count alike, however many pictures they have
     Raises         TrainingError on values that no training can use.
     """
@@ -60,6 +61,7 @@ class Recipe:
     ema_decay: float = 0.0
     clip_grad: float = 0.0
     distillation: float = 0.0
+    frozen_norms: bool = False
     class_weights: bool = False
     augment: Augment = _PLAIN
 
@@ -152,12 +154,13 @@ RECIPES: tuple[Recipe, ...] = (
         name="tuning",
         epochs=15,
         batch_size=32,
-        learning_rate=1e-3,
+        learning_rate=3e-4,
         weight_decay=0.02,
         warmup_epochs=1,
         label_smoothing=0.1,
         ema_decay=0.98,
         clip_grad=1.0,
+        frozen_norms=True,
         augment=Augment(translation=0.05, scale=(0.9, 1.1)),
     ),
     # Tan & Le 2019, arXiv:1905.11946, section 5.2, and the authors' TPU code: rate 0.016 per 256
