@@ -23,6 +23,7 @@ __all__ = [
     "Shape",
     "ShapeError",
     "SmidgenError",
+    "StoppedError",
     "TreeError",
     "UnknownNameError",
     "WeightsError",

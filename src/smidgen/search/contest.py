@@ -130,6 +130,8 @@ def _all_to(
         except BaseException:
             stop.set()
             raise
+        if stop.is_set():  # heard in the last step of all
+            raise Interrupted(steps.done, steps.total)
         return {number: _result(future) for future, number in futures.items()}
 
 
@@ -155,7 +157,7 @@ class _Steps:
     """Progress of trials that run at the same time, as one number."""
 
     def __init__(self, report: Callable[[int, int], None], total: int) -> None:
-        self._report, self._total, self._done = report, total, 0
+        self._report, self.total, self.done = report, total, 0
         self._lock = threading.Lock()
 
     def counter(self) -> Callable[[int], None]:
@@ -163,8 +165,8 @@ class _Steps:
 
         def add(steps: int) -> None:
             with self._lock:
-                self._done += steps
-                self._report(self._done, self._total)
+                self.done += steps
+                self._report(self.done, self.total)
 
         return add
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """The job, ready for JSON."""
         document = dataclasses.asdict(self)
+        if Path(self.data).exists():  # a run may be taken up from another folder
+            document["data"] = os.path.abspath(self.data)  # noqa: PTH100 (links stay as they were typed)
         return {key: str(value) if isinstance(value, Path) else value for key, value in document.items()}
 
     @classmethod

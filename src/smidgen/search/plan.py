@@ -28,6 +28,10 @@ class Rung:
     share: float
     kept: int
 
+    def __post_init__(self) -> None:
+        if not (0 < self.share <= 1 and isinstance(self.kept, int) and self.kept >= 1):
+            raise ValueError(f"no rung: share={self.share}, kept={self.kept}")
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
@@ -72,6 +76,10 @@ class Plan:
     trials: tuple[Trial, ...]
     rungs: tuple[Rung, ...]
     teacher: Trial | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.trials and self.rungs):
+            raise ValueError("a plan needs trials and rungs")
 
     def to_json(self) -> dict[str, Any]:
         """The plan, ready for JSON."""

@@ -67,20 +67,23 @@ def read(folder: Path) -> Record:
     except OSError as error:
         reason = error.strerror or error
         raise SmidgenError(f"{path}: {reason}; `smidgen fit` and `train` make a run folder") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise SmidgenError(f"{path}: not JSON; it is not the record of a run") from None
     try:
         if document["format"] != _FORMAT:
             raise SmidgenError(f"{path}: format {document['format']}; this version knows {_FORMAT}")
+        workers = document["workers"]
+        if not (isinstance(workers, int) and workers >= 1):
+            raise ValueError(f"workers={workers}")
         return Record(
             Job.from_json(document["job"]),
             Budget(**document["budget"]) if document["budget"] else None,
             Plan.from_json(document["plan"]),
             document["fingerprint"],
-            document["workers"],
+            workers,
             tuple(document["starts"]),
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SmidgenError(f"{path}: not the record of a run ({error!r})") from None
 
 

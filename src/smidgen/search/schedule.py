@@ -32,7 +32,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
 RESERVE_SECONDS, RESERVE_SHARE = 12.0, 0.04
 # Candidates that would see the pictures less often than this leave the contest to faster ones.
-FEWEST_IN_TIME = 8
+FEWEST_IN_TIME = 4
 # Parameters for each picture times epochs, at which augmentation begins and is at its full strength.
 WEAKEST, STRONGEST = 5.0, 500.0
 # From so many training pictures on, batches are twice as large: faster, and steps enough are left.
