@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 
 from smidgen.data import Dataset, open_dataset, write_folder
-from smidgen.search import Job, fit
+from smidgen.search import Job, fit, train_one
 from smidgen.spec import Budget
 from smidgen.watch import Watch
+from smidgen.weights import find
 
 COLUMNS = (
     "way", "per_class", "draw", "network", "params", "test_accuracy", "val_accuracy", "epochs", "seconds",
 )  # fmt: skip
-ROOMY = Budget(params=4_000_000)  # holds EfficientNet-Lite0, and nothing else that has weights
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def one(way: str, folder: Path, given: argparse.Namespace, draw: int) -> tuple[o
     )
     began = time.perf_counter()
     if way == "weights":
-        report = fit(job, ROOMY, Watch(), ("efficientnet",)).report
+        report = train_one(job, find("efficientnet_lite0"), None, Watch()).report
     else:
         report = fit(job, given.budget, Watch(), tuple(given.family)).report
     seconds = round(time.perf_counter() - began, 1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from smidgen.cli.output import progress
 from smidgen.cli.running import finish, job, run_options
 from smidgen.cli.targets import is_file
 from smidgen.data import open_dataset
@@ -21,12 +22,23 @@ __all__ = ["command"]
 @click.command("train", short_help="Train one network on DATA.")
 @click.argument("data")
 @click.option("--model", required=True, metavar="NAME", help="Network to train; `smidgen models` lists all.")
+@click.option(
+    "--weights",
+    metavar="KEY",
+    help="Start from these published weights, such as imagenet; downloaded where needed.",
+)
 @click.option("--recipe", "recipe_name", metavar="NAME", help="How to train; default: as `fit` does.")
 @run_options
 def command(
-    data: str, model: str, recipe_name: str | None, as_json: bool, profile: bool, **options: Any
+    data: str,
+    model: str,
+    weights: str | None,
+    recipe_name: str | None,
+    as_json: bool,
+    profile: bool,
+    **options: Any,
 ) -> None:
-    """Train the network --model from scratch on DATA: a folder, a CSV or the name of a set."""
+    """Train the network --model on DATA: a folder, a CSV or the name of a set."""
     from smidgen import families
 
     if is_file(model):
@@ -38,6 +50,7 @@ def command(
     asked = job(data, **options)
     from smidgen.search import train_one
     from smidgen.train.recipe import recipe
+    from smidgen.weights import fetch, find
 
     plan = recipe(recipe_name) if recipe_name else None
 
@@ -49,4 +62,9 @@ def command(
             resolution=material.resolution,
         )
 
-    finish(lambda watch: train_one(asked, build, plan, watch), as_json, profile)
+    start = None
+    if weights is not None:
+        start = find(model, weights)
+        with progress(f"fetching {model}") as report:
+            fetch(start, report)
+    finish(lambda watch: train_one(asked, start or build, plan, watch), as_json, profile)

@@ -26,7 +26,7 @@ from smidgen.search.propose import propose
 from smidgen.search.record import Record
 from smidgen.search.runner import TEACHER, Runner
 from smidgen.search.schedule import default_recipe, within
-from smidgen.search.starts import published_trials, taught, teacher_trial
+from smidgen.search.starts import published_trials, taught, teacher_trial, tuned
 from smidgen.spec import Budget, SmidgenError, StoppedError
 from smidgen.train import checkpoint
 from smidgen.train.clock import Clock
@@ -39,6 +39,7 @@ from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import new_run_folder, require_free
 from smidgen.train.threads import worth_sharing
 from smidgen.watch import Watch
+from smidgen.weights import Published
 
 __all__ = ["Fitted", "fit", "resume", "train_one"]
 
@@ -80,11 +81,16 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     return _begun(job, budget, plan, material, workers, clock, watch)
 
 
-def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | None, watch: Watch) -> Fitted:
+def train_one(
+    job: Job,
+    network: Callable[[Material], Network] | Published,
+    plan: Recipe | None,
+    watch: Watch,
+) -> Fitted:
     """Train one network on the data and write its run folder; under torchrun, in all its processes together.
 
-    network  makes the network for the prepared data
-    plan     recipe; default: as `fit` trains its winner
+    network  makes the network for the prepared data; or the published weights to start from
+    plan     recipe; default: as `fit` trains its winner, or tunes published weights
     Raises   as `fit`
     """
     clock = Clock()
@@ -92,10 +98,17 @@ def train_one(job: Job, network: Callable[[Material], Network], plan: Recipe | N
         if not processes.leads:
             return _following(job, processes, watch)
         material = _prepared(job, watch)
-        wanted = material.fitted(network(material))
-        chosen = _recipe(job, material, wanted) if plan is None else plan.shortened(job.epochs or plan.epochs)
-        chosen = dataclasses.replace(chosen, class_weights=job.class_weights)
-        only = Plan((Trial(wanted, chosen),), rungs_for(1, 1))
+        if isinstance(network, Published):
+            trial = tuned(network, material, job.resolution)
+        else:
+            wanted = material.fitted(network(material))
+            trial = Trial(wanted, _recipe(job, material, wanted))
+        chosen = plan or trial.recipe
+        chosen = chosen.shortened(job.epochs or chosen.epochs)
+        trial = dataclasses.replace(
+            trial, recipe=dataclasses.replace(chosen, class_weights=job.class_weights)
+        )
+        only = Plan((trial,), rungs_for(1, 1))
         return _begun(job, None, only, material, 1, clock, watch, processes)
 
 

@@ -19,7 +19,7 @@ from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 from smidgen.weights import Published
 
-__all__ = ["DISTILLATION", "published_trials", "taught", "teacher_trial"]
+__all__ = ["DISTILLATION", "published_trials", "taught", "teacher_trial", "tuned"]
 
 # Sides that a published network sees small pictures at: below, its maps shrink to single pixels early.
 SMALLEST, LARGEST = 64, 224
@@ -43,7 +43,7 @@ def teacher_trial(material: Material, watch: Watch) -> Trial | None:
     here = [row for row in weights.rows() if row.key == "imagenet" and weights.present(row)]
     if not here or material.resolution < FEWEST_PIXELS:
         return None
-    trial = min((_tuned(row, material) for row in here), key=lambda trial: trial.network.cost().macs)
+    trial = min((tuned(row, material) for row in here), key=lambda trial: trial.network.cost().macs)
     lessons = VIEWS * len(material.split.train) * trial.network.cost().macs
     if _macs(trial, material) + lessons <= AFFORDABLE_MACS:
         return trial
@@ -56,7 +56,7 @@ def teacher_trial(material: Material, watch: Watch) -> Trial | None:
 def published_trials(material: Material, budget: Budget, chosen: tuple[str, ...] = ()) -> list[Trial]:
     """Published networks inside the budget, to start from their weights; `chosen` families, default all."""
     trials = [
-        _tuned(row, material)
+        tuned(row, material)
         for row in weights.rows()
         if row.key == "imagenet" and not _too_large(row, budget) and weights.present(row)
     ]
@@ -81,9 +81,12 @@ def taught(trial: Trial, teacher: Trial) -> Trial:
     return dataclasses.replace(trial, recipe=lessons, teacher=teacher.network.name)
 
 
-def _tuned(row: Published, material: Material) -> Trial:
-    """A published network for the data's classes, starting from its weights."""
-    side = min(LARGEST, max(SMALLEST, -(-ENLARGED * material.resolution // STEP) * STEP))
+def tuned(row: Published, material: Material, resolution: int | None = None) -> Trial:
+    """A published network for the data's classes, starting from its weights.
+
+    resolution  that it sees the pictures at; default: enlarged, so that its last map is more than a pixel
+    """
+    side = resolution or min(LARGEST, max(SMALLEST, -(-ENLARGED * material.resolution // STEP) * STEP))
     network = families.network(
         row.network,
         num_classes=len(material.dataset.classes),
