@@ -1,6 +1,6 @@
-"""Do the rungs of `fit` keep the order? Twelve candidates, all trained to the end once, on Fashion-MNIST.
+"""Do the rungs of `fit` keep the order? All candidates of a budget, each trained to the end on Fashion-MNIST.
 
-    python results/rungs.py --budget params=36k --per-class 1200 --epochs 12 --out results/rungs.csv
+    python results/rungs.py --budget params=36k --per-class 1000 --epochs 10 --out results/rungs.csv
 
 One row for each candidate: validation accuracy after every epoch. At the end, the rank correlation (Spearman)
 of the order after every epoch with the order at the end, and where the rungs of `fit` stand.
@@ -38,8 +38,8 @@ def main() -> None:
     """Train all, compare the orders."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--budget", type=Budget.parse, default=Budget(params=36_000))
-    parser.add_argument("--per-class", type=int, default=1200)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--per-class", type=int, default=1000)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
@@ -63,7 +63,7 @@ def main() -> None:
             cost = network.cost()
             writer.writerow([network.name, cost.params, cost.macs, *(f"{value:.4f}" for value in values)])
     final = [values[-1] for values in accuracies]
-    rungs = {trials[0].epochs_at(share) for share, _ in RUNGS}
+    rungs = {trials[0].epochs_at(share) for share in RUNGS}
     for epoch in range(given.epochs):
         agreement = spearman([values[epoch] for values in accuracies], final)
         mark = "  <- rung" if epoch + 1 in rungs else ""

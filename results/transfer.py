@@ -1,6 +1,6 @@
 """Few pictures: from scratch, from published weights, or under a teacher? Fashion-MNIST, five draws.
 
-    python results/transfer.py --per-class 20 --draws 5 --out results/transfer.csv
+    python results/transfer.py --per-class 20 --draws 0 1 2 3 4 --out results/transfer.csv
 
 Every draw takes other training pictures; the test part is the set's own 10,000. One row for each training:
 "scratch" and "taught" are the best network of `fit` inside the budget, "weights" is EfficientNet-Lite0 from

@@ -170,7 +170,7 @@ def provenance() -> dict[str, Any]:
         "machine": {"processor": "Intel Xeon, 2.6 GHz", "cores": 2, "system": "Linux 6.1"},
         "recipe": {"epochs": 60, "batch": 64, "optimiser": "AdamW", "rate": 0.01, "warm_up": 3, "ema": 0.99},
         "time_limit_s": 600,
-        "starts": 1,
+        "starts": ["2026-11-23T12:00:00+00:00"],
     }
 
 

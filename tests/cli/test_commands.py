@@ -198,6 +198,7 @@ def assert_svg(path: Path, arguments: list[str]) -> None:
 
 def test_train_writes_a_run_with_a_model_a_report_and_a_page(place: Path) -> None:
     assert {path.name for path in (place / "run").iterdir()} == {
+        ".lock",
         "candidates",
         "metrics.csv",
         "model.safetensors",

@@ -92,7 +92,7 @@ def test_a_full_disk_is_one_line_and_leaves_a_run_that_goes_on(data: Path, tmp_p
     assert (full.returncode, full.stderr.count("\n")) == (2, 1), full.stderr
     assert "cannot be written (File too large); make room, then resume" in full.stderr
     left = sorted(path.name for path in run.iterdir())
-    assert left == ["candidates", "run.json"]
+    assert left == [".lock", "candidates", "run.json"]
     assert not list(run.rglob("*unfinished*"))
     done = smidgen("resume", run, "--json")
     assert (done.code, done.err) == (0, "")

@@ -213,7 +213,7 @@ def test_the_rungs_show_what_each_reached_and_how_the_order_held(report: Report)
     table = re.search(r'<div class="rungs">.*?</table>', render(report), re.DOTALL)
     assert table
     text = Page(table[0]).text
-    assert re.search(r"Validation after 3 epochs 6 epochs 12 epochs", text)
+    assert re.search(r"Validation at 3 epochs 6 epochs 12 epochs", text)
     assert re.search(r"Networks 4 4 2 Spearman – 0\.80 1\.00$", text)
     assert "Ties went to the cheaper network." in text
     report["contest"] = None

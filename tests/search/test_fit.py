@@ -44,6 +44,7 @@ def short_fit(folder: Path, out: Path, seed: int = 0, family: str = "resnet") ->
 
 def test_the_run_folder_holds_model_metrics_report_and_page(run: Fitted) -> None:
     assert {path.name for path in run.folder.iterdir()} == {
+        ".lock",
         "candidates",
         "metrics.csv",
         "model.safetensors",
@@ -295,7 +296,7 @@ def test_an_interrupt_after_it_keeps_what_can_be_taken_up(
     interrupted(Job(str(tiny), epochs=1, workers=1, out=tmp_path / "run"), label, steps)
     assert files(tiny) == before
     kept = {path.name for path in (tmp_path / "run").iterdir()}
-    assert {"run.json"} <= kept <= {"run.json", "candidates", "metrics.csv"}
+    assert {"run.json"} <= kept <= {".lock", "run.json", "candidates", "metrics.csv"}
     done = resume(tmp_path / "run", Watch())
     assert done.folder == tmp_path / "run"
     assert report.read(tmp_path / "run" / "report.json") == done.report

@@ -26,13 +26,19 @@ NETWORK = families.network("resnet20", num_classes=2, resolution=16)
 TRIAL = Trial(NETWORK, recipe("small"))
 PLAN = Plan((TRIAL, TRIAL), rungs_for(2, 1), Trial(NETWORK, recipe("tuning"), start="imagenet"))
 RECORD = Record(
-    Job("digits", time_limit=60.0, out=Path("runs", "ä")), Budget(params=5, macs=7), PLAN, "ab", 2, ("one",)
+    Job("digits", time_limit=60.0, out=Path("runs", "ä")),
+    Budget(params=5, macs=7),
+    PLAN,
+    "ab",
+    2,
+    4,
+    ("one",),
 )
 
 
 @pytest.mark.parametrize("budget", [RECORD.budget, None])
 def test_a_record_comes_back(tmp_path: Path, budget: Budget | None) -> None:
-    written = Record(RECORD.job, budget, PLAN, "ab", 2, ("one", "two"))
+    written = Record(RECORD.job, budget, PLAN, "ab", 2, 4, ("one", "two"))
     record.write(tmp_path, written)
     assert record.read(tmp_path) == written
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
@@ -164,4 +170,4 @@ def test_the_second_process_is_sent_away_until_the_first_is_gone(
     held.wait()
     with record.locked(tmp_path):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "run.json"}

@@ -17,8 +17,16 @@ from smidgen.modules import NetworkModule, create
 from smidgen.search import schedule
 from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
-from smidgen.search.schedule import FEWEST_EPOCHS, FEWEST_IN_TIME, MOST_EPOCHS, default_epochs, within
+from smidgen.search.schedule import (
+    DEFAULT,
+    FEWEST_EPOCHS,
+    FEWEST_IN_TIME,
+    MOST_EPOCHS,
+    default_epochs,
+    within,
+)
 from smidgen.spec import SmidgenError
+from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material, prepare
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.recipe import recipe
@@ -50,21 +58,18 @@ class Fake(Runner):
 
     def __init__(self, material: Material) -> None:
         self.material = material
-        self.lessons: list[NetworkModule] = []
 
-    def training(self, trial: Trial, processes: World = ALONE) -> Any:
-        del processes
+    def training(self, trial: Trial, processes: World = ALONE, *, fresh: bool = True) -> Any:
+        del processes, fresh
         return Speed(float(trial.network.name))
 
     def threads_for(self, trial: Trial) -> contextlib.AbstractContextManager[None]:
         del trial
         return contextlib.nullcontext()
 
-    def initial(self, trial: Trial) -> NetworkModule:
+    def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
+        del fresh
         return create(trial.network)
-
-    def learn_from(self, teacher: NetworkModule) -> None:
-        self.lessons.append(teacher)
 
 
 class Heard(Watch):
@@ -80,7 +85,8 @@ def named(seconds: float) -> Network:
 
 
 def timed(speeds: list[float], teacher: float | None = None) -> Plan:
-    trials = tuple(Trial(named(seconds), recipe("small")) for seconds in speeds)
+    default = dataclasses.replace(recipe("small"), name=DEFAULT)
+    trials = tuple(Trial(named(seconds), default) for seconds in speeds)
     lesson = Trial(named(teacher), recipe("tuning").shortened(10)) if teacher else None
     return Plan(trials, rungs_for(len(trials), 1), lesson)
 
@@ -147,10 +153,11 @@ def test_the_teacher_takes_its_time_first(material: Material) -> None:
     alone = within(900.0, timed([4.0]), Fake(material), 1, Watch())
     runner = Fake(material)
     beside = within(900.0, timed([4.0], teacher=20.0), runner, 1, Watch())
-    assert alone.trials[0].recipe.epochs - beside.trials[0].recipe.epochs == pytest.approx(50, abs=1)
-    assert len(runner.lessons) == 1
+    assert alone.trials[0].recipe.epochs - beside.trials[0].recipe.epochs == pytest.approx(
+        (10 + VIEWS / 3) * 20 / 4, abs=1
+    )
     assert beside.teacher == timed([4.0], teacher=20.0).teacher
-    with pytest.raises(SmidgenError, match="after 200 s for the teacher"):
+    with pytest.raises(SmidgenError, match="after 253 s for the teacher"):
         within(150.0, timed([2.0], teacher=20.0), Fake(material), 1, Watch())
 
 
@@ -177,3 +184,12 @@ def test_the_data_decide_the_default_recipe(material: Material) -> None:
     chosen = schedule.default_recipe(material, NETWORK)
     assert chosen.epochs == default_epochs(len(material.split.train), chosen.batch_size)
     assert schedule.default_recipe(material, NETWORK, 7).epochs == 7
+
+
+def test_no_more_epochs_than_asked_for_or_than_a_named_recipe_has(material: Material) -> None:
+    plan = timed([0.01])
+    assert within(600.0, plan, Fake(material), 1, Watch()).trials[0].recipe.epochs == MOST_EPOCHS
+    assert within(600.0, plan, Fake(material), 1, Watch(), most=7).trials[0].recipe.epochs == 7
+    named_recipe = Plan((dataclasses.replace(plan.trials[0], recipe=recipe("tuning")),), plan.rungs)
+    left = within(600.0, named_recipe, Fake(material), 1, Watch()).trials[0].recipe
+    assert left == recipe("tuning")

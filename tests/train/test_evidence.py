@@ -148,13 +148,13 @@ def test_what_the_caller_knows_is_passed_on(shapes: Path, tmp_path: Path) -> Non
         contest=contest,
         starting_point=start,
         time_limit=60.0,
-        starts=2,
+        starts=("one", "two"),
     )
     assert document["contest"] == contest
     assert document["starting_point"] == start
     assert document["provenance"]
     assert document["provenance"]["time_limit_s"] == 60
-    assert document["provenance"]["starts"] == 2
+    assert document["provenance"]["starts"] == ["one", "two"]
     refusal = document["none_of_these"]
     assert refusal
     assert (refusal["n"], refusal["kept"], refusal["kept_accuracy"]) == (2, 1.0, None)

@@ -13,7 +13,7 @@ from smidgen.modules import create, save
 from smidgen.search import Fitted
 from smidgen.spec import DataError, SmidgenError
 from smidgen.train.predict import open_predictor
-from smidgen.train.scoring import MOST_CONFUSED, _confused, _top5, score
+from smidgen.train.scoring import MOST_CONFUSED, _confused, score
 from smidgen.watch import Watch
 from tiny_run import CLASSES
 
@@ -202,13 +202,6 @@ def test_the_five_best_count_from_six_classes_on(fitted: Fitted, shapes: Path, t
     )
     result = score(str(path), str(shapes), watch=Watch())
     assert result["top5_accuracy"] == hits / 60 >= result["accuracy"]
-
-
-def test_of_equal_outputs_the_first_five_count() -> None:
-    labels = np.arange(8)
-    assert _top5(np.zeros((8, 8), np.float32), labels) == 5 / 8
-    assert _top5(np.eye(8, dtype=np.float32), labels) == 1
-    assert _top5(-np.eye(8, dtype=np.float32), labels) == 0
 
 
 def test_the_model_file_is_read_once(fitted: Fitted, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:

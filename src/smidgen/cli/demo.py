@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from smidgen.cli.output import say
-from smidgen.cli.running import finish, job, run_options
+from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
 from smidgen.spec import Budget
 
 __all__ = ["command"]
@@ -24,11 +24,13 @@ BUDGET = "params=30k, macs=3M"
     show_default=True,
     help="Folder for the pictures and the runs.",
 )
+@contest_options
 @run_options
 def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     """Write the 1,797 digits of the UCI repository as PNG files and run `smidgen fit` on that folder."""
     from smidgen.data import open_dataset, write_folder
 
+    refuse_processes("demo")
     pictures = into / "digits"
     asked = job(str(pictures), base=into / "run", **options)
     if not pictures.exists():

@@ -29,10 +29,19 @@ CSV_COLUMNS = ("class", "precision", "recall", "f1", "pictures")
     show_default=True,
     help="auto: the test part of the data that the model was trained on, all of any other data.",
 )
+@click.option("--group-by", metavar="REGEX", help="As it was given to the training.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
 @csv_option(help="Write the scores of each class as a table, - for standard output.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: str, data: str, part: Choice, skip_bad: bool, csv_file: str | None, as_json: bool) -> None:
+def command(
+    model: str,
+    data: str,
+    part: Choice,
+    skip_bad: bool,
+    group_by: str | None,
+    csv_file: str | None,
+    as_json: bool,
+) -> None:
     """Measure the accuracy of MODEL (a model file or a published name) on DATA."""
     require_torch()
     from smidgen.train.scoring import score
@@ -40,7 +49,7 @@ def command(model: str, data: str, part: Choice, skip_bad: bool, csv_file: str |
     with csv_table(csv_file, CSV_COLUMNS, as_json) as write:
         silent = as_json or csv_file == "-"
         watch = Quiet() if silent else Terminal()
-        result = score(model, data, part=part, skip_bad=skip_bad, watch=watch)
+        result = score(model, data, part=part, skip_bad=skip_bad, group_by=group_by, watch=watch)
         for row in result["classes"]:
             write(["" if row[key] is None else row[key] for key in ("name", *CSV_COLUMNS[1:-1], "support")])
     if as_json:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from smidgen.cli.running import finish, job, run_options
+from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
 from smidgen.data import open_dataset
 from smidgen.spec import Budget
 
@@ -17,6 +17,7 @@ __all__ = ["command"]
 @click.argument("data")
 @click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, macs=40M".')
 @click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")
+@contest_options
 @run_options
 def command(
     data: str, budget: str, families: tuple[str, ...], as_json: bool, profile: bool, **options: Any
@@ -29,6 +30,7 @@ def command(
     Limits are params, macs, weight_bytes and peak_bytes; k is 1000, KB 1000 bytes, KiB 1024.
     """
     limits = Budget.parse(budget)
+    refuse_processes("fit")
     open_dataset(data)  # refuses in no time what torch would take seconds to load for
     asked = job(data, **options)
     from smidgen.search import fit

@@ -16,13 +16,21 @@ import click
 
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
-from smidgen.spec import DependencyError
+from smidgen.spec import DependencyError, SmidgenError
 
 if TYPE_CHECKING:
     from smidgen.search import Fitted, Job
     from smidgen.watch import Watch
 
-__all__ = ["finish", "job", "require_torch", "run_options", "summarise"]
+__all__ = [
+    "contest_options",
+    "finish",
+    "job",
+    "refuse_processes",
+    "require_torch",
+    "run_options",
+    "summarise",
+]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -89,11 +97,6 @@ def run_options(function: Decorated) -> Decorated:
                 "--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda if there is one."
             ),
             click.option(
-                "--from-scratch",
-                is_flag=True,
-                help="Use no published weights, neither to start from nor to learn from.",
-            ),
-            click.option(
                 "--checkpoint-every",
                 "every",
                 default=30.0,
@@ -106,6 +109,30 @@ def run_options(function: Decorated) -> Decorated:
     ):
         function = option(function)
     return function
+
+
+def contest_options(function: Decorated) -> Decorated:
+    """Add the options of commands in which candidates compete."""
+    for option in (
+        click.option(
+            "--from-scratch",
+            is_flag=True,
+            help="Use no published weights, neither to start from nor to learn from.",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(1, 1024),
+            help="Candidates to train at the same time; default: one a processor where steps are small.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def refuse_processes(command: str) -> None:
+    """Raise SmidgenError under torchrun: several processes would do the same job several times."""
+    if os.environ.get("WORLD_SIZE", "1") not in ("", "1"):
+        raise SmidgenError(f"`smidgen {command}` runs in one process; torchrun is for `smidgen train`")
 
 
 def require_torch(*, training: bool = False) -> None:

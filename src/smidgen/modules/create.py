@@ -97,9 +97,6 @@ def _for_grey(tensor: Tensor, mine: Tensor) -> Tensor:
 def _load_fitting(model: NetworkModule, state: Mapping[str, Tensor]) -> tuple[str, ...]:
     """Load the tensors whose shapes fit; returns the names of the layers that did not."""
     mine = model.state_dict()
-    state = {
-        name: _for_grey(tensor, mine[name]) if name in mine else tensor for name, tensor in state.items()
-    }
     if mine.keys() != state.keys():
         odd = min(mine.keys() ^ state.keys())
         raise WeightsError(

@@ -84,15 +84,19 @@ def _listed(rows: list[Candidate]) -> Html:
 
 def _rungs(contest: Contest | None, ranked: list[Candidate]) -> Html:
     """A column for every rung: what each candidate had reached, how many took part, how the order held."""
-    epochs = sorted({rung["epochs"] for row in ranked for rung in row["rungs"] or []})
-    if contest:
-        epochs = sorted({*epochs, *(rung["epochs"] for rung in contest["rungs"])})
-    if not epochs:
+    rungs = contest["rungs"] if contest else []
+    count = max([len(rungs), *(len(row["rungs"] or []) for row in ranked)])
+    if not count:
         return Html("")
-    heads = ("Validation after", *(counted(number, "epoch") for number in epochs))
+    heads = ("Validation at", *(_named(number, ranked) for number in range(count)))
     by_length = sorted(ranked, key=lambda row: (not row["chosen"], -len(row["rungs"] or [])))
-    rows = [_row(row, number_cells(_reached(row["rungs"] or [], epochs))) for row in by_length[:_ROWS]]
-    rows += _summary(contest, epochs)
+    rows = [_row(row, number_cells(_reached(row["rungs"] or [], count))) for row in by_length[:_ROWS]]
+    for name, cells in (
+        ("Networks", [formats.count(rung["candidates"]) for rung in rungs]),
+        ("Spearman", [formats.decimal(rung["spearman"]) for rung in rungs]),
+    ):
+        if cells:
+            rows.append(tag("tr", tag("td", name, class_="name"), *number_cells(cells), class_="sum"))
     return tag(
         "div",
         tag("h3", "Rungs"),
@@ -102,21 +106,20 @@ def _rungs(contest: Contest | None, ranked: list[Candidate]) -> Html:
     )
 
 
-def _reached(rungs: list[Rung], epochs: list[int]) -> list[str]:
-    reached = {rung["epochs"]: rung["val_accuracy"] for rung in rungs}
-    return [formats.percent(reached.get(number)) for number in epochs]
+def _named(rung: int, ranked: list[Candidate]) -> str:
+    """The epochs that the candidates had by then; slower ones have fewer where the time is limited."""
+    epochs = [row["rungs"][rung]["epochs"] for row in ranked if row["rungs"] and len(row["rungs"]) > rung]
+    if not epochs:
+        return f"rung {rung + 1}"
+    low, high = min(epochs), max(epochs)
+    return counted(high, "epoch") if low == high else f"{low} to {high} epochs"
 
 
-def _summary(contest: Contest | None, epochs: list[int]) -> list[Html]:
-    """The last lines of the table: networks that took part, and Spearman's coefficient."""
-    if contest is None:
-        return []
-    rungs = {rung["epochs"]: rung for rung in contest["rungs"]}
-    taking = [formats.count(rungs[number]["candidates"]) if number in rungs else DASH for number in epochs]
-    agreed = [formats.decimal(rungs[number]["spearman"]) if number in rungs else DASH for number in epochs]
+def _reached(rungs: list[Rung], count: int) -> list[str]:
+    """What a candidate had reached at each rung; a dash from where it was stopped."""
     return [
-        tag("tr", tag("td", name, class_="name"), *number_cells(cells), class_="sum")
-        for name, cells in (("Networks", taking), ("Spearman", agreed))
+        formats.percent(rungs[number]["val_accuracy"]) if number < len(rungs) else DASH
+        for number in range(count)
     ]
 
 

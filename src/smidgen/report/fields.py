@@ -205,7 +205,7 @@ class SetRow(TypedDict):
 
 
 class Provenance(TypedDict):
-    """All it takes to run it again; `starts` says how often, or when, the work was begun or taken up."""
+    """All it takes to run it again; `starts` says when the work was begun and taken up."""
 
     command: str | None
     seed: int | None
@@ -215,7 +215,7 @@ class Provenance(TypedDict):
     machine: object
     recipe: dict[str, object] | None
     time_limit_s: float | None
-    starts: object
+    starts: list[str] | None
 
 
 class Report(TypedDict):

@@ -21,7 +21,7 @@ from smidgen.scaling.compound import family_named
 from smidgen.search import record
 from smidgen.search.contest import Outcome, contest
 from smidgen.search.job import Job
-from smidgen.search.plan import SCRATCH, Plan, Trial, rungs_for
+from smidgen.search.plan import ETA, SCRATCH, Plan, Trial, rungs_for
 from smidgen.search.propose import propose
 from smidgen.search.record import Record
 from smidgen.search.runner import TEACHER, Runner
@@ -73,7 +73,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     trials = [Trial(network, _recipe(job, material, network)) for network in networks]
     teacher = None
     if not job.from_scratch:
-        started = published_trials(material, budget, families)
+        started = [_as_asked(trial, job) for trial in published_trials(material, budget, families)]
         teacher = None if started else teacher_trial(material, watch)
         trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
     workers = _workers(job, trials)
@@ -103,12 +103,8 @@ def train_one(
         else:
             wanted = material.fitted(network(material))
             trial = Trial(wanted, _recipe(job, material, wanted))
-        chosen = plan or trial.recipe
-        chosen = chosen.shortened(job.epochs or chosen.epochs)
-        trial = dataclasses.replace(
-            trial, recipe=dataclasses.replace(chosen, class_weights=job.class_weights)
-        )
-        only = Plan((trial,), rungs_for(1, 1))
+        trial = dataclasses.replace(trial, recipe=plan or trial.recipe)
+        only = Plan((_as_asked(trial, job),), rungs_for(1, 1))
         return _begun(job, None, only, material, 1, clock, watch, processes)
 
 
@@ -120,6 +116,8 @@ def resume(folder: Path, watch: Watch) -> Fitted:
     """
     kept = record.read(folder)
     if (folder / "report.json").exists():
+        for leftover in folder.glob("**/checkpoints"):  # of a run that was killed while it tidied up
+            checkpoint.remove(leftover)
         raise SmidgenError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
     with world(_device(kept.job)) as processes:
         if not processes.leads:
@@ -146,11 +144,13 @@ def _begun(
 ) -> Fitted:
     """Create the run folder, decide and record what will be done, and do it."""
     base = job.base or Path("runs", material.dataset.name)
+    threads = torch.get_num_threads()
+    if job.time_limit is not None:
+        left = job.time_limit - clock.seconds
+        measured = _runner(base, job, plan, material, threads)  # which writes nothing
+        plan = within(left, plan, measured, workers, watch, most=job.epochs)
     with new_run_folder(job.out, base) as folder, record.locked(folder):
-        if job.time_limit is not None:
-            left = job.time_limit - clock.seconds
-            plan = within(left, plan, _runner(folder, job, plan, material), workers, watch)
-        begun = Record(job, budget, plan, material.fingerprint, workers, (_now(),))
+        begun = Record(job, budget, plan, material.fingerprint, workers, threads, (_now(),))
         record.write(folder, begun)
         return _run(folder, begun, material, watch, processes)
 
@@ -160,8 +160,11 @@ def _following(job: Job, processes: World, watch: Watch) -> Fitted:
     material = _prepared(dataclasses.replace(job, out=None), Watch())
     folder = Path(processes.agree(""))
     kept = record.read(folder)
-    runner = _runner(folder, kept.job, kept.plan, material, processes)
-    outcome = contest(kept.plan, runner, kept.workers, watch)
+    runner = _runner(folder, kept.job, kept.plan, material, kept.threads, processes)
+    try:
+        outcome = contest(kept.plan, runner, kept.workers, watch)
+    except Interrupted as stop:
+        raise StoppedError(str(stop)) from None
     processes.agree("")
     best = kept.plan.trials[outcome.best].network
     return Fitted(folder, best, report.read(folder / "report.json"), dict(runner.timer.seconds))
@@ -171,7 +174,7 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
     """Train what the record says, from wherever it stands, and write the evidence."""
     job, plan = kept.job, kept.plan
     processes.agree(str(folder))
-    runner = _runner(folder, job, plan, material, processes)
+    runner = _runner(folder, job, plan, material, kept.threads, processes)
     try:
         outcome = contest(plan, runner, kept.workers, watch)
     except Interrupted as stop:
@@ -189,10 +192,11 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         best.recipe,
         budget=kept.budget,
         candidates=_candidates(plan, outcome),
-        contest={"eta": None, "rungs": list(outcome.rungs), "note": None} if len(plan.trials) > 1 else None,
+        contest=_contest(plan, outcome),
         command=job.command,
         time_limit=job.time_limit,
-        starts=list(kept.starts),
+        starts=kept.starts,
+        trained={"device": runner.device, "workers": kept.workers, "processes": processes.size},
         starting_point=_starting_point(best, plan, outcome),
         watch=watch,
     )
@@ -226,13 +230,21 @@ def _scratch(job: Job) -> Path:
     return next(parent for parent in wanted.parents if parent.is_dir())
 
 
+def _as_asked(trial: Trial, job: Job) -> Trial:
+    """The trial with the job's epochs and class weights."""
+    plan = trial.recipe.shortened(job.epochs or trial.recipe.epochs)
+    return dataclasses.replace(trial, recipe=dataclasses.replace(plan, class_weights=job.class_weights))
+
+
 def _recipe(job: Job, material: Material, network: Network) -> Recipe:
     """The default recipe for one network, as the job wants it."""
     chosen = default_recipe(material, network, job.epochs)
     return dataclasses.replace(chosen, class_weights=job.class_weights)
 
 
-def _runner(folder: Path, job: Job, plan: Plan, material: Material, processes: World = ALONE) -> Runner:
+def _runner(
+    folder: Path, job: Job, plan: Plan, material: Material, threads: int, processes: World = ALONE
+) -> Runner:
     return Runner(
         folder,
         plan,
@@ -240,6 +252,7 @@ def _runner(folder: Path, job: Job, plan: Plan, material: Material, processes: W
         seed=job.seed,
         every=job.every,
         threads=job.threads,
+        all_threads=threads,
         device=_device(job),
         world=processes,
     )
@@ -262,6 +275,14 @@ def _workers(job: Job, trials: Sequence[Trial]) -> int:
     largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
     threads = job.threads or (torch.get_num_threads() if worth_sharing(largest) else 1)
     return max(1, min(len(trials), (os.cpu_count() or 1) // threads))
+
+
+def _contest(plan: Plan, outcome: Outcome) -> dict[str, Any] | None:
+    """The contest, for the report, where there was one."""
+    if len(plan.trials) == 1:
+        return None
+    failed = [f"{plan.trials[number].network.name}: {why}" for number, why in outcome.failed.items()]
+    return {"eta": ETA, "rungs": list(outcome.rungs), "note": "; ".join(failed) or None}
 
 
 def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
@@ -305,7 +326,7 @@ def _at(row: Row) -> dict[str, Any]:
 
 def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:
     """Say so where the network does no better than to name the commonest class every time."""
-    labels = material.pixels("val", Watch()).labels
+    labels = [material.dataset.pictures[index].label for index in material.split.val]
     if last.val_accuracy <= np.bincount(labels).max() / len(labels):
         watch.say("no better than chance: give more --epochs, more pictures or a larger budget")
     plural = "epoch" if last.epoch == 1 else "epochs"

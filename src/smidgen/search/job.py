@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from smidgen.data import sets
 from smidgen.spec import SmidgenError
 
 __all__ = ["Job"]
@@ -60,7 +61,9 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """The job, ready for JSON."""
         document = dataclasses.asdict(self)
-        if Path(self.data).exists():  # a run may be taken up from another folder
+        if (
+            self.data not in sets.names() and Path(self.data).exists()
+        ):  # a run may be taken up from another folder
             document["data"] = os.path.abspath(self.data)  # noqa: PTH100 (links stay as they were typed)
         return {key: str(value) if isinstance(value, Path) else value for key, value in document.items()}
 

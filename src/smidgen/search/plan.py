@@ -11,7 +11,7 @@ from typing import Any
 from smidgen.graph import Network, from_json, to_json
 from smidgen.train.recipe import Recipe
 
-__all__ = ["RUNGS", "SCRATCH", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
+__all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
 
 
 SCRATCH = "scratch"
@@ -98,19 +98,20 @@ class Plan:
         return cls(trials, rungs, Trial.from_json(teacher) if teacher else None)
 
 
-# Shares of the training after which candidates are compared, and what fraction of them goes on.
-RUNGS = ((0.15, 1 / 3), (0.45, 1 / 3))
+# Shares of the training after which candidates are compared; one in ETA goes on.
+RUNGS = (0.15, 0.45)
+ETA = 3
 
 
 def rungs_for(candidates: int, finalists: int) -> tuple[Rung, ...]:
-    """Successive halving for so many candidates, of which at most so many are trained to the end.
+    """Successive halving for so many candidates, of which at least so many are trained to the end.
 
     Source   Jamieson and Talwalkar 2016, arXiv:1502.07943
     """
     rungs: list[Rung] = []
     left = candidates
-    for share, fraction in RUNGS:
-        kept = max(finalists, math.ceil(left * fraction))
+    for share in RUNGS:
+        kept = max(finalists, math.ceil(left / ETA))
         if kept < left:
             rungs.append(Rung(share, kept))
             left = kept

@@ -28,6 +28,7 @@ class Record:
 
     fingerprint  of the data, which must be the same when the run is taken up again
     workers      trials that train at the same time
+    threads      of the processor for a trial that is worth them
     starts       when the work was begun, and taken up again
     """
 
@@ -36,6 +37,7 @@ class Record:
     plan: Plan
     fingerprint: str
     workers: int
+    threads: int
     starts: tuple[str, ...]
 
 
@@ -48,6 +50,7 @@ def write(folder: Path, record: Record) -> None:
         "plan": record.plan.to_json(),
         "fingerprint": record.fingerprint,
         "workers": record.workers,
+        "threads": record.threads,
         "starts": list(record.starts),
     }
     try:
@@ -72,15 +75,17 @@ def read(folder: Path) -> Record:
     try:
         if document["format"] != _FORMAT:
             raise SmidgenError(f"{path}: format {document['format']}; this version knows {_FORMAT}")
-        workers = document["workers"]
-        if not (isinstance(workers, int) and workers >= 1):
-            raise ValueError(f"workers={workers}")
+        workers, threads = document["workers"], document["threads"]
+        for name, number in (("workers", workers), ("threads", threads)):
+            if not (isinstance(number, int) and number >= 1):
+                raise ValueError(f"{name}={number}")
         return Record(
             Job.from_json(document["job"]),
             Budget(**document["budget"]) if document["budget"] else None,
             Plan.from_json(document["plan"]),
             document["fingerprint"],
             workers,
+            threads,
             tuple(document["starts"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -101,9 +106,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        with contextlib.suppress(OSError):
-            (folder / ".lock").unlink()
+        lock.release()  # the file stays: whoever waits for it has it open
 
 
 def taken_up(record: Record, now: str) -> Record:

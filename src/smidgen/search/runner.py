@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from smidgen.graph import Network
+from smidgen.graph import Network, Preprocess
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.search.plan import SCRATCH, Plan, Trial
 from smidgen.spec import Shape
@@ -17,12 +17,13 @@ from smidgen.train import checkpoint
 from smidgen.train.batches import batch_sizes
 from smidgen.train.clock import Timer
 from smidgen.train.distil import Teacher
+from smidgen.train.errors import TrainingError
 from smidgen.train.loop import Training
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
-from smidgen.train.threads import sharing
+from smidgen.train.threads import sharing, worth_sharing
 from smidgen.watch import Watch
 
 __all__ = ["TEACHER", "Runner"]
@@ -37,7 +38,7 @@ class Runner:
     """The trials of one run, each with a folder of its own below `folder`.
 
     every    seconds between checkpoints
-    threads  of the processor for each trial; None as `train.threads` decides
+    threads  of the processor for each trial; default: `all_threads` where they are worth it, else one
     timer    where the time of all trials went
     """
 
@@ -50,15 +51,16 @@ class Runner:
         seed: int,
         every: float,
         threads: int | None = None,
+        all_threads: int = 1,
         device: str = "cpu",
         world: World = ALONE,
     ) -> None:
         self.folder, self.plan, self.material = folder, plan, material
         self.seed, self.every, self.threads, self.device = seed, every, threads, device
-        self.world = world
+        self.world, self.all_threads = world, all_threads
         self.timer = Timer()
         self._teacher: Teacher | None = None
-        self._pixels: dict[Shape, tuple[Pixels, Pixels]] = {}
+        self._pixels: dict[tuple[Shape, Preprocess], tuple[Pixels, Pixels]] = {}
 
     def trial(self, number: int) -> Trial:
         """A trial by its number, or the teacher."""
@@ -94,7 +96,7 @@ class Runner:
             advance(self.steps(number, share))
             return tuple(Row(**row) for row in found.position["rows"][:until])
         with self.threads_for(trial):
-            training = self.training(trial, self.world)
+            training = self.training(trial, self.world, fresh=found is None)
             if found is not None:
                 training.restore(found)
             place.mkdir(parents=True, exist_ok=True)
@@ -117,6 +119,8 @@ class Runner:
                     every=self.every,
                     stopping=stopping,
                 )
+            except torch.OutOfMemoryError:
+                raise TrainingError("the device ran out of memory; try smaller pictures or batches") from None
             finally:
                 for stage, seconds in training.timer.seconds.items():
                     self.timer.seconds[stage] += seconds
@@ -126,18 +130,18 @@ class Runner:
         """The network of a trial that has come to its end, with the weights that are kept."""
         found = checkpoint.latest(self.place(number) / "checkpoints")
         assert found is not None, "a finished trial has a checkpoint"
-        training = self.training(self.trial(number), ALONE)
+        training = self.training(self.trial(number), ALONE, fresh=False)
         training.restore(found)
         training.finish()
-        model = training.model
+        model = training.model.cpu()
         assert isinstance(model, NetworkModule)
         return model
 
-    def training(self, trial: Trial, processes: World) -> Training:
-        """A trial at its very start, in these processes."""
+    def training(self, trial: Trial, processes: World, *, fresh: bool = True) -> Training:
+        """A trial at its start, in these processes; not `fresh` where a checkpoint takes over at once."""
         train, val = self._parts(trial.network)
         return Training(
-            self.initial(trial),
+            self.initial(trial, fresh),
             trial.recipe,
             train,
             val,
@@ -152,20 +156,26 @@ class Runner:
         """Let the trials that want a teacher learn from this one."""
         network = teacher.network
         self._teacher = Teacher(teacher.to(self.device), network.input[1:3], network.preprocess)
+        pupil = next(trial for trial in self.plan.trials if trial.teacher)
+        assert self.plan.teacher is not None, "pupils have a teacher"
+        with self.threads_for(self.plan.teacher):  # before any pupil asks: always with the same threads
+            data, device = self._parts(pupil.network)[0], torch.device(self.device)
+            self._teacher.answers(data, pupil.recipe.augment, self.seed, device)
 
     def _parts(self, network: Network) -> tuple[Pixels, Pixels]:
         """Train and validation pictures at the network's size, decoded once."""
         with _BUILDING:
-            if network.input not in self._pixels:
+            key = network.input, network.preprocess
+            if key not in self._pixels:
                 train, val = (self.material.pixels(part, Watch(), network) for part in ("train", "val"))
-                self._pixels[network.input] = train, val
-            return self._pixels[network.input]
+                self._pixels[key] = train, val
+            return self._pixels[key]
 
-    def initial(self, trial: Trial) -> NetworkModule:
+    def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
         """The network as it is before the first step, the same for the same seed."""
         with _BUILDING, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            if trial.start == SCRATCH:
+            if trial.start == SCRATCH or not fresh:
                 return create(trial.network)
             return pretrained(trial.network, trial.start)
 
@@ -173,4 +183,5 @@ class Runner:
         """Processor threads for the steps of one trial."""
         if self.device != "cpu":
             return nullcontext()
-        return sharing(trial.recipe.batch_size * trial.network.cost().macs, self.threads)
+        macs = trial.recipe.batch_size * trial.network.cost().macs
+        return sharing(macs, self.threads or (self.all_threads if worth_sharing(macs) else 1))

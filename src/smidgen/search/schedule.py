@@ -11,6 +11,7 @@ from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
 from smidgen.spec import SmidgenError
 from smidgen.train.clock import Clock
+from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material
 from smidgen.train.parallel import ALONE
 from smidgen.train.recipe import Recipe, recipe
@@ -39,6 +40,8 @@ WEAKEST, STRONGEST = 5.0, 500.0
 MANY_PICTURES = 20_000
 _MEASURED_SECONDS = 2.0
 
+DEFAULT = "default"  # name of `small` as it is fitted to network and pictures
+
 
 def default_epochs(pictures: int, batch_size: int) -> int:
     """Epochs of the full training where neither they nor a time were asked for."""
@@ -60,6 +63,7 @@ def default_recipe(material: Material, network: Network, epochs: int | None = No
     strength = augmentation_strength(network.cost().params, pictures, count)
     return dataclasses.replace(
         base.shortened(count),
+        name=DEFAULT,
         augment=base.augment.scaled(strength),
         label_smoothing=base.label_smoothing * strength,
     )
@@ -71,18 +75,22 @@ def augmentation_strength(params: int, pictures: int, epochs: int) -> float:
     return min(1.0, max(0.0, math.log(passes / WEAKEST) / math.log(STRONGEST / WEAKEST)))
 
 
-def within(seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watch) -> Plan:
+def within(
+    seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watch, most: int | None = None
+) -> Plan:
     """The plan with as many epochs for each trial as fit into the time; those that are too slow leave it.
 
     All trials get the same time, so that slower ones get fewer epochs: what is compared is what each makes
     of the time. The speeds are measured now, by as many trials at the same time as will train together.
+    most     epochs, whatever the time; default: MOST_EPOCHS of the default recipe, of others their own
     Raises   SmidgenError where the time is too short for any.
     """
     clock = Clock()
     lesson = 0.0
     if plan.teacher is not None:
-        lesson = plan.teacher.recipe.epochs * _epoch_seconds(runner, plan.teacher)
-        runner.learn_from(runner.initial(plan.teacher))  # knows nothing yet, and takes as long
+        # Its answers to all views are predictions, a third of the work of an epoch each.
+        epochs = plan.teacher.recipe.epochs + VIEWS / 3
+        lesson = epochs * _epoch_seconds(runner, plan.teacher)
     with watch.progress("measuring speeds") as report, ThreadPoolExecutor(workers) as pool:
         futures = [pool.submit(_epoch_seconds, runner, trial) for trial in plan.trials]
         speeds = []
@@ -98,7 +106,7 @@ def within(seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watc
         fewest = FEWEST_IN_TIME if len(trials) > 1 else 1
         if each >= fewest * speeds[slowest]:
             timed = zip(trials, speeds, strict=True)
-            fitting = tuple(_for(trial, each / epoch, runner.material) for trial, epoch in timed)
+            fitting = tuple(_for(trial, each / epoch, most, runner.material) for trial, epoch in timed)
             return Plan(fitting, rungs, plan.teacher)
         if len(trials) > 1:
             watch.say(f"{trials[slowest].network.name} is left out: an epoch takes {speeds[slowest]:.0f} s")
@@ -110,11 +118,12 @@ def within(seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watc
     )
 
 
-def _for(trial: Trial, epochs: float, material: Material) -> Trial:
+def _for(trial: Trial, epochs: float, most: int | None, material: Material) -> Trial:
     """The trial with so many epochs, and the augmentation that goes with them."""
-    count = max(1, min(MOST_EPOCHS, math.floor(epochs)))
+    own = MOST_EPOCHS if trial.recipe.name == DEFAULT else trial.recipe.epochs
+    count = max(1, min(most or own, math.floor(epochs)))
     shorter = trial.recipe.shortened(count)
-    if shorter.name == "small" and not shorter.distillation:
+    if shorter.name == DEFAULT and not shorter.distillation:
         default = default_recipe(material, trial.network, count)
         shorter = dataclasses.replace(
             shorter, augment=default.augment, label_smoothing=default.label_smoothing
@@ -124,5 +133,6 @@ def _for(trial: Trial, epochs: float, material: Material) -> Trial:
 
 def _epoch_seconds(runner: Runner, trial: Trial) -> float:
     """Seconds of one epoch, from some steps of a training that is thrown away, and a validation."""
+    trial = dataclasses.replace(trial, teacher=None)  # whose answers stand ready when it learns from them
     with runner.threads_for(trial):
         return runner.training(trial, ALONE).epoch_seconds(_MEASURED_SECONDS)

@@ -73,7 +73,9 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
             f"{folder}: the checkpoint of step {checkpoint.step:,} cannot be written "
             f"({error.strerror or error}); make room, then resume from the one before it"
         ) from error
-    for old in _numbered(folder)[:-KEPT]:
+    places = _numbered(folder)
+    newest = places.index(target)
+    for old in (*places[: max(0, newest + 1 - KEPT)], *places[newest + 1 :]):  # later ones were not whole
         shutil.rmtree(old, ignore_errors=True)
     return target
 
@@ -158,8 +160,10 @@ def _numbered(folder: Path) -> list[Path]:
     """Checkpoints in the order of their steps."""
     try:
         return sorted(path for path in folder.iterdir() if path.name.isdigit() and path.is_dir())
-    except OSError:
+    except FileNotFoundError:
         return []
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error.strerror or error})") from None
 
 
 def _clear(folder: Path) -> None:

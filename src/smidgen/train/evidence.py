@@ -55,7 +55,8 @@ def write_run(
     contest: Mapping[str, Any] | None = None,
     starting_point: Mapping[str, Any] | None = None,
     time_limit: float | None = None,
-    starts: object = None,
+    starts: Sequence[str] = (),
+    trained: Mapping[str, Any] | None = None,
 ) -> report.Report:
     """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`.
 
@@ -65,15 +66,20 @@ def write_run(
     contest         rungs of the contest and how well their orders agreed, as the report's schema has it
     starting_point  what training began with, as the report's schema has it
     time_limit      seconds that the job was given
-    starts          how often, or when, the work was begun or taken up again
+    starts          when the work was begun and taken up again
+    trained         device, threads and processes of the training
     """
     if val_logits is None:
-        val = material.pixels("val", watch)
+        val = material.pixels("val", watch, network)
         val_logits, val_labels = predict_logits(model, val.pictures, network.preprocess), val.labels
     refusal = none_of_these(val_logits, val_labels)
-    data = material.pixels("test", watch)
+    data = material.pixels("test", watch, network)
     logits = predict_logits(model, data.pictures, network.preprocess)
-    provenance = _provenance(material, recipe, command) | {"time_limit_s": time_limit, "starts": starts}
+    provenance = _provenance(material, recipe, command) | {
+        "time_limit_s": time_limit,
+        "starts": list(starts) or None,
+    }
+    provenance["machine"] |= trained or {}
     embedded = _embedded(provenance, scored(logits, data.labels), refusal)
     size = save(folder / MODEL_FILE, network, model, embedded)
     cost = network.cost()
@@ -105,9 +111,9 @@ def write_run(
             "next_commands": _next_commands(folder, material),
         }
     )
-    report.write(folder / "report.json", document)
     report.write_page(folder / "report.html", document, architecture(network))
     report.write_card(folder / "model_card.md", document)
+    report.write(folder / "report.json", document)  # last: where it stands, the run is finished
     return document
 
 

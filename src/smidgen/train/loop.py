@@ -101,9 +101,9 @@ class Training:
             raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
         self.recipe, self.data, self.val_data, self.preprocess = recipe, train_data, val_data, preprocess
         self.seed, self.device, self.teacher, self.world = seed, torch.device(device), teacher, world
-        self.model = model.to(self.device)
-        self.optimiser = optimiser(model, recipe)
+        self.model = world.lay_out(model.to(self.device))
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
+        self.optimiser = optimiser(model, recipe)
         self.stepped = world.share(self.model)
         self.steps_per_epoch = len(batch_sizes(len(train_data), recipe.batch_size))
         self.rows: list[Row] = []
@@ -151,10 +151,12 @@ class Training:
         saved = Clock()
 
         def keep() -> None:
-            if checkpoints is not None and self.world.leads:
+            if checkpoints is not None:
                 with self.timer("checkpoint"):
                     self.require_sound()
-                    checkpoint.write(checkpoints, self.state())
+                    state = self.state()
+                    if self.world.leads:
+                        checkpoint.write(checkpoints, state)
             saved.restart()
 
         self._clock.restart()
@@ -169,28 +171,37 @@ class Training:
                     if self.world.any(stopping()):
                         keep()
                         raise Interrupted(self.step, self.total_steps)
-                    if saved.seconds >= every:
+                    if self.world.any(saved.seconds >= every):
                         keep()
             self.rows.append(self._row())
             if on_epoch:
                 on_epoch(self.rows[-1])
             stop = self.world.any(stopping())
-            if stop or len(self.rows) == until or saved.seconds >= every:
+            if stop or len(self.rows) == until or self.world.any(saved.seconds >= every):
                 keep()
             if stop and len(self.rows) < until:
                 raise Interrupted(self.step, self.total_steps)
 
     def epoch_seconds(self, patience: float) -> float:
-        """Estimate of one epoch with its validation, from so many seconds of training in earnest."""
+        """Estimate of one epoch with its validation, from so many seconds of training in earnest.
+
+        A short epoch is measured as a whole, the second one: the first allocates and chooses kernels.
+        """
         steps, validated = 0, min(len(self.val_data), VALIDATED)
         clock = Clock()
         for batch in self._batches():
             self._update(batch)
-            if steps == 0:  # the first step allocates and chooses kernels
+            if steps == 0:
                 clock = Clock()
             steps += 1
             if clock.seconds > patience:
                 break
+        if steps == self.steps_per_epoch:
+            self.rows.append(self._row())
+            clock = Clock()
+            self.run(until=2)
+            return clock.seconds
+        self._require_finite()  # on a GPU, this waits for the work that was handed over
         training = clock.seconds / max(1, steps - 1) * self.steps_per_epoch
         clock = Clock()
         predict_logits(self.kept, self.val_data.pictures[:validated], self.preprocess, device=self.device)
@@ -200,7 +211,8 @@ class Training:
         """Everything that the rest of the training depends on."""
         tensors = {
             "model": self.model.state_dict(),
-            "optimiser": state(self.optimiser) | {"losses": self._losses, "correct": self._correct},
+            "optimiser": state(self.optimiser)
+            | {"losses": self.world.sum(self._losses), "correct": self.world.sum(self._correct)},
         }
         if self.average:
             tensors["average"] = self.average.model.state_dict()
@@ -224,8 +236,9 @@ class Training:
         try:
             self.model.load_state_dict(tensors["model"])
             load_state(self.optimiser, tensors["optimiser"])
-            self._losses = tensors["optimiser"]["losses"].to(self.device)
-            self._correct = tensors["optimiser"]["correct"].to(self.device)
+            mine = int(self.world.leads)  # the sums are those of all processes: one of them carries them on
+            self._losses = mine * tensors["optimiser"]["losses"].to(self.device)
+            self._correct = mine * tensors["optimiser"]["correct"].to(self.device)
             if self.average:
                 self.average.model.load_state_dict(tensors["average"])
                 self.average.steps = position["average_steps"]
@@ -342,7 +355,8 @@ class Training:
         )
 
     def _require_finite(self) -> None:
-        if not math.isfinite(loss := self._losses.item()):
+        loss = self._losses.item()
+        if self.world.any(not math.isfinite(loss)):
             raise self._diverged(f"the loss is {loss:.3g}")
 
     def _diverged(self, what: str) -> TrainingError:

@@ -83,7 +83,9 @@ class Material:
     def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Pixels:
         """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""
         shape, preprocess = self.shape, self.preprocess
-        if network is not None and network.input != shape:
+        if network is not None and _sampling(network.input, network.preprocess) != _sampling(
+            shape, preprocess
+        ):
             shape, preprocess = network.input, network.preprocess
         elif part == "train" and self.training is not None:
             return self.training
@@ -159,10 +161,23 @@ def _own_size(found: Survey) -> int:
     return max(4, min(LARGEST_DEFAULT, round(statistics.median(sides))))
 
 
+def _histogram(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each of the 256 values stands there, counted in blocks: no copy of all pictures is made."""
+    blocks = (channel[start : start + 1024] for start in range(0, len(channel), 1024))
+    return np.sum([np.bincount(block.ravel(), minlength=256) for block in blocks], axis=0)
+
+
+def _sampling(shape: Shape, preprocess: Preprocess) -> tuple[object, ...]:
+    """All that decides how a picture is decoded; mean and deviation come later."""
+    return shape, preprocess.resize, preprocess.interpolation
+
+
 def _standardised(material: Material, pictures: NDArray[np.uint8]) -> Preprocess:
     """Preprocessing with mean and deviation of the training pictures, to four decimals."""
-    mean = pictures.mean((0, 1, 2)) / 255
-    std = pictures.std((0, 1, 2)) / 255
+    counts = np.stack([_histogram(pictures[..., channel]) for channel in range(pictures.shape[3])])
+    levels, share = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
+    mean = share @ levels
+    std = np.sqrt(np.maximum(0, share @ levels**2 - mean**2))
     if std.min() < 0.001:  # blank pictures: their deviation would blow up what little they hold
         return default_preprocess(material.channels, material.resolution)
     return dataclasses.replace(

@@ -68,13 +68,15 @@ def state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 def load_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put back what `state` gave; moments lie in memory as their parameters do, so that no bit differs."""
     parameters = _parameters(optimiser)
+    fused = any(group.get("fused") for group in optimiser.param_groups)  # such count on the device
     for name, tensor in tensors.items():
         number, _, key = name.partition(".")
         if not number.isdigit():
             continue
         parameter = parameters[int(number)]
         like = tensor.shape == parameter.shape
-        own = torch.empty_like(parameter).copy_(tensor) if like else tensor.clone()
+        counter = tensor.to(parameter.device) if key == "step" and fused else tensor.clone()
+        own = torch.empty_like(parameter).copy_(tensor) if like and key != "step" else counter
         optimiser.state[parameter][key] = own.detach()
 
 

@@ -27,23 +27,29 @@ class World:
 
     rank: int = 0
     size: int = 1
+    device: str = "cpu"
 
     @property
     def leads(self) -> bool:
         """Whether this process is the one that writes and speaks."""
         return self.rank == 0
 
+    def lay_out(self, model: nn.Module) -> nn.Module:
+        """The model with its weights in memory as `share` needs them: like the gradients of its pictures.
+
+        Before anything holds on to the weights, as an average or an optimiser does.
+        """
+        if self.size > 1:
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return model
+
     def share(self, model: nn.Module) -> nn.Module:
         """The module to call in training steps: it averages the gradients of all processes."""
         if self.size == 1:
             return model
         _share_norms(model)
-        # Gradients of the channels_last pictures lie so, and DistributedDataParallel wants weights to match.
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         parameter = next(model.parameters())
-        return DistributedDataParallel(
-            model, device_ids=[parameter.device] if parameter.is_cuda else None, broadcast_buffers=False
-        )
+        return DistributedDataParallel(model, device_ids=[parameter.device] if parameter.is_cuda else None)
 
     def part(self, count: int) -> slice:
         """Samples of a batch of so many that this process works on: nearly equal parts, in order."""
@@ -61,16 +67,19 @@ class World:
         """The first process's word, in all of them."""
         if self.size == 1:
             return word
-        words = [word]
-        dist.broadcast_object_list(words)
-        return words[0]
+        sent = torch.tensor(list(word.encode()), dtype=torch.uint8, device=self.device)
+        length = torch.tensor(len(sent), device=self.device)
+        dist.broadcast(length, 0)
+        if not self.leads:
+            sent = torch.empty(int(length.item()), dtype=torch.uint8, device=self.device)
+        dist.broadcast(sent, 0)
+        return bytes(sent.tolist()).decode()
 
     def any(self, flag: bool) -> bool:
         """Whether it holds in any process."""
         if self.size == 1:
             return flag
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        return bool(self.sum(torch.tensor(int(flag), device=device)).item())
+        return bool(self.sum(torch.tensor(int(flag), device=self.device)).item())
 
 
 ALONE = World()
@@ -79,13 +88,15 @@ ALONE = World()
 @contextmanager
 def world(device: str) -> Iterator[World]:
     """The processes that torchrun started, joined; alone where it did not."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = int(os.environ.get("WORLD_SIZE") or "1")
     if size == 1:
         yield ALONE
         return
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), size)
+        yield World(dist.get_rank(), size, device)
     finally:
         dist.destroy_process_group()
 
@@ -100,6 +111,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
+        kind, input = input.dtype, input.float()  # noqa: A001 (sums in half precision would lose counts)
         count = input.new_tensor([input.numel() / input.shape[1]])
         sums = torch.cat([input.sum((0, 2, 3)), count])
         total = collective.all_reduce(sums)  # type: ignore[no-untyped-call]
@@ -115,7 +127,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
             self.running_var.lerp_(variance * values / (values - 1), momentum)
         scale: Tensor = self.weight * torch.rsqrt(variance + self.eps)
         result: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
-        return result
+        return result.to(kind)
 
 
 def _share_norms(model: nn.Module) -> None:

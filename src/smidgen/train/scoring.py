@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -36,21 +37,28 @@ MOST_CONFUSED = 10  # pairs of classes that are listed
 
 
 def score(
-    model: str, data: str, *, part: Choice = "auto", skip_bad: bool = False, watch: Watch
+    model: str,
+    data: str,
+    *,
+    part: Choice = "auto",
+    skip_bad: bool = False,
+    group_by: str | None = None,
+    watch: Watch,
 ) -> dict[str, Any]:
     """What a model is worth on one part of the data: accuracy, and where it fails.
 
     model    model file, or published name
+    group_by  as the training had it, so that the split is the same
     part     "auto" is the test part where the data are those that the model was trained on, else all
     returns  part, accuracy, interval, n, top5_accuracy (None up to 5 classes), balanced_accuracy,
              classes (scores of each), confused (the most frequent mistakes), unreadable (why)
     Raises   DataError where the data has classes that the model does not know, or pictures that cannot be
              read unless these are skipped.
     """
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, group_by=group_by)
     with watch.progress(f"fetching {model}") as progress:
         predictor = open_predictor(model, progress)
-    dataset = _grouped(dataset, data, predictor.provenance)
+    _warn_of_groups(predictor.provenance, group_by, watch)
     with watch.progress("checking pictures") as progress:
         found = survey(dataset, progress)
     require_readable(found, skip_bad)
@@ -64,7 +72,7 @@ def score(
     return {
         "part": chosen,
         **scored(logits, labels),
-        "top5_accuracy": _top5(logits, labels) if len(classes) > 5 else None,
+        "top5_accuracy": report.top_accuracy(logits, labels),
         "balanced_accuracy": report.balanced_accuracy(matrix),
         "classes": [
             {"name": name, **scores._asdict()}
@@ -96,12 +104,6 @@ def _outputs(
     return logits
 
 
-def _top5(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Share of the pictures whose label is among the five largest logits; of equal ones the first count."""
-    best = np.argsort(-logits, axis=1, kind="stable")[:, :5]
-    return float((best == labels[:, None]).any(axis=1).mean())
-
-
 def _confused(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
     """The most frequent mistakes: true class, predicted class, how many pictures, and of how many."""
     wrong = matrix - np.diag(np.diagonal(matrix))
@@ -119,16 +121,12 @@ def _confused(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[dict[st
     ]
 
 
-def _grouped(dataset: Dataset, data: str, provenance: Mapping[str, Any]) -> Dataset:
-    """The data with the groups that the model's training kept together, so that the split is the same."""
+def _warn_of_groups(provenance: Mapping[str, Any], group_by: str | None, watch: Watch) -> None:
+    """Say where the split cannot be the training's. A pattern from a file is shown, and never run."""
     recorded = provenance.get("data")
     pattern = recorded.get("group_by") if isinstance(recorded, dict) else None
-    if not isinstance(pattern, str):
-        return dataset
-    try:
-        return open_dataset(data, group_by=pattern)
-    except DataError:  # other pictures, named otherwise
-        return dataset
+    if isinstance(pattern, str) and pattern != group_by:
+        watch.say(f"the training kept groups together: --group-by {shlex.quote(pattern)} finds its test part")
 
 
 def _matching(dataset: Dataset, network: Network, model: str) -> list[int]:
@@ -154,9 +152,11 @@ def _part(
         if not its_own and (same_pictures or trained_on.get("name") == dataset.name):
             watch.say("these look like the training pictures, but split or changed; the accuracy may flatter")
         part = "test" if its_own else "all"
+    elif part in ("val", "test") and trained_on and not same_pictures:
+        watch.say("not the pictures of the training: some of this part may have been trained on")
     if part == "all":
         return "all", tuple(index for index, seen in enumerate(found.decoded) if seen)
-    indices = part_of(split(dataset, found, seed if same_pictures and isinstance(seed, int) else 0), part)
+    indices = part_of(split(dataset, found, seed if isinstance(seed, int) else 0), part)
     if not indices:
         raise DataError(f"{dataset.name} has no pictures in its {part} part")
     return f"the {part} part", indices
