@@ -48,9 +48,20 @@ def test_weights_fill_every_tensor_and_bring_their_preprocessing(published: dict
     assert model.network.preprocess.resize == 256
 
 
+def test_a_stem_for_grey_pictures_answers_as_the_colour_stem_does_to_grey(
+    published: dict[str, Tensor],
+) -> None:
+    grey = create(NAME, weights="imagenet", c_in=1).eval()
+    colour = create(NAME, weights="imagenet").eval()
+    assert grey.new_layers == ()
+    pictures = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(grey(pictures), colour(pictures.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("options", "new"),
-    [({"num_classes": 7}, (HEAD,)), ({"c_in": 1}, (STEM,)), ({"num_classes": 7, "c_in": 4}, (STEM, HEAD))],
+    [({"num_classes": 7}, (HEAD,)), ({"c_in": 2}, (STEM,)), ({"num_classes": 7, "c_in": 4}, (STEM, HEAD))],
 )
 def test_layers_that_do_not_fit_stay_new_and_are_named(
     published: dict[str, Tensor],

@@ -164,7 +164,10 @@ def _own_size(found: Survey) -> int:
 def _histogram(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
     """How often each of the 256 values stands there, counted in blocks: no copy of all pictures is made."""
     blocks = (channel[start : start + 1024] for start in range(0, len(channel), 1024))
-    return np.sum([np.bincount(block.ravel(), minlength=256) for block in blocks], axis=0)
+    counts: NDArray[np.int64] = np.zeros(256, np.int64)
+    for block in blocks:
+        counts += np.bincount(block.ravel(), minlength=256)
+    return counts
 
 
 def _sampling(shape: Shape, preprocess: Preprocess) -> tuple[object, ...]:
