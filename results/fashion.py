@@ -8,7 +8,6 @@ Every row is one `smidgen fit` in a process of its own, with the command as it w
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import shlex
@@ -18,6 +17,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from rows import append
 
 from smidgen.data import open_dataset, write_folder
 
@@ -64,12 +65,7 @@ def one(budget: str, limit: str, seed: int, folder: Path, out: Path) -> float:
         best["val_accuracy"], report["test"]["accuracy"], report["test"]["n"],
         shlex.join(["smidgen", *arguments]),
     )  # fmt: skip
-    new = not out.exists()
-    with out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        writer.writerow(row)
+    append(out, COLUMNS, row)
     print(*row, flush=True)
     accuracy: float = report["test"]["accuracy"]
     return accuracy

@@ -11,7 +11,6 @@ augments for the plain loop picture by picture, with the same kinds and strength
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import math
 import multiprocessing
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rows import append
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
@@ -297,13 +297,13 @@ def measure(task: Task, ways: list[str], out: Path) -> None:
         theirs.close()
         workers.append(worker)
         for trial in ends[way].recv():  # one after the other, so that no trial disturbs another
-            append(out, label, params, f"{way} trial", "", task, trial)
+            keep(out, label, params, f"{way} trial", "", task, trial)
     found: dict[str, list[Turn]] = {way: [] for way in ways}
     for number in range(task.rounds + 1):
         for way in ways:
             ends[way].send(True)
             turn = ends[way].recv()
-            append(out, label, params, way, number, task, turn)
+            keep(out, label, params, way, number, task, turn)
             found[way].append(turn)
     for way, worker in zip(ways, workers, strict=True):
         ends[way].send(False)
@@ -321,21 +321,15 @@ def measure(task: Task, ways: list[str], out: Path) -> None:
         )
 
 
-def append(out: Path, label: str, params: int, way: str, number: int | str, task: Task, turn: Turn) -> None:
-    """Write one row; the first one into a file brings the heading."""
-    new = not out.exists()
+def keep(out: Path, label: str, params: int, way: str, number: int | str, task: Task, turn: Turn) -> None:
+    """Add the row of one turn."""
     accurate = "" if math.isnan(turn.val_accuracy) else round(turn.val_accuracy, 4)
-    with out.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        writer.writerow(
-            (
-                datetime.now(UTC).date(), label, params, way, turn.threads, turn.workers,
-                round(turn.images_per_s, 1), accurate, round(turn.seconds, 3),
-                number, task.pictures, round(os.getloadavg()[0], 2),
-            )
-        )  # fmt: skip
+    row = (
+        datetime.now(UTC).date(), label, params, way, turn.threads, turn.workers,
+        round(turn.images_per_s, 1), accurate, round(turn.seconds, 3),
+        number, task.pictures, round(os.getloadavg()[0], 2),
+    )  # fmt: skip
+    append(out, COLUMNS, row)
 
 
 def main() -> None:

