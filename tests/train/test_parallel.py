@@ -15,9 +15,11 @@ from torch import nn
 
 from smidgen.train.parallel import ALONE, SharedBatchNorm, World
 
-# Run by each process: three epochs on some digits; prints the losses of the epochs.
+# Run by each process: three epochs on some digits; prints the losses of the epochs. Threads of the group
+# that outlive it abort the process once the interpreter is gone, so none may: not even after an error.
 CHILD = """
 import json, sys
+from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
@@ -27,12 +29,20 @@ from smidgen.train.parallel import world
 import dataclasses
 # SGD: AdamW divides by the size of each gradient, and so turns rounding of the smallest into whole steps.
 plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=0.02)
-with world("cpu") as processes:
+def trained(processes):
     training = Training(module(sys.argv[2], 7), plan, digits(0, 83), digits(100, 150), PREPROCESS,
                         seed=3, world=processes)
     training.run()
     if processes.leads:
         print(json.dumps([[row.train_loss, row.val_loss, row.train_accuracy] for row in training.rows]))
+    raise KeyboardInterrupt
+try:
+    with world("cpu") as processes:
+        trained(processes)
+except KeyboardInterrupt as error:
+    kept = error
+threads = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+raise SystemExit(any("gloo" in name for name in threads))
 """
 
 

@@ -101,10 +101,9 @@ class Training:
             raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
         self.recipe, self.data, self.val_data, self.preprocess = recipe, train_data, val_data, preprocess
         self.seed, self.device, self.teacher, self.world = seed, torch.device(device), teacher, world
-        self.model = world.lay_out(model.to(self.device))
+        self.model = world.share(model.to(self.device))
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
         self.optimiser = optimiser(model, recipe)
-        self.stepped = world.share(self.model)
         self.steps_per_epoch = len(batch_sizes(len(train_data), recipe.batch_size))
         self.rows: list[Row] = []
         self.step, self.rate = 0, 0.0
@@ -297,13 +296,13 @@ class Training:
             group["lr"] = self.rate
         set_sample_keys(self.model, batch.keys)
         with self.timer("forward"), self._precision():
-            logits = self.stepped(batch.pictures).float()
+            logits = self.model(batch.pictures).float()
             losses = self._loss(logits, batch)
         with self.timer("backward"):
             self.optimiser.zero_grad(set_to_none=True)
-            # Over several processes the gradients are averaged: each gives its part of the batch's mean.
-            mean = losses.sum() * (self.world.size / batch.whole)
-            mean.backward()  # type: ignore[no-untyped-call]
+            part = losses.sum() / batch.whole  # of the batch's mean: what this process gives
+            part.backward()  # type: ignore[no-untyped-call]
+            self.world.sum_gradients(self.model)
         with self.timer("update"):
             if self.recipe.clip_grad:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)

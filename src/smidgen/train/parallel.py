@@ -1,8 +1,11 @@
 """Several processes that train one network as if they were one, each on its share of every batch.
 
-Gradients are averaged by torch's DistributedDataParallel. BatchNorm takes its mean and variance over the
-whole batch: torch's SyncBatchNorm refuses CPU tensors, so `SharedBatchNorm` sums over the processes with
-an all-reduce that gradients flow through. What one process computes, several compute too, to rounding.
+Gradients are summed after the backward pass, all in one message: these networks' are a few megabytes at
+most. (torch's DistributedDataParallel would send them while it computes, but whoever holds such a model, an
+error's traceback too, holds the process group beyond its end.)
+BatchNorm takes its mean and variance over the whole batch: torch's SyncBatchNorm refuses CPU tensors, so
+`SharedBatchNorm` sums over the processes with an all-reduce that gradients flow through. What one process
+computes, several compute too, to rounding.
 """
 
 from __future__ import annotations
@@ -11,12 +14,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as collective
+import torch.distributed.nn
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 __all__ = ["ALONE", "SharedBatchNorm", "World", "world"]
 
@@ -34,22 +37,24 @@ class World:
         """Whether this process is the one that writes and speaks."""
         return self.rank == 0
 
-    def lay_out(self, model: nn.Module) -> nn.Module:
-        """The model with its weights in memory as `share` needs them: like the gradients of its pictures.
-
-        Before anything holds on to the weights, as an average or an optimiser does.
-        """
+    def share(self, model: nn.Module) -> nn.Module:
+        """The model, with the first process's values in all of them and BatchNorm over the whole batch."""
         if self.size > 1:
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            for value in model.state_dict().values():
+                dist.broadcast(value, 0)
+            _share_norms(model)
         return model
 
-    def share(self, model: nn.Module) -> nn.Module:
-        """The module to call in training steps: it averages the gradients of all processes."""
+    def sum_gradients(self, model: nn.Module) -> None:
+        """Make every gradient the sum of those of all processes, in one message."""
         if self.size == 1:
-            return model
-        _share_norms(model)
-        parameter = next(model.parameters())
-        return DistributedDataParallel(model, device_ids=[parameter.device] if parameter.is_cuda else None)
+            return
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        total = torch.cat([gradient.flatten() for gradient in gradients])
+        dist.all_reduce(total)
+        parts = torch.split(total, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view(gradient.shape))
 
     def part(self, count: int) -> slice:
         """Samples of a batch of so many that this process works on: nearly equal parts, in order."""
@@ -87,7 +92,12 @@ ALONE = World()
 
 @contextmanager
 def world(device: str) -> Iterator[World]:
-    """The processes that torchrun started, joined; alone where it did not."""
+    """The processes that torchrun started, joined; alone where it did not.
+
+    Nothing may hold on to the group: its threads abort the process where they outlive the interpreter.
+    Functions of `torch.distributed.nn` take the group of the moment of their import as a default, and
+    optimisers import them: hence the import above, while there is none.
+    """
     size = int(os.environ.get("WORLD_SIZE") or "1")
     if size == 1:
         yield ALONE
@@ -99,6 +109,27 @@ def world(device: str) -> Iterator[World]:
         yield World(dist.get_rank(), size, device)
     finally:
         dist.destroy_process_group()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of their gradients."""
+
+    @staticmethod
+    def forward(_context: Any, value: Tensor) -> Tensor:
+        """Any shape -> the same."""
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        """As forward."""
+        return _summed(gradients[0])
+
+
+def _summed(value: Tensor) -> Tensor:
+    total: Tensor = _Sum.apply(value)  # type: ignore[no-untyped-call]
+    return total
 
 
 class SharedBatchNorm(nn.BatchNorm2d):
@@ -114,11 +145,11 @@ class SharedBatchNorm(nn.BatchNorm2d):
         kind, input = input.dtype, input.float()  # noqa: A001 (sums in half precision would lose counts)
         count = input.new_tensor([input.numel() / input.shape[1]])
         sums = torch.cat([input.sum((0, 2, 3)), count])
-        total = collective.all_reduce(sums)  # type: ignore[no-untyped-call]
+        total = _summed(sums)
         values = total[-1].detach()
         mean = total[:-1] / values
         centred = input - mean[:, None, None]
-        squares = collective.all_reduce(centred.square().sum((0, 2, 3)))  # type: ignore[no-untyped-call]
+        squares = _summed(centred.square().sum((0, 2, 3)))
         variance = squares / values
         with torch.no_grad():
             self.num_batches_tracked += 1
