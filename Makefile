@@ -9,7 +9,7 @@ PIP_ARGS ?=
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test check fix slow clean
+.PHONY: demo test check fix slow bench-shift clean
 
 demo: $(VENV)/.train
 	$(BIN)/smidgen demo
@@ -19,6 +19,10 @@ test: check
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
+
+# Shift and shift + 1x1 against their rivals; the rows and the plot lie under results/.
+bench-shift: $(VENV)/.train
+	$(BIN)/python results/shift.py --out results/shift.csv --plot results/shift.png
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -32,7 +36,10 @@ fix: $(VENV)/.dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.train: pyproject.toml constraints.txt | $(BIN)/python
+# What `pip` compiles: a change of it means to install again.
+NATIVE := CMakeLists.txt $(wildcard src/smidgen/native/*.cpp src/smidgen/native/*.h*)
+
+$(VENV)/.train: pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
 	$(INSTALL) torch
 	$(INSTALL) --editable '.[train]'
 	touch $@

@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 import smidgen
 from smidgen.modules import create, save
+from smidgen.native import machine_name
 from smidgen.spec import Shape
 from smidgen.train import latency
-from smidgen.train.latency import Timing, clock, machine_name, measure, measure_memory
+from smidgen.train.latency import Timing, clock, measure, measure_memory
 
 
 class Slow(nn.Module):

@@ -36,6 +36,7 @@ COMMANDS = {
     "draw": "Draw an architecture, a block, the shift operation or compound scaling as SVG.",
     "scale": "Scale a family by the compound rule, or into a budget.",
     "convert": "Turn a PyTorch .pth into a model file, without running its code.",
+    "info": "Say which kernels run on this machine, and why.",
 }
 
 

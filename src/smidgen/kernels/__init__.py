@@ -1,5 +1,5 @@
 """Operations that torch lacks, registered so that autograd, compile and export know them."""
 
-from smidgen.kernels.shift2d import shift2d
+from smidgen.kernels.shift import shift2d, shift_conv
 
-__all__ = ["shift2d"]
+__all__ = ["shift2d", "shift_conv"]

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen import graph
-from smidgen.kernels.shift2d import Run
+from smidgen.kernels.offsets import Run
 from smidgen.modules.init import initialise
 from smidgen.modules.randomness import SampleKeyed
 
@@ -105,11 +105,11 @@ class Shift(nn.Module):
     def __init__(self, runs: tuple[Run, ...]) -> None:
         super().__init__()
         self.runs = runs
-        self._flat = [number for run in runs for number in run]
+        self.flat_runs = [number for run in runs for number in run]
 
     def forward(self, x: Tensor) -> Tensor:
         """y[h, w] = x[h + dy, w + dx], zero outside: float[N, C, H, W], shape and format kept."""
-        shifted: Tensor = torch.ops.smidgen.shift2d(x, self._flat)
+        shifted: Tensor = torch.ops.smidgen.shift2d(x, self.flat_runs)
         return shifted
 
     def extra_repr(self) -> str:

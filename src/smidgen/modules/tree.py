@@ -8,7 +8,7 @@ children by name only: a copied module therefore runs its own children.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, pairwise
 from typing import Protocol, assert_never
 
 import torch
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from smidgen import graph
 from smidgen.graph import is_identity
-from smidgen.modules.leaves import leaf_module
+from smidgen.kernels.shift import fused
+from smidgen.modules.leaves import Shift, leaf_module
 from smidgen.modules.randomness import SampleKeyed
 from smidgen.spec import TreeError
 
@@ -66,6 +67,36 @@ class Child:
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:  # noqa: D102
         y: Tensor = getattr(owner, self.name)(x)
         return y
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    """A shift that the convolution after it does."""
+
+    def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:  # noqa: ARG002
+        return x
+
+
+@dataclass(frozen=True, slots=True)
+class _ShiftConv:
+    """A 1x1 convolution together with the shift before it, as one kernel that writes no shifted map.
+
+    One after the other where somebody listens to either, or has put another module in its place.
+    """
+
+    shift: str
+    conv: str
+
+    def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:
+        shift, conv = getattr(owner, self.shift), getattr(owner, self.conv)
+        if _untouched(shift, Shift) and _untouched(conv, nn.Conv2d):
+            return fused(x, shift.flat_runs, conv.weight, conv.bias, conv.stride[0])
+        y: Tensor = conv(shift(x))
+        return y
+
+
+def _untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
+    return isinstance(module, kind) and not (module._forward_hooks or module._forward_pre_hooks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +173,18 @@ def _plan(owner: TreeModule, node: graph.Combinator, streams: count[int]) -> Ste
 def _series(owner: TreeModule, children: graph.Children, streams: count[int]) -> tuple[Step, ...]:
     """Plan a chain; an activation overwrites its input where a layer of this chain has just made it."""
     previous = (None, *(child for _, child in children))
-    return tuple(
+    steps = [
         _child(owner, name, child, streams, isinstance(before, graph.Conv | graph.BatchNorm | graph.Linear))
         for before, (name, child) in zip(previous, children, strict=False)
-    )
+    ]
+    for place, ((name, first), (other, second)) in enumerate(pairwise(children)):
+        if isinstance(first, graph.Shift) and isinstance(second, graph.Conv) and _pointwise(second):
+            steps[place : place + 2] = _Nothing(), _ShiftConv(name, other)
+    return tuple(steps)
+
+
+def _pointwise(conv: graph.Conv) -> bool:
+    return conv.kernel == 1 and conv.groups == 1 and conv.padding in ("same", graph.pad(0))
 
 
 def _child(

@@ -22,9 +22,10 @@ from smidgen.data import FilePicture
 from smidgen.graph import Network
 from smidgen.graph.draw import architecture
 from smidgen.modules import NetworkModule, save
+from smidgen.native import machine_name
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, confusion, predict_logits
-from smidgen.train.latency import machine_name, measure, measure_memory
+from smidgen.train.latency import measure, measure_memory
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row
 from smidgen.train.pixels import Pixels

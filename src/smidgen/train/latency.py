@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -14,9 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from smidgen.native import machine_name
 from smidgen.spec import Shape
 
-__all__ = ["Timing", "clock", "machine_name", "measure", "measure_memory"]
+__all__ = ["Timing", "clock", "measure", "measure_memory"]
 
 WARM_UP = 10
 CALLS = 100
@@ -136,13 +136,3 @@ def measure_memory(path: Path, limit: float = MEMORY_LIMIT) -> tuple[dict[str, A
 
 def _device() -> str:
     return f"{machine_name()}, torch {torch.__version__} eager"
-
-
-def machine_name() -> str:
-    """The processor's own name where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,0 +1,90 @@
+"""`smidgen info`: this machine as Smidgen sees it, and which kernels run on it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from typing import Any
+
+import click
+
+import smidgen
+from smidgen import native
+from smidgen.cli.output import print_json, print_table, say
+
+__all__ = ["command"]
+
+
+@click.command("info", short_help="Say which kernels run on this machine, and why.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(as_json: bool) -> None:
+    """Say which kernels run on this machine, for which numbers, and why.
+
+    SMIDGEN_ISA forces the native kernels onto one of the instruction sets listed.
+    """
+    found = _machine() | {"kernels": _kernels()}
+    if as_json:
+        print_json(found)
+        return
+    say(f"smidgen {found['smidgen']}, Python {found['python']}, torch {found['torch'] or 'not installed'}")
+    say(f"{found['processor']}, {found['cores']} cores")
+    say(f"native library: {found['native']}")
+    if not found["torch"]:
+        say("the operators below the line need torch: pip install 'smidgen[train]'")
+        return
+    say()
+    rows = [
+        (row["operator"], row["device"], row["dtypes"], row["backend"], row["reason"])
+        for row in found["kernels"]
+    ]
+    print_table(("operator", "device", "numbers", "runs on", "because"), rows, left=5)
+
+
+def _machine() -> dict[str, Any]:
+    torch = None
+    if importlib.util.find_spec("torch") is not None:
+        import torch as installed
+
+        torch = installed.__version__
+    missing = native.missing()
+    kinds = "" if missing else f"{native.isa()} (this processor has {', '.join(native.isas())})"
+    return {
+        "smidgen": smidgen.__version__,
+        "python": platform.python_version(),
+        "torch": torch,
+        "processor": native.machine_name(),
+        "cores": os.cpu_count(),
+        "native": missing or kinds,
+        "isa": None if missing else native.isa(),
+    }
+
+
+def _kernels() -> list[dict[str, str]]:
+    """A row for each operator, device and backend, with the types that it runs."""
+    if importlib.util.find_spec("torch") is None:
+        return []
+    import torch
+
+    from smidgen.kernels.backends import OPERATORS, chosen
+
+    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    kinds = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
+    rows: list[dict[str, str]] = []
+    for operator in OPERATORS:
+        for device in devices:
+            choices = [(chosen(operator, device, kind), str(kind).removeprefix("torch.")) for kind in kinds]
+            for backend, reason in dict.fromkeys((choice.name, choice.reason) for choice, _ in choices):
+                which = [
+                    kind for choice, kind in choices if (choice.name, choice.reason) == (backend, reason)
+                ]
+                rows.append(
+                    {
+                        "operator": operator,
+                        "device": device,
+                        "dtypes": ", ".join(which),
+                        "backend": backend,
+                        "reason": reason or "the best for this device",
+                    }
+                )
+    return rows

@@ -1,0 +1,114 @@
+"""The shift operators on processors: torch's tensors handed to the native kernels."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from smidgen import native
+from smidgen.kernels.offsets import format_of
+
+__all__ = ["refusal", "shift2d", "shift_conv", "shift_conv_backward"]
+
+
+def refusal(operator: str, dtype: torch.dtype) -> str:
+    """Why it cannot run the operator on such numbers; empty where it can."""
+    if reason := native.missing():
+        return reason
+    if operator != "shift2d" and _kind(dtype) not in native.FLOAT_TYPES:
+        return f"the native kernels compute {', '.join(native.FLOAT_TYPES)}"
+    return ""
+
+
+def shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
+    """As the operator; x may have any strides."""
+    y = torch.empty_like(x)
+    maps, dense = _maps(x)
+    fits = y.is_contiguous(memory_format=format_of(x))
+    target = y if fits else torch.empty_like(dense)
+    native.shift2d(maps, tuple(runs), x.element_size(), dense.data_ptr(), target.data_ptr(), _threads())
+    return y if fits else y.copy_(target)
+
+
+def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """As the operator; x may have any strides."""
+    maps, dense = _maps(x)
+    weight, bias = weight.contiguous(), None if bias is None else bias.contiguous()
+    height, width = -(-maps.h // stride), -(-maps.w // stride)
+    y = torch.empty((maps.n, weight.shape[0], height, width), dtype=x.dtype, memory_format=format_of(x))
+    native.shift_conv_forward(
+        maps,
+        tuple(runs),
+        weight.shape[0],
+        stride,
+        _kind(x.dtype),
+        dense.data_ptr(),
+        weight.data_ptr(),
+        _address(bias),
+        y.data_ptr(),
+        _threads(),
+    )
+    return y
+
+
+def shift_conv_backward(
+    gradient: Tensor, x: Tensor, runs: Sequence[int], weight: Tensor, stride: int, wanted: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """Gradients of x, weight and bias, those that are wanted; the bits depend on the number of threads."""
+    maps, dense = _maps(x)
+    weight = weight.contiguous()
+    gradient = gradient.contiguous(memory_format=format_of(x))
+    grad_x = torch.empty_like(dense) if wanted[0] else None
+    grad_weight = torch.empty_like(weight) if wanted[1] else None
+    grad_bias = weight.new_empty(weight.shape[0]) if wanted[2] else None
+    native.shift_conv_backward(
+        maps,
+        tuple(runs),
+        weight.shape[0],
+        stride,
+        _kind(x.dtype),
+        dense.data_ptr(),
+        weight.data_ptr(),
+        gradient.data_ptr(),
+        _address(grad_x),
+        _address(grad_weight),
+        _address(grad_bias),
+        _threads(),
+    )
+    return grad_x, grad_weight, grad_bias
+
+
+def _maps(x: Tensor) -> tuple[native.Maps, Tensor]:
+    """The maps in dense memory, copied only where they are not."""
+    form = format_of(x)
+    n, c, h, w = x.shape
+    return native.Maps(n, c, h, w, form is torch.channels_last), x.contiguous(memory_format=form)
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _kind(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _threads() -> int:
+    _share_threads()
+    return torch.get_num_threads()
+
+
+@cache
+def _share_threads() -> None:
+    """Run on torch's own OpenMP threads: those of a second pool would wait for cores that these keep busy."""
+    beside = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    try:
+        runtime = ctypes.CDLL(str(beside) if beside.exists() else "libgomp.so.1")
+        native.use_openmp(ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value)
+    except (OSError, AttributeError):  # a torch built on other threads: the library has its own
+        return

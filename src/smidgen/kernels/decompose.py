@@ -1,0 +1,47 @@
+"""The shift operators in operators that every runtime knows, for exporting: nothing is written in place.
+
+Slice assignment, which tracers turn into constants, has cost users of other shift modules their results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch._ops import OpOverload
+
+__all__ = ["decompositions"]
+
+
+def decompositions() -> dict[OpOverload, Callable[..., Tensor]]:
+    """A table for `ExportedProgram.run_decompositions`: what is left is slice, pad, concat and conv2d."""
+    operators = torch.ops.smidgen
+    return {operators.shift2d.default: _shift2d, operators.shift_conv.default: _shift_conv}
+
+
+def _shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
+    counts = runs[::3]
+    ends = [sum(counts[:place]) for place in range(len(counts) + 1)]
+    offsets = zip(runs[1::3], runs[2::3], strict=True)
+    parts = [
+        _moved(x[:, first:last], *offset)
+        for (first, last), offset in zip(pairwise(ends), offsets, strict=True)
+    ]
+    return torch.cat(parts, 1)
+
+
+def _moved(x: Tensor, dy: int, dx: int) -> Tensor:
+    """One run: what is read inside, with zeros around it."""
+    height, width = x.shape[2:]
+    top, bottom, left, right = max(0, -dy), max(0, dy), max(0, -dx), max(0, dx)
+    if top + bottom >= height or left + right >= width:
+        return torch.zeros_like(x)
+    inside = x[:, :, bottom : height - top, right : width - left]
+    return F.pad(inside, (left, right, top, bottom))
+
+
+def _shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    return F.conv2d(_shift2d(x, runs), weight, bias, stride)

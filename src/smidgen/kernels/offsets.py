@@ -1,0 +1,88 @@
+"""Where each channel of a shift looks, in every form that callers write it, and what operators refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from smidgen.spec import ShapeError
+
+__all__ = ["Offsets", "Run", "check_conv", "check_shift", "flat_runs", "format_of", "opposite"]
+
+Run: TypeAlias = tuple[int, int, int]
+# int64[C, 2], one (dy, dx) a channel, or runs (count, dy, dx).
+Offsets: TypeAlias = Tensor | Sequence[Sequence[int]]
+
+
+def flat_runs(offsets: Offsets) -> list[int]:
+    """Offsets of any accepted form as runs over contiguous channels: count, dy, dx, count, dy, dx, …
+
+    Raises   ShapeError for other numbers or another shape.
+    """
+    if isinstance(offsets, Tensor):
+        if offsets.dtype.is_floating_point or offsets.dtype.is_complex or offsets.dtype == torch.bool:
+            raise ShapeError(f"offsets are {offsets.dtype}; whole pixels are needed, as int64[C, 2]")
+        if offsets.dim() != 2:
+            raise ShapeError(f"offsets have shape {list(offsets.shape)}; (dy, dx) a channel is [C, 2]")
+        offsets = offsets.tolist()
+    widths = {len(row) for row in offsets}
+    if widths == {3}:
+        return [int(number) for row in offsets for number in row]
+    if widths <= {2}:
+        pairs = ((int(dy), int(dx)) for dy, dx in offsets)
+        return [number for (dy, dx), same in groupby(pairs) for number in (sum(1 for _ in same), dy, dx)]
+    raise ShapeError(f"offsets have rows of {sorted(widths)} numbers; (dy, dx) or (count, dy, dx) is needed")
+
+
+def opposite(runs: Sequence[int]) -> list[int]:
+    """The runs that read at -d."""
+    return [-number if place % 3 else number for place, number in enumerate(runs)]
+
+
+def format_of(x: Tensor) -> torch.memory_format:
+    """Memory format in which a kernel answers to float[N, C, H, W] in any strides: the nearest to its own."""
+    last = x.shape[1] > 1 and x.stride(1) == 1 and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def check_shift(name: str, x: Tensor, runs: Sequence[int]) -> None:
+    """Refuse what the operator cannot take; Raises ShapeError."""
+    if x.dim() != 4:
+        raise ShapeError(f"{name} got a tensor of shape {list(x.shape)}; it needs [N, C, H, W]")
+    counts = runs[::3]
+    if len(runs) % 3 or any(count < 1 for count in counts):
+        raise ShapeError("runs are triples (count, dy, dx) with a count of at least 1")
+    covered, channels = sum(counts), x.shape[1]
+    if covered != channels:
+        raise ShapeError(f"offsets cover {covered} channels and the tensor has {channels}; each needs one")
+
+
+def check_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> None:
+    """The same for a shift with its convolution."""
+    check_shift("shift_conv", x, runs)
+    if not x.dtype.is_floating_point:
+        raise ShapeError(f"shift_conv got {x.dtype}; it needs floating-point numbers")
+    if weight.dim() != 4 or tuple(weight.shape[1:]) != (x.shape[1], 1, 1):
+        raise ShapeError(
+            f"shift_conv got a weight of shape {list(weight.shape)}; "
+            f"for these {x.shape[1]} channels it needs [c_out, {x.shape[1]}, 1, 1]"
+        )
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        raise ShapeError(f"shift_conv got a bias of shape {list(bias.shape)}; it needs [{weight.shape[0]}]")
+    if stride < 1:
+        raise ShapeError(f"shift_conv got stride {stride}; it needs 1 or more")
+    for what, other in (("weight", weight), ("bias", bias)):
+        if other is None:
+            continue
+        if other.device != x.device:
+            raise ShapeError(
+                f"shift_conv got x on {x.device} and its {what} on {other.device}; move one of them"
+            )
+        if other.dtype != x.dtype:
+            raise ShapeError(
+                f"shift_conv got x as {x.dtype} and its {what} as {other.dtype}; convert one of them"
+            )

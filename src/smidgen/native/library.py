@@ -1,0 +1,74 @@
+"""Find and load the native library, and say what it runs on."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from smidgen.spec import DependencyError
+
+__all__ = ["isa", "isas", "library", "missing", "use_openmp"]
+
+NAME = "libsmidgen.so"
+
+
+@cache
+def _loaded() -> ctypes.CDLL | str:
+    """The library, or in one line why there is none."""
+    beside = Path(__file__).with_name(NAME)
+    try:  # an editable installation keeps what was compiled beside the metadata, not beside the sources
+        installed = Path(str(metadata.distribution("smidgen").locate_file(f"smidgen/native/{NAME}")))
+    except metadata.PackageNotFoundError:
+        installed = beside
+    found = next((path for path in (beside, installed) if path.is_file()), None)
+    if found is None:
+        return "the native library was not built; a C++ compiler and `pip install` make it"
+    try:
+        loaded = ctypes.CDLL(str(found))
+    except OSError as error:
+        return f"the native library does not load: {error}"
+    loaded.smidgen_isa.restype = loaded.smidgen_isas.restype = ctypes.c_char_p
+    loaded.smidgen_use_openmp.argtypes = [ctypes.c_void_p]
+    loaded.smidgen_use_openmp.restype = None
+    forced, there = os.environ.get("SMIDGEN_ISA"), loaded.smidgen_isas().decode().split(",")
+    if forced and forced not in there:
+        raise DependencyError(f"SMIDGEN_ISA={forced}: this processor and library have {', '.join(there)}")
+    return loaded
+
+
+def missing() -> str:
+    """Why there is no native library; empty where there is one.
+
+    Raises   DependencyError where SMIDGEN_ISA asks for instructions that are not there.
+    """
+    loaded = _loaded()
+    return loaded if isinstance(loaded, str) else ""
+
+
+def library() -> ctypes.CDLL:
+    """The library.
+
+    Raises   DependencyError where there is none.
+    """
+    loaded = _loaded()
+    if isinstance(loaded, str):
+        raise DependencyError(loaded)
+    return loaded
+
+
+def isa() -> str:
+    """Instruction set that the kernels use: `avx512`, `avx2` or `portable`; SMIDGEN_ISA forces one."""
+    return str(library().smidgen_isa().decode())
+
+
+def isas() -> list[str]:
+    """Instruction sets that this processor and this library have, the best one first."""
+    return str(library().smidgen_isas().decode()).split(",")
+
+
+def use_openmp(gomp_parallel: int | None) -> None:
+    """Run parallel parts on the threads of an OpenMP runtime: the address of its `GOMP_parallel`."""
+    library().smidgen_use_openmp(gomp_parallel)

@@ -1,0 +1,268 @@
+// The C interface: what is computed in which parts, and on which instruction set.
+
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <vector>
+
+#include "kernels.hpp"
+#include "smidgen.h"
+#include "threads.hpp"
+
+namespace smidgen {
+namespace {
+
+const Kernels* const* available() {
+  static const Kernels* found[4] = {};
+  static const bool searched = [] {
+    const Kernels** next = found;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+      *next++ = &kernels_avx512;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) *next++ = &kernels_avx2;
+#endif
+    *next = &kernels_portable;
+    return true;
+  }();
+  (void)searched;
+  return found;
+}
+
+const Kernels& kernels() {
+  static const Kernels* const chosen = [] {
+    const char* forced = std::getenv("SMIDGEN_ISA");
+    if (forced)
+      for (const Kernels* const* one = available(); *one; ++one)
+        if (std::strcmp((*one)->name, forced) == 0) return *one;
+    return available()[0];
+  }();
+  return *chosen;
+}
+
+int64_t size_of(int32_t type) { return type == SMIDGEN_FLOAT32 ? 4 : 2; }
+
+using Floats = std::unique_ptr<float[]>;
+Floats floats(int64_t count) { return Floats(new float[static_cast<size_t>(count)]); }
+
+// Bounds of the part `number` of `parts` nearly equal ones.
+int64_t bound(int64_t total, int64_t number, int64_t parts) { return total * number / parts; }
+
+int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+int64_t most(int64_t a, int64_t b) { return a < b ? b : a; }
+int64_t ceil_div(int64_t value, int64_t step) { return (value + step - 1) / step; }
+
+// A shift worked out, with what it points to. Channels that look beyond the map's size see nothing, however
+// far they look.
+struct Worked {
+  Worked(const smidgen_maps& maps, const int64_t* runs, int64_t n_runs, int64_t stride, int64_t bytes,
+         int64_t longest, int64_t panel) {
+    shift = {};
+    shift.maps = maps;
+    shift.stride = stride;
+    shift.height = ceil_div(maps.h, stride);
+    shift.width = ceil_div(maps.w, stride);
+    int64_t channel = 0, longest_piece = 0;
+    for (const int64_t* run = runs; run < runs + 3 * n_runs; channel += run[0], run += 3) {
+      const int64_t dy = most(-maps.h, least(run[1], maps.h)), dx = most(-maps.w, least(run[2], maps.w));
+      const int64_t offset = (dy * maps.w + dx) * maps.c;
+      pieces.push_back({channel * bytes, (offset + channel) * bytes, run[0] * bytes, dy, dx});
+      for (int64_t c = channel; c < channel + run[0]; ++c) offsets.push_back(offset + c);
+      longest_piece = most(longest_piece, run[0] * bytes);
+      shift.up = most(shift.up, -dy);
+      shift.down = most(shift.down, dy);
+      shift.left = most(shift.left, -dx);
+      shift.right = most(shift.right, dx);
+    }
+    for (int64_t i = 0; i < longest; ++i) {
+      counting.push_back(i);
+      panels.push_back(i * panel);
+    }
+    zeros.resize(static_cast<size_t>(most(longest_piece, maps.w * bytes)));
+    shift.n_pieces = n_runs;
+    shift.zeros = zeros.data();
+    shift.pieces = pieces.data();
+    shift.offsets = offsets.data();
+    shift.counting = counting.data();
+    shift.panels = panels.data();
+    if (panel && maps.channels_last) classify(panel);
+  }
+  Worked(const Worked&) = delete;
+
+  // Rows and columns near the edges are each of a kind of their own, and all others of the first kind.
+  void classify(int64_t panel) {
+    auto kinds = [](int64_t count, int64_t size, int64_t stride, int64_t before, int64_t after,
+                    std::vector<int64_t>& firsts, std::vector<int64_t>& kind) {
+      firsts.assign(1, -1);
+      for (int64_t i = 0; i < count; ++i) {
+        const bool inner = i * stride >= before && i * stride < size - after;
+        kind.push_back(inner ? 0 : static_cast<int64_t>(firsts.size()));
+        if (!inner) firsts.push_back(i * stride);
+      }
+    };
+    std::vector<int64_t> h_of, w_of, row_kind, column_kind;  // an input row or column of each kind but the first
+    kinds(shift.height, shift.maps.h, shift.stride, shift.up, shift.down, h_of, row_kind);
+    kinds(shift.width, shift.maps.w, shift.stride, shift.left, shift.right, w_of, column_kind);
+    const int64_t columns = static_cast<int64_t>(w_of.size()), count = static_cast<int64_t>(h_of.size()) * columns;
+    if (count > most_classes) return;
+    const int64_t channels = static_cast<int64_t>(offsets.size());
+    places.resize(static_cast<size_t>(2 * count * channels));
+    int64_t* next = places.data();
+    for (const int64_t h : h_of)
+      for (const int64_t w : w_of) {
+        int64_t found = 0, channel = 0;
+        for (const Piece& piece : pieces) {
+          const int64_t in_piece = piece.bytes * channels / whole_bytes();
+          const bool row_inside = h < 0 || (h + piece.dy >= 0 && h + piece.dy < shift.maps.h);
+          const bool column_inside = w < 0 || (w + piece.dx >= 0 && w + piece.dx < shift.maps.w);
+          for (int64_t c = channel; c < channel + in_piece && row_inside && column_inside; ++c, ++found) {
+            next[found] = offsets[static_cast<size_t>(c)];
+            next[channels + found] = c * panel;
+          }
+          channel += in_piece;
+        }
+        classes.push_back({found, next, next + channels});
+        next += 2 * channels;
+      }
+    for (int64_t w = 0; w < shift.width; ++w) {
+      const int64_t kind = column_kind[static_cast<size_t>(w)];
+      if (segments.empty() || segments.back().number != kind) segments.push_back({w, w, kind});
+      segments.back().last = w + 1;
+    }
+    for (const int64_t kind : row_kind) row_class.push_back(kind * columns);
+    shift.n_classes = count;
+    shift.n_segments = static_cast<int64_t>(segments.size());
+    shift.classes = classes.data();
+    shift.segments = segments.data();
+    shift.row_class = row_class.data();
+  }
+
+  int64_t whole_bytes() const { return pieces.back().to + pieces.back().bytes; }
+
+  Shift shift;
+  std::vector<Class> classes;
+  std::vector<Segment> segments;
+  std::vector<int64_t> places, row_class;
+  std::vector<Piece> pieces;
+  std::vector<char> zeros;
+  std::vector<int64_t> offsets, counting, panels;
+};
+
+// Pixels of the output that are computed at a time: what they read and write stays in a near cache.
+int64_t block_pixels(const ShiftConv& conv) {
+  constexpr int64_t cached = 64 * 1024 / sizeof(float), shortest = 24;
+  const int64_t fitting = most(shortest, least(longest_block, cached / (conv.shift.maps.c + conv.c_out)));
+  const int64_t plane = conv.shift.height * conv.shift.width, blocks = most(1, ceil_div(plane, fitting));
+  return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
+}
+
+// Fewer threads where the work would not repay waking them.
+int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
+  return most(1, least(threads, work / repays));
+}
+
+}  // namespace
+}  // namespace smidgen
+
+using namespace smidgen;
+
+const char* smidgen_isa(void) { return kernels().name; }
+
+const char* smidgen_isas(void) {
+  static char names[64];
+  static const bool written = [] {
+    for (const Kernels* const* one = available(); *one; ++one) {
+      if (names[0]) std::strcat(names, ",");
+      std::strcat(names, (*one)->name);
+    }
+    return true;
+  }();
+  (void)written;
+  return names;
+}
+
+int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n_runs, int32_t bytes,
+                        const void* x, void* y, int32_t threads) try {
+  const int64_t rows = maps->n * (maps->channels_last ? maps->h : maps->c);
+  const int64_t size = maps->n * maps->c * maps->h * maps->w * bytes;
+  if (size == 0) return 0;
+  const Kernels& use = kernels();
+  const Worked worked(*maps, runs, n_runs, 1, bytes, 0, 0);
+  const int64_t useful = useful_threads(threads, size, 64 * 1024);
+  const int64_t parts = least(rows, useful == 1 ? 1 : 4 * useful);
+  in_parallel(static_cast<int32_t>(useful), parts, [&](int64_t part) {
+    use.shift_rows(worked.shift, bytes, x, y, bound(rows, part, parts), bound(rows, part + 1, parts));
+  });
+  return 0;
+} catch (const std::bad_alloc&) {
+  return 1;
+}
+
+int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* x, const void* weight,
+                                   const void* bias, void* y, int32_t threads) try {
+  const Kernels& use = kernels();
+  const int64_t channels = given->maps.c, out = given->c_out;
+  const Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type),
+                      most(channels, out), use.panel);
+  const ShiftConv conv{worked.shift, out, given->type};
+  const int64_t plane = conv.shift.height * conv.shift.width;
+  if (given->maps.n * plane * out == 0) return 0;
+  const int64_t columns = ceil_div(out, use.panel) * use.panel;
+  const Floats packed = floats(columns * channels), start = floats(columns);
+  use.pack(conv.type, weight, channels, out, 1, channels, packed.get());
+  if (bias) use.pack(conv.type, bias, 1, out, 0, 1, start.get());
+
+  const int64_t pixels = block_pixels(conv), in_image = ceil_div(plane, pixels);
+  const int64_t blocks = given->maps.n * in_image;
+  const int64_t useful = useful_threads(threads, given->maps.n * plane * out * channels, 64 * 1024);
+  const int64_t parts = least(blocks, useful == 1 ? 1 : 4 * useful);
+  const int64_t scratch = use.scratch_floats(conv, pixels, false);
+  const Floats memory = floats(parts * scratch);
+  in_parallel(static_cast<int32_t>(useful), parts, [&](int64_t part) {
+    for (int64_t number = bound(blocks, part, parts); number < bound(blocks, part + 1, parts); ++number) {
+      const int64_t first = number % in_image * pixels;
+      const Block block{number / in_image, first, least(first + pixels, plane)};
+      use.forward(conv, x, packed.get(), bias ? start.get() : nullptr, y, block, memory.get() + part * scratch);
+    }
+  });
+  return 0;
+} catch (const std::bad_alloc&) {
+  return 1;
+}
+
+int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void* x, const void* weight,
+                                    const void* grad_y, void* grad_x, void* grad_weight, void* grad_bias,
+                                    int32_t threads) try {
+  const Kernels& use = kernels();
+  const int64_t images = given->maps.n, channels = given->maps.c, out = given->c_out;
+  const Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type),
+                      most(channels, out), use.panel);
+  const ShiftConv conv{worked.shift, out, given->type};
+  const Floats packed = floats(ceil_div(channels, use.panel) * use.panel * out);
+  use.pack(conv.type, weight, out, channels, channels, 1, packed.get());
+
+  // Each part sums its own images, and the parts are summed in order: the bits depend on how many there are,
+  // not on which thread was faster.
+  const int64_t pixels = block_pixels(conv), work = images * conv.shift.height * conv.shift.width * out * channels;
+  const int64_t parts = most(1, least(images, useful_threads(threads, work, 32 * 1024)));
+  const int64_t breadth = ceil_div(out, use.panel) * use.panel, sums = channels * breadth;
+  const int64_t each = sums + out + use.scratch_floats(conv, pixels, true);
+  const Floats memory = floats(parts * each);
+  in_parallel(static_cast<int32_t>(parts), parts, [&](int64_t part) {
+    float* const weights = memory.get() + part * each;
+    float* const biases = weights + sums;
+    std::memset(weights, 0, static_cast<size_t>(sums + out) * sizeof(float));
+    for (int64_t image = bound(images, part, parts); image < bound(images, part + 1, parts); ++image)
+      use.backward(conv, x, packed.get(), grad_y, image, pixels, grad_x, grad_weight ? weights : nullptr,
+                   grad_bias ? biases : nullptr, biases + out);
+  });
+  for (int64_t part = 1; part < parts; ++part)
+    for (int64_t i = 0; i < sums + out; ++i) memory[i] += memory[part * each + i];
+  if (grad_weight) use.unpack(conv.type, memory.get(), out, channels, 1, breadth, grad_weight);
+  if (grad_bias) use.unpack(conv.type, memory.get() + sums, 1, out, out, 1, grad_bias);
+  return 0;
+} catch (const std::bad_alloc&) {
+  return 1;
+}

@@ -1,0 +1,101 @@
+// A small pool whose idle threads sleep, or the host's OpenMP team where it has one.
+
+#include "threads.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "smidgen.h"
+
+namespace smidgen {
+namespace {
+
+using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
+std::atomic<GompParallel> gomp_parallel{nullptr};
+
+struct Job {
+  void (*part)(void*, int64_t);
+  void* context;
+  int64_t parts;
+  std::atomic<int64_t> next{0};
+
+  void work() {
+    for (int64_t number; (number = next.fetch_add(1, std::memory_order_relaxed)) < parts;) part(context, number);
+  }
+};
+
+// One job at a time. A second caller finds the pool busy and works alone, which is no slower: the cores are
+// taken. Workers are started when first asked for. After a fork there are none, and the caller does it all.
+class Pool {
+ public:
+  bool run(Job& job, int32_t helpers) {
+    std::unique_lock<std::mutex> alone(busy_, std::try_to_lock);
+    if (!alone.owns_lock()) return false;
+    std::unique_lock<std::mutex> lock(mutex_);
+    try {
+      while (static_cast<int32_t>(workers_.size()) < helpers) workers_.emplace_back([this] { serve(); });
+    } catch (const std::system_error&) {  // no more threads to be had: those that are there do it
+    } catch (const std::bad_alloc&) {
+    }
+    job_ = &job;
+    places_ = helpers;
+    lock.unlock();
+    wake_.notify_all();
+    job.work();
+    lock.lock();
+    places_ = 0;  // who has not come yet need not
+    done_.wait(lock, [this] { return active_ == 0; });
+    job_ = nullptr;
+    return true;
+  }
+
+ private:
+  void serve() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [this] { return places_ > 0; });
+      --places_;
+      ++active_;
+      Job* job = job_;
+      lock.unlock();
+      job->work();
+      lock.lock();
+      if (--active_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex busy_, mutex_;
+  std::condition_variable wake_, done_;
+  std::vector<std::thread> workers_;
+  Job* job_ = nullptr;
+  int32_t places_ = 0, active_ = 0;
+};
+
+// Never destroyed: its threads sleep on it until the process ends.
+Pool& pool() {
+  static Pool* const one = new Pool;
+  return *one;
+}
+
+}  // namespace
+
+void in_parallel(int32_t threads, int64_t parts, void (*part)(void*, int64_t), void* context) {
+  Job job{part, context, parts};
+  const int32_t useful = static_cast<int32_t>(threads < parts ? threads : parts);
+  if (useful <= 1) return job.work();
+  if (const GompParallel team = gomp_parallel.load(std::memory_order_relaxed))
+    return team([](void* job) { static_cast<Job*>(job)->work(); }, &job, static_cast<unsigned>(useful), 0);
+  if (!pool().run(job, useful - 1)) job.work();
+}
+
+}  // namespace smidgen
+
+void smidgen_use_openmp(void* gomp_parallel) {
+  smidgen::gomp_parallel.store(reinterpret_cast<smidgen::GompParallel>(gomp_parallel));
+}

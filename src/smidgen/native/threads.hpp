@@ -1,0 +1,18 @@
+// Runs the parts of a job on several threads.
+#pragma once
+
+#include <cstdint>
+
+namespace smidgen {
+
+// Calls part(context, number) once for each number in [0, parts), on up to `threads` threads, and returns
+// when all are done. Parts start in order; which thread runs which is not fixed.
+void in_parallel(int32_t threads, int64_t parts, void (*part)(void*, int64_t), void* context);
+
+template <class Part>
+void in_parallel(int32_t threads, int64_t parts, Part&& part) {
+  in_parallel(
+      threads, parts, [](void* body, int64_t number) { (*static_cast<Part*>(body))(number); }, &part);
+}
+
+}  // namespace smidgen

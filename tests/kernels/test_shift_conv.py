@@ -1,0 +1,265 @@
+"""`shift_conv` against a one-hot depthwise convolution and a 1x1 one, for every backend that runs here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from smidgen import native
+from smidgen.kernels import cpu, reference, shift2d, shift_conv
+from smidgen.kernels.backends import chosen
+from smidgen.kernels.decompose import decompositions
+from smidgen.spec import ShapeError
+
+Run = tuple[int, int, int]
+BACKENDS = [pytest.param(module, id=module.__name__.rpartition(".")[2]) for module in (cpu, reference)]
+
+
+def one_hot(x: Tensor, runs: Sequence[Run]) -> Tensor:
+    """The shift as the depthwise convolution that it replaces."""
+    reach = max(1, *(abs(number) for run in runs for number in run[1:]))
+    size = 2 * reach + 1
+    kernels = torch.zeros(x.shape[1], 1, size, size, dtype=x.dtype)
+    channel = 0
+    for count, dy, dx in runs:
+        kernels[channel : channel + count, 0, reach + dy, reach + dx] = 1
+        channel += count
+    return F.conv2d(x, kernels, padding=reach, groups=x.shape[1])
+
+
+def oracle(x: Tensor, runs: Sequence[Run], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    return F.conv2d(one_hot(x, runs), weight, bias)[:, :, ::stride, ::stride]
+
+
+@dataclass
+class Case:
+    x: Tensor
+    runs: list[Run]
+    weight: Tensor
+    bias: Tensor | None
+    stride: int
+
+    @property
+    def flat(self) -> list[int]:
+        return [number for run in self.runs for number in run]
+
+
+@st.composite
+def cases(draw: st.DrawFn, dtype: torch.dtype = torch.float32) -> Case:
+    reach = st.integers(-4, 4)
+    runs = draw(st.lists(st.tuples(st.integers(1, 20), reach, reach), min_size=1, max_size=5))
+    channels = sum(run[0] for run in runs)
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    size = (draw(st.integers(0, 3)), channels, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    x = torch.randn(size).to(dtype)
+    form = draw(st.sampled_from(["contiguous", "channels_last", "every second column", "transposed"]))
+    if form == "channels_last":
+        x = x.contiguous(memory_format=torch.channels_last)
+    elif form == "every second column":
+        x = torch.randn(*size[:3], 2 * size[3]).to(dtype)[..., ::2]
+    elif form == "transposed":
+        x = x.transpose(2, 3)
+    c_out = draw(st.integers(1, 40))
+    bias = torch.randn(c_out).to(dtype) if draw(st.booleans()) else None
+    return Case(x, runs, torch.randn(c_out, channels, 1, 1).to(dtype), bias, draw(st.integers(1, 3)))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(deadline=None, max_examples=150)
+@given(case=cases())
+def test_forward_equals_one_hot_depthwise_and_pointwise(backend: ModuleType, case: Case) -> None:
+    y = backend.shift_conv(case.x, case.flat, case.weight, case.bias, case.stride)
+    torch.testing.assert_close(
+        y, oracle(case.x, case.runs, case.weight, case.bias, case.stride), rtol=1e-5, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@settings(deadline=None, max_examples=100)
+@given(case=cases())
+def test_backward_is_the_gradient_of_the_two_convolutions(backend: ModuleType, case: Case) -> None:
+    x, weight = case.x.double().requires_grad_(), case.weight.double().requires_grad_()
+    bias = (torch.zeros(len(weight)) if case.bias is None else case.bias).double().requires_grad_()
+    y = oracle(x, case.runs, weight, bias, case.stride)
+    gradient = torch.randn(y.shape)
+    wanted = torch.autograd.grad(y, (x, weight, bias), gradient.double())
+    made = backend.shift_conv_backward(
+        gradient, case.x, case.flat, case.weight, case.stride, (True, True, True)
+    )
+    for found, exact in zip(made, wanted, strict=True):
+        torch.testing.assert_close(found.double(), exact, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
+def test_half_precisions_are_rounded_once(backend: ModuleType, dtype: torch.dtype, rounding: float) -> None:
+    # Sums in float32 of products of halves; the result is off by one rounding of the result.
+    @settings(deadline=None, max_examples=40)
+    @given(case=cases(dtype))
+    def check(case: Case) -> None:
+        y = backend.shift_conv(case.x, case.flat, case.weight, case.bias, case.stride)
+        bias = None if case.bias is None else case.bias.double()
+        exact = oracle(case.x.double(), case.runs, case.weight.double(), bias, case.stride)
+        # The reference adds the bias after a rounding; twice the step covers both.
+        assert y.dtype == dtype
+        assert ((y.double() - exact).abs() <= 2 * rounding * exact.abs() + 4 * rounding).all()
+
+    check()
+
+
+@settings(deadline=None, max_examples=100)
+@given(case=cases())
+def test_the_operator_keeps_the_memory_format(case: Case) -> None:
+    y = shift_conv(case.x, case.runs, case.weight, case.bias, case.stride)
+    last = case.x.shape[1] > 1 and case.x.stride(1) == 1 and not case.x.is_contiguous()
+    assert y.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradients_to_second_order(stride: int, bias: bool) -> None:
+    runs = [(2, 1, -1), (1, 0, 0), (2, -1, 9)]
+    x = torch.randn(2, 5, 4, 5, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 5, 1, 1, dtype=torch.float64, requires_grad=True)
+    given_bias = torch.randn(3, dtype=torch.float64, requires_grad=True) if bias else None
+    inputs = (x, weight) if given_bias is None else (x, weight, given_bias)
+
+    def run(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return shift_conv(x, runs, weight, bias, stride)
+
+    assert torch.autograd.gradcheck(run, inputs)
+    assert torch.autograd.gradgradcheck(run, inputs)
+
+
+@pytest.mark.parametrize("frozen", ["x", "weight", "bias"])
+def test_only_the_gradients_that_are_wanted_are_made(frozen: str) -> None:
+    tensors = {"x": torch.randn(2, 4, 5, 5), "weight": torch.randn(3, 4, 1, 1), "bias": torch.randn(3)}
+    for name, tensor in tensors.items():
+        tensor.requires_grad_(name != frozen)
+    shift_conv(tensors["x"], [(4, 0, 1)], tensors["weight"], tensors["bias"]).sum().backward()  # type: ignore[no-untyped-call]
+    assert {name for name, tensor in tensors.items() if tensor.grad is None} == {frozen}
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("batch", [0, 2])
+def test_operators_pass_opcheck(layout: torch.memory_format, batch: int) -> None:
+    x = torch.randn(batch, 5, 6, 7).contiguous(memory_format=layout)
+    weight, bias, runs = torch.randn(3, 5, 1, 1), torch.randn(3), [2, 1, -1, 1, 0, 0, 2, -1, 9]
+    operators = torch.ops.smidgen
+    inputs = [one.clone().requires_grad_() for one in (x, weight, bias)]
+    torch.library.opcheck(operators.shift_conv.default, (inputs[0], runs, *inputs[1:], 2))
+    gradient = torch.randn(batch, 3, 3, 4)
+    for wanted in ([True, True, True], [True, False, False], [False, True, False]):
+        torch.library.opcheck(operators.shift_conv_backward.default, (gradient, x, runs, weight, 2, wanted))
+
+
+def test_the_same_number_of_threads_gives_the_same_gradients() -> None:
+    x = torch.randn(7, 24, 14, 14).contiguous(memory_format=torch.channels_last)
+    weight, runs = torch.randn(32, 24, 1, 1), [8, 0, 1, 8, 1, 0, 8, 0, 0]
+    gradient = torch.randn(7, 32, 14, 14).contiguous(memory_format=torch.channels_last)
+    first = cpu.shift_conv_backward(gradient, x, runs, weight, 1, (True, True, True))
+    for _ in range(20):
+        again = cpu.shift_conv_backward(gradient, x, runs, weight, 1, (True, True, True))
+        assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))  # type: ignore[arg-type]
+
+
+class Block(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.randn(3, 4, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return shift_conv(
+            shift2d(x, [(2, -1, 0), (2, 5, 5)]), [(1, 0, 1), (3, -2, 0)], self.weight, stride=2
+        ).relu()
+
+
+def operators_of(program: torch.export.ExportedProgram) -> set[str]:
+    return {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
+
+
+# What torch's own code warns of.
+THEIRS = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+
+@THEIRS
+def test_an_exported_program_holds_each_operator_as_one_node_and_decomposes() -> None:
+    block, x = Block(), torch.randn(1, 4, 7, 6)
+    program = torch.export.export(block, (x,))
+    assert operators_of(program) == {
+        "smidgen.shift2d.default", "smidgen.shift_conv.default", "aten.relu.default"
+    }  # fmt: skip
+    plain = program.run_decompositions(decompositions())
+    known = {"slice", "pad", "cat", "conv2d", "relu", "zeros_like"}
+    assert {name.split(".")[1] for name in operators_of(plain)} <= known
+    torch.testing.assert_close(plain.module()(x), block(x))
+
+
+@THEIRS
+@pytest.mark.slow
+def test_a_compiled_graph_is_whole_and_trains_to_the_same_gradients() -> None:
+    block = Block()
+    x = torch.randn(2, 4, 7, 6, requires_grad=True)
+    compiled = torch.compile(block, fullgraph=True)
+    torch.testing.assert_close(compiled(x), block(x))
+    (plain,) = torch.autograd.grad(block(x).sum(), x)
+    (found,) = torch.autograd.grad(compiled(x).sum(), x)
+    torch.testing.assert_close(found, plain)
+
+
+def test_autocast_converts_all_inputs() -> None:
+    x, weight = torch.randn(2, 4, 5, 5), torch.randn(3, 4, 1, 1, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = shift_conv(x, [(4, 1, 0)], weight)
+    assert y.dtype == torch.bfloat16
+    y.sum().backward()  # type: ignore[no-untyped-call]
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"weight": torch.randn(3, 5, 1, 1)}, r"weight of shape \[3, 5, 1, 1\].*needs \[c_out, 4, 1, 1\]"),
+        ({"weight": torch.randn(3, 4, 3, 3)}, r"weight of shape \[3, 4, 3, 3\]"),
+        ({"weight": torch.randn(3, 4)}, r"weight of shape \[3, 4\]"),
+        ({"weight": torch.randn(3, 4, 1, 1).double()}, "float32 and its weight as torch.float64; convert"),
+        ({"weight": torch.randn(3, 4, 1, 1, device="meta")}, "x on cpu and its weight on meta; move"),
+        ({"bias": torch.randn(4)}, r"bias of shape \[4\]; it needs \[3\]"),
+        ({"bias": torch.randn(3).half()}, "its bias as torch.float16"),
+        ({"stride": 0}, "stride 0; it needs 1 or more"),
+        ({"offsets": [(3, 0, 1)]}, "cover 3 channels and the tensor has 4"),
+        ({"offsets": torch.zeros(4, 3, 1, dtype=torch.int64)}, r"offsets have shape \[4, 3, 1\]"),
+        ({"offsets": torch.zeros(4, 2)}, "whole pixels"),
+        ({"x": torch.randn(4, 5, 5)}, r"shape \[4, 5, 5\]; it needs \[N, C, H, W\]"),
+        ({"x": torch.zeros(1, 4, 5, 5, dtype=torch.int32)}, "floating-point"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(change: dict[str, object], words: str) -> None:
+    given = {"x": torch.randn(1, 4, 5, 5), "offsets": [(4, 0, 1)], "weight": torch.randn(3, 4, 1, 1)} | change
+    with pytest.raises(ShapeError, match=words) as error:
+        shift_conv(**given)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
+
+
+def test_the_native_kernels_run_where_they_are_built() -> None:
+    assert native.missing() == ""
+    assert native.isa() in native.isas()
+    assert native.isas()[-1] == "portable"
+    assert chosen("shift_conv", "cpu", torch.float32).name == "cpu"
+    assert chosen("shift2d", "cpu", torch.float64).name == "cpu"
+
+
+def test_numbers_that_the_native_kernels_lack_go_to_the_reference_and_the_reason_is_told() -> None:
+    choice = chosen("shift_conv", "cpu", torch.float64)
+    assert choice.name == "reference"
+    assert "float32" in choice.reason
+    assert chosen("shift2d", "xpu", torch.float32).name == "reference"
