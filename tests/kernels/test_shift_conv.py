@@ -58,7 +58,8 @@ def cases(draw: st.DrawFn, dtype: torch.dtype = torch.float32) -> Case:
     runs = draw(st.lists(st.tuples(st.integers(1, 20), reach, reach), min_size=1, max_size=5))
     channels = sum(run[0] for run in runs)
     torch.manual_seed(draw(st.integers(0, 2**31)))
-    size = (draw(st.integers(0, 3)), channels, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    side = st.integers(1, 9) | st.integers(10, 24)  # the large ones are computed in several blocks
+    size = (draw(st.integers(0, 3)), channels, draw(side), draw(side))
     x = torch.randn(size).to(dtype)
     form = draw(st.sampled_from(["contiguous", "channels_last", "every second column", "transposed"]))
     if form == "channels_last":
@@ -67,7 +68,7 @@ def cases(draw: st.DrawFn, dtype: torch.dtype = torch.float32) -> Case:
         x = torch.randn(*size[:3], 2 * size[3]).to(dtype)[..., ::2]
     elif form == "transposed":
         x = x.transpose(2, 3)
-    c_out = draw(st.integers(1, 40))
+    c_out = draw(st.integers(1, 40) | st.integers(120, 150))  # from 128 the input is gathered first
     bias = torch.randn(c_out).to(dtype) if draw(st.booleans()) else None
     return Case(x, runs, torch.randn(c_out, channels, 1, 1).to(dtype), bias, draw(st.integers(1, 3)))
 
@@ -118,9 +119,14 @@ def test_half_precisions_are_rounded_once(backend: ModuleType, dtype: torch.dtyp
 @settings(deadline=None, max_examples=100)
 @given(case=cases())
 def test_the_operator_keeps_the_memory_format(case: Case) -> None:
-    y = shift_conv(case.x, case.runs, case.weight, case.bias, case.stride)
-    last = case.x.shape[1] > 1 and case.x.stride(1) == 1 and not case.x.is_contiguous()
-    assert y.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+    for form in (torch.contiguous_format, torch.channels_last):
+        x = case.x.contiguous(memory_format=form)
+        expected = F.conv2d(x, case.weight.contiguous(memory_format=form), stride=case.stride)
+        y = shift_conv(x, case.runs, case.weight, case.bias, case.stride)
+        assert (
+            y.is_contiguous(memory_format=form) == expected.is_contiguous(memory_format=form)
+            or x.shape[1] == 1
+        )
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
@@ -159,6 +165,55 @@ def test_operators_pass_opcheck(layout: torch.memory_format, batch: int) -> None
     gradient = torch.randn(batch, 3, 3, 4)
     for wanted in ([True, True, True], [True, False, False], [False, True, False]):
         torch.library.opcheck(operators.shift_conv_backward.default, (gradient, x, runs, weight, 2, wanted))
+
+
+def test_a_weight_used_twice_has_the_right_gradients_with_a_graph_too() -> None:
+    runs: list[Run] = [(2, 0, 1), (2, -1, 0)]
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    weight = torch.randn(4, 4, 1, 1, dtype=torch.float64, requires_grad=True)
+    twice = shift_conv(shift_conv(x, runs, weight).tanh(), runs, weight)
+    exact = oracle(oracle(x, runs, weight, None, 1).tanh(), runs, weight, None, 1)
+    (wanted,) = torch.autograd.grad(exact.square().sum(), weight, create_graph=True)
+    for create_graph in (False, True):
+        (found,) = torch.autograd.grad(
+            twice.square().sum(), weight, retain_graph=True, create_graph=create_graph
+        )
+        torch.testing.assert_close(found, wanted)
+    (again,) = torch.autograd.grad(found.square().sum(), weight)
+    torch.testing.assert_close(again, torch.autograd.grad(wanted.square().sum(), weight)[0])
+
+
+def test_an_expanded_gradient_counts_everywhere() -> None:
+    x, weight = torch.randn(2, 4, 5, 6), torch.randn(3, 4, 1, 1, requires_grad=True)
+    shift_conv(x, [(4, 0, 1)], weight).sum().backward()  # type: ignore[no-untyped-call]
+    (wanted,) = torch.autograd.grad(oracle(x, [(4, 0, 1)], weight, None, 1).sum(), weight)
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, wanted)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "words"),
+    [
+        (torch.randn(1, 3, 5, 4), r"gradient \[1, 3, 5, 4\].*the output was \[1, 3, 5, 5\]"),
+        (torch.randn(1, 3, 5, 5).double(), "torch.float64.*torch.float32"),
+    ],
+)
+def test_the_backward_operator_checks_what_it_is_given(gradient: Tensor, words: str) -> None:
+    x, weight = torch.randn(1, 4, 5, 5), torch.randn(3, 4, 1, 1)
+    with pytest.raises(ShapeError, match=words):
+        torch.ops.smidgen.shift_conv_backward(gradient, x, [4, 0, 1], weight, 1, [True, True, True])
+
+
+@pytest.mark.parametrize(("channels", "c_out"), [(0, 3), (4, 0)])
+def test_no_channels_are_no_work(channels: int, c_out: int) -> None:
+    x = torch.randn(2, channels, 3, 3, requires_grad=True)
+    runs: list[Run] = [(channels, 0, 1)] if channels else []
+    y = shift_conv(x, runs, torch.randn(c_out, channels, 1, 1))
+    assert y.shape == (2, c_out, 3, 3)
+    assert not y.any()
+    y.sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None
+    assert not x.grad.any()
 
 
 def test_the_same_number_of_threads_gives_the_same_gradients() -> None:
@@ -236,6 +291,8 @@ def test_autocast_converts_all_inputs() -> None:
         ({"bias": torch.randn(4)}, r"bias of shape \[4\]; it needs \[3\]"),
         ({"bias": torch.randn(3).half()}, "its bias as torch.float16"),
         ({"stride": 0}, "stride 0; it needs 1 or more"),
+        ({"offsets": [(0.5, 1.0)] * 4}, "whole pixels"),
+        ({"offsets": [4, 0]}, "whole pixels"),
         ({"offsets": [(3, 0, 1)]}, "cover 3 channels and the tensor has 4"),
         ({"offsets": torch.zeros(4, 3, 1, dtype=torch.int64)}, r"offsets have shape \[4, 3, 1\]"),
         ({"offsets": torch.zeros(4, 2)}, "whole pixels"),

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <random>
 #include <vector>
 
@@ -51,14 +52,14 @@ struct Case {
 
 Case any_case() {
   Case made;
-  made.maps = {pick(0, 3), 0, pick(1, 13), pick(1, 13), static_cast<int32_t>(pick(0, 1))};
+  made.maps = {pick(0, 3), 0, pick(1, 17), pick(1, 17), static_cast<int32_t>(pick(0, 1))};
   const int64_t parts = pick(1, 6);
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t count = pick(1, pick(0, 3) ? 9 : 70), reach = pick(0, 9) ? 2 : 1000000;
     for (int64_t number : {count, pick(-reach, reach), pick(-reach, reach)}) made.runs.push_back(number);
     made.maps.c += count;
   }
-  made.out = pick(1, 40);
+  made.out = pick(0, 5) ? pick(1, 40) : pick(120, 140);
   made.stride = pick(1, 3);
   made.height = (made.maps.h + made.stride - 1) / made.stride;
   made.width = (made.maps.w + made.stride - 1) / made.stride;
@@ -117,17 +118,65 @@ void check(const Case& one, int32_t threads) {
   compare("grad_bias", grad_bias, grad_bias_);
 }
 
-// Other types: only that nothing outside is touched; their values are compared from Python.
-void touch(const Case& one, int32_t type, int32_t bytes) {
+// Numbers that both half precisions hold: whole ones, up to 8, whose sums of products they do not all hold.
+float decoded(int32_t type, uint16_t half) {
+  if (type == SMIDGEN_BFLOAT16) {
+    const uint32_t bits = uint32_t(half) << 16;
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  }
+  const int exponent = half >> 10 & 31;
+  const float magnitude = exponent ? std::ldexp(float(1024 | (half & 1023)), exponent - 25) : std::ldexp(float(half & 1023), -24);
+  return half & 0x8000 ? -magnitude : magnitude;
+}
+std::vector<uint16_t> halves(int32_t type, size_t count) {
+  std::vector<uint16_t> made(count);
+  for (uint16_t& half : made) {
+    const int64_t value = pick(-8, 8);
+    for (uint32_t bits = 0; bits < 0x10000; bits += type == SMIDGEN_BFLOAT16 ? 0x20 : 0x80)
+      if (decoded(type, static_cast<uint16_t>(bits)) == float(value)) half = static_cast<uint16_t>(bits);
+  }
+  return made;
+}
+
+// Half precisions against float32 with the same numbers, whose sums of whole numbers are exact: equal but for
+// one rounding. And the bytes of shift2d, of any size.
+void compare_halves(const Case& one, int32_t type, int32_t bytes) {
   const smidgen_maps& maps = one.maps;
   const size_t inputs = maps.n * maps.c * maps.h * maps.w, outputs = maps.n * one.out * one.height * one.width;
-  const std::vector<uint16_t> x(inputs, 0x3c00), weight(one.out * maps.c, 0x3c00), bias(one.out), grad(outputs, 0x3c00);
+  const auto x = halves(type, inputs), weight = halves(type, one.out * maps.c), bias = halves(type, one.out),
+             grad = halves(type, outputs);
   std::vector<uint16_t> y(outputs), grad_x(inputs), grad_weight(weight.size()), grad_bias(bias.size());
   const int64_t n_runs = static_cast<int64_t>(one.runs.size() / 3);
   const smidgen_shift_conv conv = {maps, one.out, one.stride, one.runs.data(), n_runs, type};
   failures += smidgen_shift_conv_forward(&conv, x.data(), weight.data(), bias.data(), y.data(), 2);
   failures += smidgen_shift_conv_backward(&conv, x.data(), weight.data(), grad.data(), grad_x.data(), grad_weight.data(),
                                           grad_bias.data(), 2);
+  auto widened = [&](const std::vector<uint16_t>& from) {
+    std::vector<float> made;
+    for (const uint16_t half : from) made.push_back(decoded(type, half));
+    return made;
+  };
+  const auto x_ = widened(x), weight_ = widened(weight), bias_ = widened(bias), grad_ = widened(grad);
+  std::vector<float> y_(outputs), grad_x_(inputs), grad_weight_(weight.size()), grad_bias_(bias.size());
+  smidgen_shift_conv wide = conv;
+  wide.type = SMIDGEN_FLOAT32;
+  failures += smidgen_shift_conv_forward(&wide, x_.data(), weight_.data(), bias_.data(), y_.data(), 2);
+  failures += smidgen_shift_conv_backward(&wide, x_.data(), weight_.data(), grad_.data(), grad_x_.data(),
+                                          grad_weight_.data(), grad_bias_.data(), 2);
+  const double rounding = type == SMIDGEN_BFLOAT16 ? 1.0 / 256 : 1.0 / 2048;
+  auto same = [&](const char* what, const std::vector<uint16_t>& found, const std::vector<float>& wanted) {
+    for (size_t i = 0; i < wanted.size(); ++i)
+      if (!(std::fabs(decoded(type, found[i]) - wanted[i]) <= rounding * std::fabs(wanted[i]))) {
+        if (++failures < 10) std::printf("%s of type %d: %g instead of %g\n", what, type, decoded(type, found[i]), wanted[i]);
+        return;
+      }
+  };
+  same("forward", y, y_);
+  same("grad_x", grad_x, grad_x_);
+  same("grad_weight", grad_weight, grad_weight_);
+  same("grad_bias", grad_bias, grad_bias_);
   std::vector<char> from(inputs * bytes), to(inputs * bytes);
   failures += smidgen_shift2d(&maps, one.runs.data(), n_runs, bytes, from.data(), to.data(), 2);
 }
@@ -139,7 +188,7 @@ int main(int count, char** arguments) {
   for (int number = 0; number < cases; ++number) {
     const Case one = any_case();
     check(one, static_cast<int32_t>(pick(1, 4)));
-    touch(one, number % 2 ? SMIDGEN_BFLOAT16 : SMIDGEN_FLOAT16, 1 << number % 5);
+    compare_halves(one, number % 2 ? SMIDGEN_BFLOAT16 : SMIDGEN_FLOAT16, 1 << number % 5);
   }
   std::printf("%s (of %s): %d cases, %d failures\n", smidgen_isa(), smidgen_isas(), cases, failures);
   return failures != 0;

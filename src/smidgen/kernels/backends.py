@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+
+from smidgen import native
 
 __all__ = ["OPERATORS", "Backend", "Choice", "chosen"]
 
@@ -59,5 +62,7 @@ def chosen(operator: str, device: str, dtype: torch.dtype) -> Choice:
             continue
         if not (reason := backend.refusal(operator, dtype)):
             return Choice(backend, name, "; ".join(reasons))
+        if reason == native.missing():
+            warnings.warn(f"shifts run in plain torch, several times slower: {reason}", stacklevel=2)
         reasons.append(f"{name}: {reason}")
     raise AssertionError("the reference refuses nothing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from smidgen import native
-from smidgen.kernels.offsets import format_of
+from smidgen.kernels.offsets import format_of, size_of_output
 
 __all__ = ["refusal", "shift2d", "shift_conv", "shift_conv_backward"]
 
@@ -39,13 +40,12 @@ def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | No
     """As the operator; x may have any strides."""
     maps, dense = _maps(x)
     weight, bias = weight.contiguous(), None if bias is None else bias.contiguous()
-    height, width = -(-maps.h // stride), -(-maps.w // stride)
-    y = torch.empty((maps.n, weight.shape[0], height, width), dtype=x.dtype, memory_format=format_of(x))
+    y = torch.empty(size_of_output(x, weight, stride), dtype=x.dtype, memory_format=format_of(x))
     native.shift_conv_forward(
         maps,
         tuple(runs),
         weight.shape[0],
-        stride,
+        min(stride, max(maps.h, maps.w, 1)),  # one pixel is kept in either case, and products stay small
         _kind(x.dtype),
         dense.data_ptr(),
         weight.data_ptr(),
@@ -70,7 +70,7 @@ def shift_conv_backward(
         maps,
         tuple(runs),
         weight.shape[0],
-        stride,
+        min(stride, max(maps.h, maps.w, 1)),  # one pixel is kept in either case, and products stay small
         _kind(x.dtype),
         dense.data_ptr(),
         weight.data_ptr(),
@@ -105,10 +105,13 @@ def _threads() -> int:
 
 @cache
 def _share_threads() -> None:
-    """Run on torch's own OpenMP threads: those of a second pool would wait for cores that these keep busy."""
-    beside = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
-    try:
-        runtime = ctypes.CDLL(str(beside) if beside.exists() else "libgomp.so.1")
+    """Run on torch's own OpenMP threads: those of a second pool would wait for cores that these keep busy.
+
+    Only a runtime that is loaded already can be torch's. Without one the library has threads of its own.
+    """
+    loaded = Path("/proc/self/maps")
+    lines = loaded.read_text().splitlines() if loaded.exists() else []
+    paths = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}
+    if len(paths) == 1:
+        runtime = ctypes.CDLL(paths.pop(), mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
         native.use_openmp(ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value)
-    except (OSError, AttributeError):  # a torch built on other threads: the library has its own
-        return

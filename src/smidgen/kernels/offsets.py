@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from operator import index
 from typing import TypeAlias
 
 import torch
@@ -11,7 +12,17 @@ from torch import Tensor
 
 from smidgen.spec import ShapeError
 
-__all__ = ["Offsets", "Run", "check_conv", "check_shift", "flat_runs", "format_of", "opposite"]
+__all__ = [
+    "Offsets",
+    "Run",
+    "check_conv",
+    "check_gradient",
+    "check_shift",
+    "flat_runs",
+    "format_of",
+    "opposite",
+    "size_of_output",
+]
 
 Run: TypeAlias = tuple[int, int, int]
 # int64[C, 2], one (dy, dx) a channel, or runs (count, dy, dx).
@@ -29,11 +40,15 @@ def flat_runs(offsets: Offsets) -> list[int]:
         if offsets.dim() != 2:
             raise ShapeError(f"offsets have shape {list(offsets.shape)}; (dy, dx) a channel is [C, 2]")
         offsets = offsets.tolist()
-    widths = {len(row) for row in offsets}
+    try:
+        rows = [[index(number) for number in row] for row in offsets]
+    except TypeError:
+        raise ShapeError("offsets are whole pixels: rows of integers (dy, dx) or (count, dy, dx)") from None
+    widths = {len(row) for row in rows}
     if widths == {3}:
-        return [int(number) for row in offsets for number in row]
+        return [number for row in rows for number in row]
     if widths <= {2}:
-        pairs = ((int(dy), int(dx)) for dy, dx in offsets)
+        pairs = ((dy, dx) for dy, dx in rows)
         return [number for (dy, dx), same in groupby(pairs) for number in (sum(1 for _ in same), dy, dx)]
     raise ShapeError(f"offsets have rows of {sorted(widths)} numbers; (dy, dx) or (count, dy, dx) is needed")
 
@@ -47,6 +62,12 @@ def format_of(x: Tensor) -> torch.memory_format:
     """Memory format in which a kernel answers to float[N, C, H, W] in any strides: the nearest to its own."""
     last = x.shape[1] > 1 and x.stride(1) == 1 and not x.is_contiguous()
     return torch.channels_last if last else torch.contiguous_format
+
+
+def size_of_output(x: Tensor, weight: Tensor, stride: int) -> tuple[int, int, int, int]:
+    """N, c_out, ceil(H / stride), ceil(W / stride)."""
+    n, _, h, w = x.shape
+    return n, weight.shape[0], (h + stride - 1) // stride, (w + stride - 1) // stride
 
 
 def check_shift(name: str, x: Tensor, runs: Sequence[int]) -> None:
@@ -86,3 +107,15 @@ def check_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | No
             raise ShapeError(
                 f"shift_conv got x as {x.dtype} and its {what} as {other.dtype}; convert one of them"
             )
+
+
+def check_gradient(gradient: Tensor, x: Tensor, runs: Sequence[int], weight: Tensor, stride: int) -> None:
+    """The same for the gradients of both: `gradient` is that of the output."""
+    check_conv(x, runs, weight, None, stride)
+    size = size_of_output(x, weight, stride)
+    if tuple(gradient.shape) != size or gradient.dtype != x.dtype or gradient.device != x.device:
+        raise ShapeError(
+            f"shift_conv_backward got a gradient {list(gradient.shape)} as {gradient.dtype} on "
+            f"{gradient.device}; "
+            f"the output was {list(size)} as {x.dtype} on {x.device}"
+        )

@@ -17,7 +17,16 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from smidgen.kernels.backends import chosen
-from smidgen.kernels.offsets import Offsets, check_conv, check_shift, flat_runs, format_of, opposite
+from smidgen.kernels.offsets import (
+    Offsets,
+    check_conv,
+    check_gradient,
+    check_shift,
+    flat_runs,
+    format_of,
+    opposite,
+    size_of_output,
+)
 
 __all__ = ["shift2d", "shift_conv"]
 
@@ -54,15 +63,17 @@ def shift_conv(
 def fused(x: Tensor, runs: list[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     """`shift_conv` for flattened runs."""
     device = x.device.type
-    if (
-        torch.amp.is_autocast_available(device)
-        and torch.is_autocast_enabled(device)
-        and x.dtype != torch.float64
-    ):
-        kind = torch.get_autocast_dtype(device)
-        x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        x, weight = _autocast(x, device), _autocast(weight, device)
+        bias = None if bias is None else _autocast(bias, device)
     y: Tensor = torch.ops.smidgen.shift_conv(x, runs, weight, bias, stride)
     return y
+
+
+def _autocast(tensor: Tensor, device: str) -> Tensor:
+    """Converted as torch converts the inputs of a convolution."""
+    converts = tensor.is_floating_point() and tensor.dtype != torch.float64
+    return tensor.to(torch.get_autocast_dtype(device)) if converts else tensor
 
 
 # ---- What the operators do ------------------------------------------------------------------------------
@@ -82,6 +93,7 @@ def _shift_conv_backward(
     gradient: Tensor, x: Tensor, runs: Sequence[int], weight: Tensor, stride: int, wanted: Sequence[bool]
 ) -> tuple[Tensor, ...]:
     """An operator returns tensors: where a gradient is not wanted, one without elements."""
+    check_gradient(gradient, x, runs, weight, stride)
     backend = chosen("shift_conv", x.device.type, x.dtype).backend
     grad_x, grad_weight, grad_bias = backend.shift_conv_backward(gradient, x, runs, weight, stride, wanted)
     return (
@@ -103,19 +115,15 @@ def _fake_shift_conv(
     x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int
 ) -> Tensor:
     check_conv(x, runs, weight, bias, stride)
-    n, _, h, w = x.shape
-    size = (n, weight.shape[0], (h + stride - 1) // stride, (w + stride - 1) // stride)
-    return torch.empty(size, dtype=x.dtype, device=x.device, memory_format=format_of(x))
+    return torch.empty(
+        size_of_output(x, weight, stride), dtype=x.dtype, device=x.device, memory_format=format_of(x)
+    )
 
 
 def _fake_shift_conv_backward(
-    gradient: Tensor,  # noqa: ARG001
-    x: Tensor,
-    runs: Sequence[int],  # noqa: ARG001
-    weight: Tensor,
-    stride: int,  # noqa: ARG001
-    wanted: Sequence[bool],
+    gradient: Tensor, x: Tensor, runs: Sequence[int], weight: Tensor, stride: int, wanted: Sequence[bool]
 ) -> tuple[Tensor, ...]:
+    check_gradient(gradient, x, runs, weight, stride)
     grad_x = torch.empty(
         x.shape if wanted[0] else (0,),
         dtype=x.dtype,
@@ -139,17 +147,16 @@ def _adjoint(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
 
 
 def _keep_inputs(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001
-    x, ctx.runs, weight, bias, ctx.stride = inputs
-    ctx.save_for_backward(x, weight, bias)
+    x, ctx.runs, weight, _bias, ctx.stride = inputs
+    ctx.save_for_backward(x, weight)
 
 
 def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    x, weight, bias = ctx.saved_tensors
-    needs = ctx.needs_input_grad
-    wanted = [needs[0], needs[2], bias is not None and needs[3]]
-    made: Sequence[Tensor | None]
+    x, weight = ctx.saved_tensors
+    wanted = [ctx.needs_input_grad[place] for place in (0, 2, 3)]
+    made: Sequence[Tensor]
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
-        made = _differentiable(gradient, x, ctx.runs, weight, bias, ctx.stride, wanted)
+        made = _differentiable(gradient, x, ctx.runs, weight, ctx.stride)
     else:
         made = torch.ops.smidgen.shift_conv_backward(gradient, x, ctx.runs, weight, ctx.stride, wanted)
     grad_x, grad_weight, grad_bias = (one if want else None for one, want in zip(made, wanted, strict=True))
@@ -157,20 +164,14 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 def _differentiable(
-    gradient: Tensor,
-    x: Tensor,
-    runs: Sequence[int],
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: int,
-    wanted: Sequence[bool],
-) -> list[Tensor | None]:
+    gradient: Tensor, x: Tensor, runs: Sequence[int], weight: Tensor, stride: int
+) -> tuple[Tensor, ...]:
     """The gradients as a graph of their own, for gradients of gradients."""
+    # Aliases: where x was made from this very weight, its own history would be counted a second time.
+    x, weight = x.view_as(x).requires_grad_(), weight.view_as(weight).requires_grad_()
     picked = torch.ops.smidgen.shift2d(x, runs)[:, :, ::stride, ::stride]
-    y = torch.nn.functional.conv2d(picked, weight, bias)
-    asked = [one for one, want in zip((x, weight, bias), wanted, strict=True) if want]
-    made = iter(torch.autograd.grad(y, asked, gradient, create_graph=True))  # type: ignore[arg-type]
-    return [next(made) if want else None for want in wanted]
+    y = torch.nn.functional.conv2d(picked, weight)
+    return *torch.autograd.grad(y, (x, weight), gradient, create_graph=True), gradient.sum((0, 2, 3))
 
 
 # ---- What torch's FlopCounterMode counts: two operations a multiply-add; a shift has none ---------------

@@ -20,6 +20,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from smidgen.kernels.offsets import format_of
+
 __all__ = ["SUPPORTED", "refusal", "shift2d", "shift_conv", "shift_conv_backward"]
 
 SUPPORTED: Final = (torch.float32, torch.bfloat16, torch.float16)
@@ -388,7 +390,7 @@ def shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
     y = torch.empty_like(x)
     if not x.numel():
         return y
-    layout = _layout(x)
+    layout = format_of(x)
     if not x.is_contiguous(memory_format=layout):
         return y.copy_(shift2d(x.contiguous(memory_format=layout), runs))
     width = x.element_size()
@@ -413,7 +415,7 @@ def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | No
     if _INTERPRETED and x.dtype == torch.bfloat16:
         wide_bias = None if bias is None else bias.float()
         return shift_conv(x.float(), runs, weight.float(), wide_bias, stride).bfloat16()
-    layout = _layout(x)
+    layout = format_of(x)
     x = x.contiguous(memory_format=layout)
     batch, channels, height, width = x.shape
     outputs, out_height, out_width = weight.shape[0], -(-height // stride), -(-width // stride)
@@ -468,7 +470,7 @@ def shift_conv_backward(
         wide = shift_conv_backward(gradient.float(), x.float(), runs, weight.float(), stride, wanted)
         of_x, of_weight, of_bias = (None if one is None else one.bfloat16() for one in wide)
         return of_x, of_weight, of_bias
-    layout = _layout(x)
+    layout = format_of(x)
     gradient = gradient.contiguous(memory_format=layout)
     of_bias = gradient.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype) if wanted[2] else None
     with torch.cuda.device_of(x):  # type: ignore[no-untyped-call]
@@ -590,12 +592,6 @@ def _copy_shifted(
             block_channels=block_channels,
             block_pixels=block_pixels,
         )
-
-
-def _layout(x: Tensor) -> torch.memory_format:
-    """The memory format in which x is read and answered."""
-    adjacent = x.stride(1) == 1 and x.shape[1] > 1 and not x.is_contiguous()
-    return torch.channels_last if adjacent else torch.contiguous_format
 
 
 def _steps(layout: torch.memory_format, channels: int, pixels: int) -> tuple[int, int, int]:

@@ -8,7 +8,7 @@ children by name only: a copied module therefore runs its own children.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import count
 from typing import Protocol, assert_never
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from smidgen import graph
 from smidgen.graph import is_identity
 from smidgen.kernels.shift import fused
-from smidgen.modules.leaves import Shift, leaf_module
+from smidgen.modules.leaves import Conv2dPicked, Shift, leaf_module
 from smidgen.modules.randomness import SampleKeyed
 from smidgen.spec import TreeError
 
@@ -70,18 +70,11 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class _Nothing:
-    """A shift that the convolution after it does."""
-
-    def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:  # noqa: ARG002
-        return x
-
-
-@dataclass(frozen=True, slots=True)
 class _ShiftConv:
-    """A 1x1 convolution together with the shift before it, as one kernel that writes no shifted map.
+    """A shift and the 1x1 convolution after it as one kernel that writes no shifted map.
 
-    One after the other where somebody listens to either, or has put another module in its place.
+    One after the other where somebody listens to either, or has put another module in its place: only the
+    very modules that were planned do nothing but what the kernel does.
     """
 
     shift: str
@@ -89,24 +82,43 @@ class _ShiftConv:
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:
         shift, conv = getattr(owner, self.shift), getattr(owner, self.conv)
-        if _untouched(shift, Shift) and _untouched(conv, nn.Conv2d):
+        if type(shift) is Shift and _is_pointwise(conv) and not (_listened_to(shift) or _listened_to(conv)):
             return fused(x, shift.flat_runs, conv.weight, conv.bias, conv.stride[0])
         y: Tensor = conv(shift(x))
         return y
 
 
-def _untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
-    return isinstance(module, kind) and not (module._forward_hooks or module._forward_pre_hooks)
+def _is_pointwise(module: nn.Module) -> bool:
+    return (
+        type(module) in (nn.Conv2d, Conv2dPicked)
+        and (module.kernel_size, module.padding, module.groups) == ((1, 1), (0, 0), 1)
+        and module.stride[0] == module.stride[1]
+    )
+
+
+def _listened_to(module: nn.Module) -> bool:
+    hooks = (
+        module._forward_hooks
+        or module._forward_pre_hooks
+        or module._backward_hooks
+        or module._backward_pre_hooks
+    )
+    return bool(hooks) or "forward" in vars(module)
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One step after the other; they stand as the children in the node."""
+    """One step after the other.
+
+    steps   one for each child of the node
+    joined  the same, where two that can be done at once are one
+    """
 
     steps: tuple[Step, ...]
+    joined: tuple[Step, ...]
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:  # noqa: D102
-        for step in self.steps:
+        for step in self.joined:
             x = step(owner, x)
         return x
 
@@ -155,9 +167,9 @@ def _plan(owner: TreeModule, node: graph.Combinator, streams: count[int]) -> Ste
     """Register the children of `node` in `owner` and return the step that runs them."""
     match node:
         case graph.Chain(children=children):
-            return Series(_series(owner, children, streams))
+            return _series(owner, children, streams)
         case graph.Gate(children=children):
-            return _Product(Series(_series(owner, children, streams)))
+            return _Product(_series(owner, children, streams))
         case graph.Sum(children=children, drop_path=drop_path):
             branches = []
             for name, child in children:
@@ -170,17 +182,22 @@ def _plan(owner: TreeModule, node: graph.Combinator, streams: count[int]) -> Ste
             assert_never(node)
 
 
-def _series(owner: TreeModule, children: graph.Children, streams: count[int]) -> tuple[Step, ...]:
+def _series(owner: TreeModule, children: graph.Children, streams: count[int]) -> Series:
     """Plan a chain; an activation overwrites its input where a layer of this chain has just made it."""
     previous = (None, *(child for _, child in children))
     steps = [
         _child(owner, name, child, streams, isinstance(before, graph.Conv | graph.BatchNorm | graph.Linear))
         for before, (name, child) in zip(previous, children, strict=False)
     ]
-    for place, ((name, first), (other, second)) in enumerate(pairwise(children)):
-        if isinstance(first, graph.Shift) and isinstance(second, graph.Conv) and _pointwise(second):
-            steps[place : place + 2] = _Nothing(), _ShiftConv(name, other)
-    return tuple(steps)
+    joined: list[Step] = []
+    for (before, (name, child)), step in zip(zip(previous, children, strict=False), steps, strict=True):
+        if isinstance(before, graph.Shift) and isinstance(child, graph.Conv) and _pointwise(child):
+            shift = joined.pop()
+            assert isinstance(shift, Child)
+            joined.append(_ShiftConv(shift.name, name))
+        else:
+            joined.append(step)
+    return Series(tuple(steps), tuple(joined))
 
 
 def _pointwise(conv: graph.Conv) -> bool:

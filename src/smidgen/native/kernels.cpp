@@ -4,6 +4,7 @@
 // these instructions.
 
 #include "kernels.hpp"
+#include "numbers.hpp"
 
 #include <cstring>
 
@@ -20,14 +21,6 @@ constexpr int64_t LANES = 4, ROWS = 4;
 constexpr int64_t PANEL = 2 * LANES;  // columns of a tile: ROWS * 2 sums stay in registers
 
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
-
-constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t most(int64_t a, int64_t b) { return a < b ? b : a; }
-constexpr int64_t clamped(int64_t value, int64_t low, int64_t high) { return most(low, least(value, high)); }
-constexpr int64_t up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
-constexpr int64_t ceil_div(int64_t value, int64_t step) {
-  return value >= 0 ? (value + step - 1) / step : -(-value / step);
-}
 
 // ---- Elements of other types than float ---------------------------------------------------------------
 
@@ -167,11 +160,9 @@ void each_length(const Piece* pieces, int64_t count, Body&& body) {
 
 void clear(char* to, int64_t bytes) { std::memset(to, 0, static_cast<size_t>(bytes)); }
 
-// The number of a pixel in its image, or -1 outside.
-int64_t pixel_at(const smidgen_maps& maps, int64_t h, int64_t w) {
-  const bool inside = static_cast<uint64_t>(h) < static_cast<uint64_t>(maps.h) &&
-                      static_cast<uint64_t>(w) < static_cast<uint64_t>(maps.w);
-  return inside ? h * maps.w + w : -1;
+bool inside(const smidgen_maps& maps, int64_t h, int64_t w) {
+  return static_cast<uint64_t>(h) < static_cast<uint64_t>(maps.h) &&
+         static_cast<uint64_t>(w) < static_cast<uint64_t>(maps.w);
 }
 
 // Output columns [first, last) of a row whose every channel reads inside; empty in the rows at the edges.
@@ -191,7 +182,6 @@ Columns inner(const Shift& shift, int64_t row) {
 void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_t row) {
   const smidgen_maps& maps = shift.maps;
   const int64_t pixel = maps.c * bytes, line = maps.w * pixel, h = row % maps.h;
-  const char* const image = x + (row - h) * line;
   x += row * line;
   y += row * line;
   const int64_t ahead = (shift.down + 1) * line;  // to the row that the next one is the first to read
@@ -202,14 +192,14 @@ void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_
     auto edge = [&](int64_t begin, int64_t end) {
       for (int64_t w = begin; w < end; ++w)
         for (const Piece* piece = first; piece < last; ++piece) {
-          const int64_t from = pixel_at(maps, h + piece->dy, w + piece->dx);
-          copy.one(y + w * pixel + piece->to, from < 0 ? shift.zeros : image + from * pixel + piece->to, size);
+          const char* const from = x + w * pixel + piece->from;
+          copy.one(y + w * pixel + piece->to, inside(maps, h + piece->dy, w + piece->dx) ? from : shift.zeros, size);
         }
     };
     edge(0, middle.first);
     for (int64_t at = middle.first * pixel; at < middle.last * pixel; at += pixel) {
-      for (int64_t line = 0; soon && first == shift.pieces && line < pixel; line += 64)
-        __builtin_prefetch(x + at + ahead + line, 0, 2);
+      for (int64_t byte = 0; soon && first == shift.pieces && byte < pixel; byte += 64)
+        __builtin_prefetch(x + at + ahead + byte, 0, 2);
       for (const Piece* piece = first; piece < last; ++piece)
         copy.one(y + at + piece->to, x + at + piece->from, size);
     }
@@ -411,9 +401,7 @@ void sort_pixels(const Shift& shift, const Block& block, bool all_edge, Pixels& 
 }
 
 bool reads_inside(const Shift& shift, const Pixels& pixels, int64_t edge, const Piece& piece) {
-  const int64_t h = pixels.rows[edge] + piece.dy, w = pixels.columns[edge] + piece.dx;
-  return static_cast<uint64_t>(h) < static_cast<uint64_t>(shift.maps.h) &&
-         static_cast<uint64_t>(w) < static_cast<uint64_t>(shift.maps.w);
+  return inside(shift.maps, pixels.rows[edge] + piece.dy, pixels.columns[edge] + piece.dx);
 }
 
 // What the pixels of a block read, as float[pixels][depth], c channels each: the edge ones, and all of them
@@ -575,14 +563,6 @@ Ahead next_block(const ShiftConv& conv, const void* image, int64_t element, cons
   return {from + first * pixel, from + last * pixel, up((last - first) * pixel / most(1, tiles), 64) + 64};
 }
 
-// Whether what a pixel reads is copied together before the products rather than read where it lies. With many
-// output channels the copy, made once, costs less than reading from nine places for each panel of them.
-bool gathers(const ShiftConv& conv) {
-  const Shift& shift = conv.shift;
-  const bool moves = shift.up || shift.down || shift.left || shift.right || shift.stride > 1;
-  return moves && conv.c_out >= 128;
-}
-
 // Rows of the products of a block, those of a class together, and where each class begins.
 struct Rows {
   const float* from[longest_block];
@@ -672,7 +652,7 @@ void forward_as(const ShiftConv& conv, const void* from, const float* packed, co
   const Shift& shift = conv.shift;
   const auto* x = static_cast<const Stored*>(from) + block.image * shift.maps.c * shift.maps.h * shift.maps.w;
   auto* y = static_cast<Stored*>(to) + block.image * conv.c_out * shift.height * shift.width;
-  if (in_place<Kind>(conv) && shift.n_classes && !gathers(conv))
+  if (shift.n_classes)
     forward_direct(conv, reinterpret_cast<const float*>(x), packed, bias, reinterpret_cast<float*>(y), block);
   else
     forward_gathered<Kind>(conv, x, packed, bias, y, block, scratch);

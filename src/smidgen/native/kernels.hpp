@@ -17,7 +17,7 @@ struct Block {
 // One run of a shift over maps in channels_last: what each output pixel copies from where. Places in bytes.
 struct Piece {
   int64_t to, from;  // from the start of the output pixel, and of the input pixel without offset
-  int64_t bytes, dy, dx;
+  int64_t channels, bytes, dy, dx;
 };
 
 // Output pixels at which the same channels read inside, and where those lie: from the unmoved input pixel, and
@@ -44,7 +44,8 @@ struct Shift {
   const int64_t* offsets;  // of each channel's element from the start of the unmoved input pixel
   const int64_t* counting; // 0, 1, 2, …: as many as a block has pixels, or the maps or the output channels
   const int64_t* panels;   // the same times `panel`
-  // A pixel's class is that of its row plus the number of its segment. Without classes where a shift looks far.
+  // A pixel's class is that of its row plus the number of its segment. Without classes where the pixels' inputs
+  // are copied together first.
   int64_t n_classes, n_segments;
   const Class* classes;
   const Segment* segments;

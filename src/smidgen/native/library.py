@@ -13,13 +13,16 @@ from smidgen.spec import DependencyError
 __all__ = ["isa", "isas", "library", "missing", "use_openmp"]
 
 NAME = "libsmidgen.so"
+ABI = 1  # SMIDGEN_ABI of the interface that this package was written for
 
 
 @cache
 def _loaded() -> ctypes.CDLL | str:
     """The library, or in one line why there is none."""
     beside = Path(__file__).with_name(NAME)
-    try:  # an editable installation keeps what was compiled beside the metadata, not beside the sources
+    # An editable installation keeps what was compiled beside the metadata, where importlib.resources, which
+    # follows the sources, does not look.
+    try:
         installed = Path(str(metadata.distribution("smidgen").locate_file(f"smidgen/native/{NAME}")))
     except metadata.PackageNotFoundError:
         installed = beside
@@ -30,12 +33,16 @@ def _loaded() -> ctypes.CDLL | str:
         loaded = ctypes.CDLL(str(found))
     except OSError as error:
         return f"the native library does not load: {error}"
+    if not hasattr(loaded, "smidgen_abi") or loaded.smidgen_abi() != ABI:
+        return f"{found} is of another version; `pip install` makes the one that belongs to these sources"
     loaded.smidgen_isa.restype = loaded.smidgen_isas.restype = ctypes.c_char_p
     loaded.smidgen_use_openmp.argtypes = [ctypes.c_void_p]
     loaded.smidgen_use_openmp.restype = None
     forced, there = os.environ.get("SMIDGEN_ISA"), loaded.smidgen_isas().decode().split(",")
     if forced and forced not in there:
-        raise DependencyError(f"SMIDGEN_ISA={forced}: this processor and library have {', '.join(there)}")
+        raise DependencyError(
+            f"SMIDGEN_ISA={forced} is not here; set it to {' or '.join(there)}, or unset it"
+        )
     return loaded
 
 

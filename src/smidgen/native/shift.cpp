@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "numbers.hpp"
 #include "smidgen.h"
 #include "threads.hpp"
 
@@ -19,7 +20,7 @@ const Kernels* const* available() {
     const Kernels** next = found;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+    if (__builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
       *next++ = &kernels_avx512;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) *next++ = &kernels_avx2;
@@ -50,10 +51,6 @@ Floats floats(int64_t count) { return Floats(new float[static_cast<size_t>(count
 // Bounds of the part `number` of `parts` nearly equal ones.
 int64_t bound(int64_t total, int64_t number, int64_t parts) { return total * number / parts; }
 
-int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-int64_t most(int64_t a, int64_t b) { return a < b ? b : a; }
-int64_t ceil_div(int64_t value, int64_t step) { return (value + step - 1) / step; }
-
 // A shift worked out, with what it points to. Channels that look beyond the map's size see nothing, however
 // far they look.
 struct Worked {
@@ -68,7 +65,7 @@ struct Worked {
     for (const int64_t* run = runs; run < runs + 3 * n_runs; channel += run[0], run += 3) {
       const int64_t dy = most(-maps.h, least(run[1], maps.h)), dx = most(-maps.w, least(run[2], maps.w));
       const int64_t offset = (dy * maps.w + dx) * maps.c;
-      pieces.push_back({channel * bytes, (offset + channel) * bytes, run[0] * bytes, dy, dx});
+      pieces.push_back({channel * bytes, (offset + channel) * bytes, run[0], run[0] * bytes, dy, dx});
       for (int64_t c = channel; c < channel + run[0]; ++c) offsets.push_back(offset + c);
       longest_piece = most(longest_piece, run[0] * bytes);
       shift.up = most(shift.up, -dy);
@@ -87,7 +84,6 @@ struct Worked {
     shift.offsets = offsets.data();
     shift.counting = counting.data();
     shift.panels = panels.data();
-    if (panel && maps.channels_last) classify(panel);
   }
   Worked(const Worked&) = delete;
 
@@ -114,14 +110,13 @@ struct Worked {
       for (const int64_t w : w_of) {
         int64_t found = 0, channel = 0;
         for (const Piece& piece : pieces) {
-          const int64_t in_piece = piece.bytes * channels / whole_bytes();
           const bool row_inside = h < 0 || (h + piece.dy >= 0 && h + piece.dy < shift.maps.h);
           const bool column_inside = w < 0 || (w + piece.dx >= 0 && w + piece.dx < shift.maps.w);
-          for (int64_t c = channel; c < channel + in_piece && row_inside && column_inside; ++c, ++found) {
+          for (int64_t c = channel; c < channel + piece.channels && row_inside && column_inside; ++c, ++found) {
             next[found] = offsets[static_cast<size_t>(c)];
             next[channels + found] = c * panel;
           }
-          channel += in_piece;
+          channel += piece.channels;
         }
         classes.push_back({found, next, next + channels});
         next += 2 * channels;
@@ -139,8 +134,6 @@ struct Worked {
     shift.row_class = row_class.data();
   }
 
-  int64_t whole_bytes() const { return pieces.back().to + pieces.back().bytes; }
-
   Shift shift;
   std::vector<Class> classes;
   std::vector<Segment> segments;
@@ -150,10 +143,17 @@ struct Worked {
   std::vector<int64_t> offsets, counting, panels;
 };
 
+// Whether the products read the input where it lies. With many output channels, copying together what each pixel
+// reads, once, costs less than reading it from nine places for each panel of them.
+bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift) {
+  const bool moves = shift.up || shift.down || shift.left || shift.right || shift.stride > 1;
+  return conv.type == SMIDGEN_FLOAT32 && conv.maps.channels_last && (!moves || conv.c_out < 128);
+}
+
 // Pixels of the output that are computed at a time: what they read and write stays in a near cache.
 int64_t block_pixels(const ShiftConv& conv) {
   constexpr int64_t cached = 64 * 1024 / sizeof(float), shortest = 24;
-  const int64_t fitting = most(shortest, least(longest_block, cached / (conv.shift.maps.c + conv.c_out)));
+  const int64_t fitting = clamped(cached / most(1, conv.shift.maps.c + conv.c_out), shortest, longest_block);
   const int64_t plane = conv.shift.height * conv.shift.width, blocks = most(1, ceil_div(plane, fitting));
   return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
 }
@@ -167,6 +167,8 @@ int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
 }  // namespace smidgen
 
 using namespace smidgen;
+
+int32_t smidgen_abi(void) { return SMIDGEN_ABI; }
 
 const char* smidgen_isa(void) { return kernels().name; }
 
@@ -204,12 +206,13 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
                                    const void* bias, void* y, int32_t threads) try {
   const Kernels& use = kernels();
   const int64_t channels = given->maps.c, out = given->c_out;
-  const Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type),
-                      most(channels, out), use.panel);
+  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type), most(channels, out),
+                use.panel);
+  if (reads_in_place(*given, worked.shift)) worked.classify(use.panel);
   const ShiftConv conv{worked.shift, out, given->type};
   const int64_t plane = conv.shift.height * conv.shift.width;
   if (given->maps.n * plane * out == 0) return 0;
-  const int64_t columns = ceil_div(out, use.panel) * use.panel;
+  const int64_t columns = up(out, use.panel);
   const Floats packed = floats(columns * channels), start = floats(columns);
   use.pack(conv.type, weight, channels, out, 1, channels, packed.get());
   if (bias) use.pack(conv.type, bias, 1, out, 0, 1, start.get());
@@ -218,7 +221,7 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   const int64_t blocks = given->maps.n * in_image;
   const int64_t useful = useful_threads(threads, given->maps.n * plane * out * channels, 64 * 1024);
   const int64_t parts = least(blocks, useful == 1 ? 1 : 4 * useful);
-  const int64_t scratch = use.scratch_floats(conv, pixels, false);
+  const int64_t scratch = conv.shift.n_classes ? 0 : use.scratch_floats(conv, pixels, false);
   const Floats memory = floats(parts * scratch);
   in_parallel(static_cast<int32_t>(useful), parts, [&](int64_t part) {
     for (int64_t number = bound(blocks, part, parts); number < bound(blocks, part + 1, parts); ++number) {
@@ -240,14 +243,14 @@ int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void*
   const Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type),
                       most(channels, out), use.panel);
   const ShiftConv conv{worked.shift, out, given->type};
-  const Floats packed = floats(ceil_div(channels, use.panel) * use.panel * out);
-  use.pack(conv.type, weight, out, channels, channels, 1, packed.get());
+  const Floats packed = floats(grad_x ? up(channels, use.panel) * out : 0);
+  if (grad_x) use.pack(conv.type, weight, out, channels, channels, 1, packed.get());
 
   // Each part sums its own images, and the parts are summed in order: the bits depend on how many there are,
   // not on which thread was faster.
   const int64_t pixels = block_pixels(conv), work = images * conv.shift.height * conv.shift.width * out * channels;
   const int64_t parts = most(1, least(images, useful_threads(threads, work, 32 * 1024)));
-  const int64_t breadth = ceil_div(out, use.panel) * use.panel, sums = channels * breadth;
+  const int64_t breadth = up(out, use.panel), sums = grad_weight ? channels * breadth : 0;
   const int64_t each = sums + out + use.scratch_floats(conv, pixels, true);
   const Floats memory = floats(parts * each);
   in_parallel(static_cast<int32_t>(parts), parts, [&](int64_t part) {

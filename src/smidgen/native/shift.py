@@ -113,8 +113,7 @@ def _conv(maps: Maps, runs: tuple[int, ...], c_out: int, stride: int, kind: str)
 @lru_cache(maxsize=1024)
 def _array(runs: tuple[int, ...]) -> Any:
     """The numbers in C; kept, since a network asks for the same ones at every step."""
-    reach = 2**31  # far beyond any map, and safe to add to a place in one
-    return (ctypes.c_int64 * len(runs))(*(max(-reach, min(reach, number)) for number in runs))
+    return (ctypes.c_int64 * len(runs))(*runs)
 
 
 def _done(status: int) -> None:

@@ -35,8 +35,12 @@ struct smidgen_shift_conv {
   int32_t type; /* enum smidgen_type of maps, weight and bias */
 };
 
+/* Changes with anything below; a caller built for another one must not call. */
+#define SMIDGEN_ABI 1
+SMIDGEN_API int32_t smidgen_abi(void);
+
 /* Name of the instruction set in use: "avx512", "avx2" or "portable". Chosen once, at the first call;
- * the environment variable SMIDGEN_ISA forces one that the processor has. */
+ * the environment variable SMIDGEN_ISA forces one that the processor has, and is ignored otherwise. */
 SMIDGEN_API const char* smidgen_isa(void);
 
 /* Comma-separated instruction sets that this library holds and this processor has, the best one first. */
@@ -57,7 +61,7 @@ SMIDGEN_API int32_t smidgen_shift_conv_forward(const struct smidgen_shift_conv* 
                                                const void* weight, const void* bias, void* y, int32_t threads);
 
 /* Gradients of the above from that of y. Each of grad_x, grad_weight and grad_bias may be NULL. The same
- * number of threads gives the same bits. */
+ * number of threads gives the same bits. Threads share the work by images. */
 SMIDGEN_API int32_t smidgen_shift_conv_backward(const struct smidgen_shift_conv* conv, const void* x,
                                                 const void* weight, const void* grad_y, void* grad_x,
                                                 void* grad_weight, void* grad_bias, int32_t threads);

@@ -31,7 +31,7 @@ struct Job {
 };
 
 // One job at a time. A second caller finds the pool busy and works alone, which is no slower: the cores are
-// taken. Workers are started when first asked for. After a fork there are none, and the caller does it all.
+// taken. Workers are started when first asked for. In a forked process there are none, and the caller does it all.
 class Pool {
  public:
   bool run(Job& job, int32_t helpers) {
@@ -90,7 +90,8 @@ void in_parallel(int32_t threads, int64_t parts, void (*part)(void*, int64_t), v
   const int32_t useful = static_cast<int32_t>(threads < parts ? threads : parts);
   if (useful <= 1) return job.work();
   if (const GompParallel team = gomp_parallel.load(std::memory_order_relaxed))
-    return team([](void* job) { static_cast<Job*>(job)->work(); }, &job, static_cast<unsigned>(useful), 0);
+    // The team that the host always has, even where fewer would do: libgomp ends threads that a team leaves out.
+    return team([](void* job) { static_cast<Job*>(job)->work(); }, &job, static_cast<unsigned>(threads), 0);
   if (!pool().run(job, useful - 1)) job.work();
 }
 

@@ -10,9 +10,10 @@ namespace smidgen {
 void in_parallel(int32_t threads, int64_t parts, void (*part)(void*, int64_t), void* context);
 
 template <class Part>
-void in_parallel(int32_t threads, int64_t parts, Part&& part) {
+void in_parallel(int32_t threads, int64_t parts, const Part& part) {
   in_parallel(
-      threads, parts, [](void* body, int64_t number) { (*static_cast<Part*>(body))(number); }, &part);
+      threads, parts, [](void* body, int64_t number) { (*static_cast<const Part*>(body))(number); },
+      const_cast<Part*>(&part));
 }
 
 }  // namespace smidgen

@@ -1,0 +1,16 @@
+// Small sums. In a namespace without a name, so that each instruction set has its own.
+#pragma once
+
+#include <cstdint>
+
+namespace smidgen {
+namespace {
+
+constexpr int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t most(int64_t a, int64_t b) { return a < b ? b : a; }
+constexpr int64_t clamped(int64_t value, int64_t low, int64_t high) { return most(low, least(value, high)); }
+constexpr int64_t ceil_div(int64_t value, int64_t step) { return (value + step - 1) / step; }
+constexpr int64_t up(int64_t value, int64_t step) { return ceil_div(value, step) * step; }
+
+}  // namespace
+}  // namespace smidgen
