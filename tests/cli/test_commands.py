@@ -337,3 +337,17 @@ def test_help_lists_every_command_with_what_it_does() -> None:
 
 def test_the_version_is_the_packages() -> None:
     assert done("--version") == f"smidgen, version {package.__version__}\n"
+
+
+def test_info_says_what_runs_each_operator() -> None:
+    found = json.loads(done("info", "--json"))
+    runs = {
+        (row["operator"], kind): row["backend"]
+        for row in found["kernels"]
+        for kind in row["dtypes"].split(", ")
+    }
+    assert runs["shift_conv", "float32"] == runs["shift2d", "float64"] == "cpu"
+    assert runs["shift_conv", "float64"] == "reference"
+    text = done("info")
+    assert found["isa"] in text
+    assert found["processor"] in text

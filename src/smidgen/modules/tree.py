@@ -89,11 +89,10 @@ class _ShiftConv:
 
 
 def _is_pointwise(module: nn.Module) -> bool:
-    return (
-        type(module) in (nn.Conv2d, Conv2dPicked)
-        and (module.kernel_size, module.padding, module.groups) == ((1, 1), (0, 0), 1)
-        and module.stride[0] == module.stride[1]
-    )
+    if not isinstance(module, nn.Conv2d) or type(module) not in (nn.Conv2d, Conv2dPicked):
+        return False
+    plain = (module.kernel_size, module.padding, module.groups) == ((1, 1), (0, 0), 1)
+    return plain and module.stride[0] == module.stride[1]
 
 
 def _listened_to(module: nn.Module) -> bool:
