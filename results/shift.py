@@ -33,6 +33,7 @@ import torch.nn.functional as F
 from rows import append
 from torch import Tensor, nn
 
+from smidgen import native
 from smidgen.families import network
 from smidgen.families.shiftnet import shift_runs
 from smidgen.graph import Conv, Shift, layers
@@ -459,12 +460,7 @@ def plot(results: dict[Cell, dict[str, Result]], path: Path) -> None:
 
 def isa() -> str:
     """Instruction set of the native kernels, or "reference" where there are none."""
-    try:
-        from smidgen import native
-
-        return str(native.isa())
-    except (ImportError, AttributeError):
-        return "reference"
+    return "reference" if native.missing() else native.isa()
 
 
 def machine(threads: int) -> str:

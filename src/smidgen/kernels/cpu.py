@@ -38,20 +38,11 @@ def shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
 
 def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     """As the operator; x may have any strides."""
-    maps, dense = _maps(x)
+    conv, dense = _conv(x, runs, weight, stride)
     weight, bias = weight.contiguous(), None if bias is None else bias.contiguous()
     y = torch.empty(size_of_output(x, weight, stride), dtype=x.dtype, memory_format=format_of(x))
     native.shift_conv_forward(
-        maps,
-        tuple(runs),
-        weight.shape[0],
-        min(stride, max(maps.h, maps.w, 1)),  # one pixel is kept in either case, and products stay small
-        _kind(x.dtype),
-        dense.data_ptr(),
-        weight.data_ptr(),
-        _address(bias),
-        y.data_ptr(),
-        _threads(),
+        conv, dense.data_ptr(), weight.data_ptr(), _address(bias), y.data_ptr(), _threads()
     )
     return y
 
@@ -60,18 +51,14 @@ def shift_conv_backward(
     gradient: Tensor, x: Tensor, runs: Sequence[int], weight: Tensor, stride: int, wanted: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients of x, weight and bias, those that are wanted; the bits depend on the number of threads."""
-    maps, dense = _maps(x)
+    conv, dense = _conv(x, runs, weight, stride)
     weight = weight.contiguous()
     gradient = gradient.contiguous(memory_format=format_of(x))
     grad_x = torch.empty_like(dense) if wanted[0] else None
     grad_weight = torch.empty_like(weight) if wanted[1] else None
     grad_bias = weight.new_empty(weight.shape[0]) if wanted[2] else None
     native.shift_conv_backward(
-        maps,
-        tuple(runs),
-        weight.shape[0],
-        min(stride, max(maps.h, maps.w, 1)),  # one pixel is kept in either case, and products stay small
-        _kind(x.dtype),
+        conv,
         dense.data_ptr(),
         weight.data_ptr(),
         gradient.data_ptr(),
@@ -88,6 +75,12 @@ def _maps(x: Tensor) -> tuple[native.Maps, Tensor]:
     form = format_of(x)
     n, c, h, w = x.shape
     return native.Maps(n, c, h, w, form is torch.channels_last), x.contiguous(memory_format=form)
+
+
+def _conv(x: Tensor, runs: Sequence[int], weight: Tensor, stride: int) -> tuple[native.ShiftConv, Tensor]:
+    maps, dense = _maps(x)
+    stride = min(stride, max(maps.h, maps.w, 1))  # one pixel is kept in either case, and products stay small
+    return native.ShiftConv(maps, tuple(runs), weight.shape[0], stride, _kind(x.dtype)), dense
 
 
 def _address(tensor: Tensor | None) -> int | None:

@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from smidgen.kernels.offsets import format_of
+from smidgen.kernels.offsets import format_of, size_of_output
 
 __all__ = ["SUPPORTED", "refusal", "shift2d", "shift_conv", "shift_conv_backward"]
 
@@ -131,6 +131,24 @@ def _read(
     return tl.load(x + place + move, mask=seen, other=0.0)
 
 
+@_jit
+def _pixels(
+    first: tl.tensor, pixels: tl.tensor, plane: tl.tensor, last: tl.constexpr, block_pixels: tl.constexpr
+) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """Image, pixel in its plane, and existence of the pixels from `first` on, along their axis of a tile."""
+    # The division by the plane is 64 bits wide once, and 32 bits wide for every pixel.
+    first_image = first // plane
+    index = (first - first_image * plane).to(tl.int32) + tl.arange(0, block_pixels)
+    valid = first + tl.arange(0, block_pixels) < pixels
+    if last:
+        index = index[:, None]
+        valid = valid[:, None]
+    else:
+        index = index[None, :]
+        valid = valid[None, :]
+    return first_image + index // plane, index % plane, valid
+
+
 @_tuned(
     ({"block_pixels": 128, "block_outputs": 64, "block_channels": 32}, 4),
     ({"block_pixels": 64, "block_outputs": 32, "block_channels": 32}, 4),
@@ -165,25 +183,16 @@ def _forward_kernel(
     """Sum over channels for one tile of output pixels × output channels."""
     program = tl.program_id(0)
     output_blocks = (outputs + block_outputs - 1) // block_outputs
-    # The division by the plane is 64 bits wide once, and 32 bits wide for every pixel.
     first = (program // output_blocks).to(tl.int64) * block_pixels
-    first_image = first // out_plane
-    index = (first - first_image * out_plane).to(tl.int32) + tl.arange(0, block_pixels)
-    valid = first + tl.arange(0, block_pixels) < pixels
+    image, pixel, valid = _pixels(first, pixels, out_plane, last, block_pixels)
     o = program % output_blocks * block_outputs + tl.arange(0, block_outputs)
     c_block = tl.arange(0, block_channels)
     if last:
-        index = index[:, None]
-        valid = valid[:, None]
         o = o[None, :]
         total = tl.full((block_pixels, block_outputs), 0.0, tl.float32)
     else:
-        index = index[None, :]
-        valid = valid[None, :]
         o = o[:, None]
         total = tl.full((block_outputs, block_pixels), 0.0, tl.float32)
-    image = first_image + index // out_plane
-    pixel = index % out_plane
     row = pixel // out_width * stride
     column = pixel % out_width * stride
     place = image * x_image_step + (row.to(tl.int64) * width + column) * x_pixel_step
@@ -251,26 +260,17 @@ def _input_gradient_kernel(
     dy = tl.load(tile + 2)
     dx = tl.load(tile + 3)
     first = (program // tile_count).to(tl.int64) * block_pixels
-    plane = height * width
-    first_image = first // plane
-    index = (first - first_image * plane).to(tl.int32) + tl.arange(0, block_pixels)
-    valid = first + tl.arange(0, block_pixels) < pixels
+    image, pixel, valid = _pixels(first, pixels, height * width, last, block_pixels)
     c = tl.arange(0, block_channels)
     o_block = tl.arange(0, block_outputs)
     if last:
-        index = index[:, None]
-        valid = valid[:, None]
         c = c[None, :]
         total = tl.full((block_pixels, block_channels), 0.0, tl.float32)
     else:
-        index = index[None, :]
-        valid = valid[None, :]
         c = c[:, None]
         total = tl.full((block_channels, block_pixels), 0.0, tl.float32)
     known = c < count
     c = start + c
-    image = first_image + index // plane
-    pixel = index % plane
     # The pixel was read at p·stride + dy, so by no output where that has no whole p ≥ 0. The sign is asked
     # before the division, which rounds towards zero on a GPU and down in the interpreter.
     row = pixel // width - dy
@@ -345,21 +345,13 @@ def _weight_gradient_kernel(
     total = tl.full((block_outputs, block_channels), 0.0, tl.float32)
     for step in range(steps):
         first = begin + step * block_pixels
-        first_image = first // out_plane
-        index = (first - first_image * out_plane).to(tl.int32) + tl.arange(0, block_pixels)
-        valid = first + tl.arange(0, block_pixels) < pixels
+        image, pixel, valid = _pixels(first, pixels, out_plane, last, block_pixels)
         if last:
-            index = index[:, None]
-            valid = valid[:, None]
             o_gradient = o[None, :]
             c_x = c[None, :]
         else:
-            index = index[None, :]
-            valid = valid[None, :]
             o_gradient = o[:, None]
             c_x = c[:, None]
-        image = first_image + index // out_plane
-        pixel = index % out_plane
         row = pixel // out_width * stride
         column = pixel % out_width * stride
         place = image * x_image_step + (row.to(tl.int64) * width + column) * x_pixel_step
@@ -417,11 +409,9 @@ def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | No
         return shift_conv(x.float(), runs, weight.float(), wide_bias, stride).bfloat16()
     layout = format_of(x)
     x = x.contiguous(memory_format=layout)
-    batch, channels, height, width = x.shape
-    outputs, out_height, out_width = weight.shape[0], -(-height // stride), -(-width // stride)
-    y = torch.empty(
-        (batch, outputs, out_height, out_width), dtype=x.dtype, device=x.device, memory_format=layout
-    )
+    _, channels, height, width = x.shape
+    size = batch, outputs, out_height, out_width = size_of_output(x, weight, stride)
+    y = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=layout)
     if not y.numel():
         return y
     pixels = batch * out_height * out_width

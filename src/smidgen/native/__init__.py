@@ -5,11 +5,19 @@
 
 from smidgen.native.library import isa, isas, missing, use_openmp
 from smidgen.native.machine import machine_name
-from smidgen.native.shift import FLOAT_TYPES, Maps, shift2d, shift_conv_backward, shift_conv_forward
+from smidgen.native.shift import (
+    FLOAT_TYPES,
+    Maps,
+    ShiftConv,
+    shift2d,
+    shift_conv_backward,
+    shift_conv_forward,
+)
 
 __all__ = [
     "FLOAT_TYPES",
     "Maps",
+    "ShiftConv",
     "isa",
     "isas",
     "machine_name",

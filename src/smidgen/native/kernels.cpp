@@ -459,11 +459,11 @@ void each_element(const Shift& shift, const Pixels& pixels, Body&& body) {
   const bool last = shift.maps.channels_last;
   const int64_t per_pixel = last ? shift.maps.c : 1, per_channel = last ? 1 : shift.maps.h * shift.maps.w;
   for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces; ++piece) {
-    const int64_t first = piece->to / element, count = piece->bytes / element;
+    const int64_t first = piece->to / element;
     for (int64_t i = 0; i < pixels.n_edge; ++i) {
       const int64_t pixel = pixels.edge_places[i] + piece->dy * shift.maps.w + piece->dx;
       const bool inside = reads_inside(shift, pixels, i, *piece);
-      for (int64_t c = first; c < first + count; ++c)
+      for (int64_t c = first; c < first + piece->channels; ++c)
         body(pixels.edge[i], c, inside ? pixel * per_pixel + c * per_channel : -1);
     }
   }
@@ -502,7 +502,7 @@ void clear_unread(const Shift& shift, typename Kind::Stored* x) {
     const int64_t dy = piece->dy, dx = piece->dx;
     if (dy == 0 && dx == 0) continue;
     const int64_t left = most(0, dx), right = maps.w - most(0, -dx);  // scattered to: columns between
-    const int64_t planes = maps.channels_last ? 1 : piece->bytes / element;
+    const int64_t planes = maps.channels_last ? 1 : piece->channels;
     const int64_t size = maps.channels_last ? piece->bytes : element;
     char* start = image + (maps.channels_last ? piece->to : piece->to * maps.h * maps.w);
     for (int64_t p = 0; p < planes; ++p)
@@ -717,7 +717,7 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
   const auto* y = static_cast<const Stored*>(grad_y) + image * out * plane;
   auto* grad_x = static_cast<Stored*>(grad_from) + image * image_size;
   const bool direct = in_place<Kind>(conv);
-  float* const shifted = scratch;
+  float* const shifted = scratch;  // first what the edges read, and when that is used up the shifted gradient
   float* const nowhere = shifted + step * depth;
   float* const loaded = nowhere + depth;
   if (grad_from) clear_unread<Kind>(shift, grad_x);
@@ -726,7 +726,6 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
     const int64_t pixels = block.last - block.first;
     Pixels sorted;
     sort_pixels(shift, block, !direct, sorted);
-    // The edges are gathered where the shifted gradient lies later: each is used up before the other.
     int64_t row;
     const float* grad = load_block<Kind>(conv, y, block, loaded, row);
     if (grad_bias) add_columns(grad, pixels, row, out, grad_bias);

@@ -158,7 +158,7 @@ int64_t block_pixels(const ShiftConv& conv) {
   return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
 }
 
-// Fewer threads where the work would not repay waking them.
+// How many threads the work would repay waking; it is cut into parts for so many.
 int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
   return most(1, least(threads, work / repays));
 }
@@ -194,7 +194,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   const Worked worked(*maps, runs, n_runs, 1, bytes, 0, 0);
   const int64_t useful = useful_threads(threads, size, 64 * 1024);
   const int64_t parts = least(rows, useful == 1 ? 1 : 4 * useful);
-  in_parallel(static_cast<int32_t>(useful), parts, [&](int64_t part) {
+  in_parallel(threads, parts, [&](int64_t part) {
     use.shift_rows(worked.shift, bytes, x, y, bound(rows, part, parts), bound(rows, part + 1, parts));
   });
   return 0;
@@ -223,7 +223,7 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   const int64_t parts = least(blocks, useful == 1 ? 1 : 4 * useful);
   const int64_t scratch = conv.shift.n_classes ? 0 : use.scratch_floats(conv, pixels, false);
   const Floats memory = floats(parts * scratch);
-  in_parallel(static_cast<int32_t>(useful), parts, [&](int64_t part) {
+  in_parallel(threads, parts, [&](int64_t part) {
     for (int64_t number = bound(blocks, part, parts); number < bound(blocks, part + 1, parts); ++number) {
       const int64_t first = number % in_image * pixels;
       const Block block{number / in_image, first, least(first + pixels, plane)};
@@ -253,7 +253,7 @@ int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void*
   const int64_t breadth = up(out, use.panel), sums = grad_weight ? channels * breadth : 0;
   const int64_t each = sums + out + use.scratch_floats(conv, pixels, true);
   const Floats memory = floats(parts * each);
-  in_parallel(static_cast<int32_t>(parts), parts, [&](int64_t part) {
+  in_parallel(threads, parts, [&](int64_t part) {
     float* const weights = memory.get() + part * each;
     float* const biases = weights + sums;
     std::memset(weights, 0, static_cast<size_t>(sums + out) * sizeof(float));

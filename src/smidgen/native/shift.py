@@ -9,7 +9,7 @@ from typing import Any
 
 from smidgen.native.library import library
 
-__all__ = ["FLOAT_TYPES", "Maps", "shift2d", "shift_conv_backward", "shift_conv_forward"]
+__all__ = ["FLOAT_TYPES", "Maps", "ShiftConv", "shift2d", "shift_conv_backward", "shift_conv_forward"]
 
 # Numbers of `enum smidgen_type` in smidgen.h.
 FLOAT_TYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
@@ -24,6 +24,22 @@ class Maps:
     h: int
     w: int
     channels_last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftConv:
+    """A shift and the 1x1 convolution after it.
+
+    maps   of the input
+    runs   (count, dy, dx) over contiguous channels, flattened
+    kind   of all numbers, one of FLOAT_TYPES
+    """
+
+    maps: Maps
+    runs: tuple[int, ...]
+    c_out: int
+    stride: int
+    kind: str
 
 
 class _Maps(ctypes.Structure):
@@ -44,7 +60,7 @@ class _ShiftConv(ctypes.Structure):
 def shift2d(maps: Maps, runs: tuple[int, ...], itemsize: int, x: int, y: int, threads: int) -> None:
     """Write the shifted maps at `x` to `y`.
 
-    runs     (count, dy, dx) over contiguous channels, flattened
+    runs     as of ShiftConv
     Raises   MemoryError, as all of these.
     """
     array = _array(runs)
@@ -61,33 +77,14 @@ def shift2d(maps: Maps, runs: tuple[int, ...], itemsize: int, x: int, y: int, th
     )
 
 
-def shift_conv_forward(
-    maps: Maps,
-    runs: tuple[int, ...],
-    c_out: int,
-    stride: int,
-    kind: str,
-    x: int,
-    weight: int,
-    bias: int | None,
-    y: int,
-    threads: int,
-) -> None:
-    """Write the 1x1 convolution of the shifted maps to `y`, in the memory format of the maps.
-
-    kind     of all numbers, one of FLOAT_TYPES
-    """
-    conv = _conv(maps, runs, c_out, stride, kind)
+def shift_conv_forward(conv: ShiftConv, x: int, weight: int, bias: int | None, y: int, threads: int) -> None:
+    """Write the 1x1 convolution of the shifted maps to `y`, in the memory format of the maps."""
     pointers = map(ctypes.c_void_p, (x, weight, bias, y))
-    _done(library().smidgen_shift_conv_forward(ctypes.byref(conv), *pointers, ctypes.c_int32(threads)))
+    _done(library().smidgen_shift_conv_forward(_conv(conv), *pointers, ctypes.c_int32(threads)))
 
 
 def shift_conv_backward(
-    maps: Maps,
-    runs: tuple[int, ...],
-    c_out: int,
-    stride: int,
-    kind: str,
+    conv: ShiftConv,
     x: int,
     weight: int,
     gradient: int,
@@ -97,17 +94,22 @@ def shift_conv_backward(
     threads: int,
 ) -> None:
     """Write the gradients that have an address. The same number of threads gives the same bits."""
-    conv = _conv(maps, runs, c_out, stride, kind)
     pointers = map(ctypes.c_void_p, (x, weight, gradient, grad_x, grad_weight, grad_bias))
-    _done(library().smidgen_shift_conv_backward(ctypes.byref(conv), *pointers, ctypes.c_int32(threads)))
+    _done(library().smidgen_shift_conv_backward(_conv(conv), *pointers, ctypes.c_int32(threads)))
 
 
 def _maps(maps: Maps) -> _Maps:
     return _Maps(maps.n, maps.c, maps.h, maps.w, maps.channels_last)
 
 
-def _conv(maps: Maps, runs: tuple[int, ...], c_out: int, stride: int, kind: str) -> _ShiftConv:
-    return _ShiftConv(_maps(maps), c_out, stride, _array(runs), len(runs) // 3, FLOAT_TYPES[kind])
+def _conv(conv: ShiftConv) -> Any:
+    """Its address in C, for as long as the call takes."""
+    runs = conv.runs
+    return ctypes.byref(
+        _ShiftConv(
+            _maps(conv.maps), conv.c_out, conv.stride, _array(runs), len(runs) // 3, FLOAT_TYPES[conv.kind]
+        )
+    )
 
 
 @lru_cache(maxsize=1024)
