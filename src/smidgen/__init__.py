@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from smidgen import kernels, models, modules
+    from smidgen.engine import Engine
     from smidgen.families import names, network
     from smidgen.graph import Network, Preprocess
     from smidgen.modules.create import create
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Budget": "smidgen.spec",
     "Cost": "smidgen.spec",
+    "Engine": "smidgen.engine",
     "Network": "smidgen.graph",
     "Preprocess": "smidgen.graph",
     "Shape": "smidgen.spec",
@@ -51,6 +53,7 @@ _HOMES = {
 __all__ = [
     "Budget",
     "Cost",
+    "Engine",
     "Network",
     "Preprocess",
     "Shape",

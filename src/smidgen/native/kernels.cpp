@@ -4,23 +4,12 @@
 // these instructions.
 
 #include "kernels.hpp"
-#include "numbers.hpp"
+#include "vectors.hpp"
 
 #include <cstring>
 
 namespace smidgen {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int64_t LANES = 16, ROWS = 12;
-#elif defined(__AVX2__)
-constexpr int64_t LANES = 8, ROWS = 6;
-#else
-constexpr int64_t LANES = 4, ROWS = 4;
-#endif
-constexpr int64_t PANEL = 2 * LANES;  // columns of a tile: ROWS * 2 sums stay in registers
-
-typedef float Vector __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 
 // ---- Elements of other types than float ---------------------------------------------------------------
 
@@ -259,10 +248,6 @@ struct Product {
   const float* start;
   bool adds;
 };
-
-Vector load(const float* from) { return *reinterpret_cast<const Vector*>(from); }
-void store(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
-Vector broadcast(float value) { return value - Vector{}; }  // x - 0 is x, in every bit: no subtraction is made
 
 void store_row(const Product& p, Vector left, Vector right, float* c) {
   if (p.columns == PANEL) {
@@ -755,7 +740,7 @@ void backward(const ShiftConv& conv, const void* x, const float* packed, const v
 
 }  // namespace
 
-extern const Kernels SMIDGEN_KERNELS = {SMIDGEN_ISA_NAME, PANEL,   shift_rows, pack, unpack,
+extern const Kernels SMIDGEN_KERNELS = {PANEL,   shift_rows, pack, unpack,
                                         scratch_floats,   forward, backward};
 
 }  // namespace smidgen

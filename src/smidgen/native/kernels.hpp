@@ -60,7 +60,6 @@ struct ShiftConv {
 };
 
 struct Kernels {
-  const char* name;
   // Columns of a panel of packed weights, and of a tile.
   int64_t panel;
 

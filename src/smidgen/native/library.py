@@ -13,7 +13,7 @@ from smidgen.spec import DependencyError
 __all__ = ["isa", "isas", "library", "missing", "use_openmp"]
 
 NAME = "libsmidgen.so"
-ABI = 1  # SMIDGEN_ABI of the interface that this package was written for
+ABI = 2  # SMIDGEN_ABI of the interface that this package was written for
 
 
 @cache

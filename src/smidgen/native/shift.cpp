@@ -1,11 +1,11 @@
-// The C interface: what is computed in which parts, and on which instruction set.
+// Shifts and shift + 1x1 of whole batches: what is computed in which parts.
 
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
 #include <vector>
 
+#include "isa.hpp"
 #include "kernels.hpp"
 #include "numbers.hpp"
 #include "smidgen.h"
@@ -14,34 +14,7 @@
 namespace smidgen {
 namespace {
 
-const Kernels* const* available() {
-  static const Kernels* found[4] = {};
-  static const bool searched = [] {
-    const Kernels** next = found;
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-      *next++ = &kernels_avx512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) *next++ = &kernels_avx2;
-#endif
-    *next = &kernels_portable;
-    return true;
-  }();
-  (void)searched;
-  return found;
-}
-
-const Kernels& kernels() {
-  static const Kernels* const chosen = [] {
-    const char* forced = std::getenv("SMIDGEN_ISA");
-    if (forced)
-      for (const Kernels* const* one = available(); *one; ++one)
-        if (std::strcmp((*one)->name, forced) == 0) return *one;
-    return available()[0];
-  }();
-  return *chosen;
-}
+const Kernels& kernels() { return *isa().kernels; }
 
 int64_t size_of(int32_t type) { return type == SMIDGEN_FLOAT32 ? 4 : 2; }
 
@@ -167,23 +140,6 @@ int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
 }  // namespace smidgen
 
 using namespace smidgen;
-
-int32_t smidgen_abi(void) { return SMIDGEN_ABI; }
-
-const char* smidgen_isa(void) { return kernels().name; }
-
-const char* smidgen_isas(void) {
-  static char names[64];
-  static const bool written = [] {
-    for (const Kernels* const* one = available(); *one; ++one) {
-      if (names[0]) std::strcat(names, ",");
-      std::strcat(names, (*one)->name);
-    }
-    return true;
-  }();
-  (void)written;
-  return names;
-}
 
 int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n_runs, int32_t bytes,
                         const void* x, void* y, int32_t threads) try {

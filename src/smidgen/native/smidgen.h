@@ -36,7 +36,7 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 1
+#define SMIDGEN_ABI 2
 SMIDGEN_API int32_t smidgen_abi(void);
 
 /* Name of the instruction set in use: "avx512", "avx2" or "portable". Chosen once, at the first call;
@@ -65,6 +65,72 @@ SMIDGEN_API int32_t smidgen_shift_conv_forward(const struct smidgen_shift_conv* 
 SMIDGEN_API int32_t smidgen_shift_conv_backward(const struct smidgen_shift_conv* conv, const void* x,
                                                 const void* weight, const void* grad_y, void* grad_x,
                                                 void* grad_weight, void* grad_bias, int32_t threads);
+
+/* ---- Whole networks ---- */
+
+/* Maps of one picture, or neighbouring channels of one: element (h, w, c) is `at` + (h * width + w) * pixel +
+ * c * channel. In the arena a pixel's channels lie together. The places of input and output follow from picture to
+ * picture. */
+enum smidgen_space { SMIDGEN_NOWHERE = 0, SMIDGEN_ARENA = 1, SMIDGEN_INPUT = 2, SMIDGEN_OUTPUT = 3 };
+struct smidgen_view {
+  int64_t at, h, w, c, pixel, channel;
+  int32_t space; /* enum smidgen_space; NOWHERE: not there */
+};
+
+enum smidgen_kind {
+  SMIDGEN_CONV = 0,      /* y = then(activation(weight * (before(shift(x)) * gate) + bias) + add) */
+  SMIDGEN_DEPTHWISE = 1, /* y = activation(weight * x + bias); sums: of y, one pixel for each part */
+  SMIDGEN_POOL = 2,      /* y = the largest, or the mean, of the windows of x */
+  SMIDGEN_MEAN = 3,      /* y = sum of all pixels of x, times factor */
+  SMIDGEN_POINTWISE = 4, /* y = then(before(shift(x)) * gate + add) */
+  SMIDGEN_TRANSPOSE = 5  /* y = the channels of x one after the other */
+};
+
+enum smidgen_activation {
+  SMIDGEN_IDENTITY = 0,
+  SMIDGEN_RELU = 1,
+  SMIDGEN_RELU6 = 2,
+  SMIDGEN_SILU = 3,
+  SMIDGEN_SIGMOID = 4
+};
+
+enum smidgen_pool { SMIDGEN_MAX = 0, SMIDGEN_AVERAGE = 1, SMIDGEN_AVERAGE_INSIDE = 2 };
+
+/* before: activation(x * scale + offset); shift, before and gate are for convolutions with kernel 1. */
+struct smidgen_op {
+  int32_t kind;                     /* enum smidgen_kind */
+  int32_t type;                     /* enum smidgen_type of the maps: SMIDGEN_FLOAT32 */
+  int32_t before, activation, then; /* enum smidgen_activation */
+  int32_t pool;                     /* enum smidgen_pool */
+  struct smidgen_view x, y, add, gate, sums;
+  int64_t kernel, stride, dilation, top, left; /* rows above and columns to the left that are padding */
+  int64_t padding;                             /* of a pool: as far as SMIDGEN_AVERAGE counts, on all sides */
+  /* CONV: packed by smidgen_pack from float[c_out][kernel][kernel][c_in]. DEPTHWISE: [kernel][kernel][c]. */
+  const float* weight;
+  const float* bias;           /* [c_out] or NULL, as the next two */
+  const float *scale, *offset; /* [c_in] */
+  const int64_t* runs;         /* of the shift, as triples; NULL: none */
+  int64_t n_runs;
+  float factor;
+};
+
+/* Floats that a matrix float[columns][depth] takes when packed, and packing it. Depends on the instruction set. */
+SMIDGEN_API int64_t smidgen_packed_floats(int64_t columns, int64_t depth);
+SMIDGEN_API void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed);
+
+/* In how many parts an operation is done; DEPTHWISE leaves a pixel of sums for each. */
+SMIDGEN_API int64_t smidgen_op_parts(const struct smidgen_op* op);
+
+/* Floats of memory that smidgen_run needs with so many threads and an arena of so many floats. */
+SMIDGEN_API int64_t smidgen_run_floats(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int32_t threads);
+
+/* Takes pictures through all operations. x: float[pictures][input], y: float[pictures][output], each picture so
+ * many floats; memory: as smidgen_run_floats says. Any number of threads gives the same bits. seconds: NULL, or room
+ * for a time for each operation, to which what it took is added; pictures are then done one after the other.
+ * Returns 0, or 1 where memory has run out. */
+SMIDGEN_API int32_t smidgen_run(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t pictures,
+                                const float* x, int64_t input, float* y, int64_t output, float* memory,
+                                int32_t threads, double* seconds);
 
 #ifdef __cplusplus
 }

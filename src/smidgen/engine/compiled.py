@@ -1,0 +1,188 @@
+"""The plan for the native kernels: every step with its addresses, ready to run."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.engine.interpreter import sides
+from smidgen.engine.memory import lay_out
+from smidgen.engine.plan import (
+    Affine,
+    Array,
+    Conv,
+    Depthwise,
+    Mean,
+    Plan,
+    Pointwise,
+    Pooling,
+    Step,
+    Transpose,
+    View,
+)
+from smidgen.native import network as native
+
+__all__ = ["Compiled", "Packed"]
+
+
+class Packed:
+    """Weights as the kernels read them, made when first asked for and shared by the plans of all sizes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], Any] = {}
+
+    def address(self, name: str, part: str, make: Callable[[], Any]) -> int:
+        """Address of what `make` makes the first time: a numpy or ctypes array."""
+        key = (name, part)
+        if key not in self._kept:
+            self._kept[key] = make()
+        return _address(self._kept[key])
+
+
+def _address(array: Any) -> int:
+    return int(array.ctypes.data) if isinstance(array, np.ndarray) else int(ctypes.addressof(array))
+
+
+class Compiled:
+    """One plan, that is one network at one resolution.
+
+    arena_bytes  of the maps of one picture on their way
+    """
+
+    def __init__(self, plan: Plan, packed: Packed) -> None:
+        self._plan, self._packed = plan, packed
+        self._arena = lay_out(plan)
+        self._floats = self._arena.size
+        listed = [(step.name, op) for step in plan.steps for op in self._ops(step)]
+        self.names = tuple(name for name, _ in listed)
+        self._ops_array = (native.Op * len(listed))(*(op for _, op in listed))
+        self.inputs, self.outputs = plan.maps[plan.input].numel, plan.maps[plan.output].numel
+
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of the maps that one picture needs at once, the input and the output not among them."""
+        return 4 * self._arena.size
+
+    def memory(self, threads: int) -> Array:
+        """Memory for `run`."""
+        count = native.run_floats(self._ops_array, self._floats, threads)
+        block = np.empty(count + 16, np.float32)
+        start = -block.ctypes.data % 64 // 4
+        return block[start : start + count]
+
+    def run(
+        self, x: Array, y: Array, memory: Array, threads: int, seconds: NDArray[np.float64] | None = None
+    ) -> None:
+        """x: float32[N, C, H, W], dense -> y: float32[N, outputs]."""
+        native.run(
+            self._ops_array,
+            self._floats,
+            len(x),
+            (x.ctypes.data, self.inputs),
+            (y.ctypes.data, self.outputs),
+            memory.ctypes.data,
+            threads,
+            None if seconds is None else seconds.ctypes.data,
+        )
+
+    # ── steps as operations ──────────────────────────────────────────────────────────────────────────
+
+    def _ops(self, step: Step) -> list[native.Op]:
+        op = native.Op(x=self._view(step.x), y=self._view(step.y), kernel=1, stride=1, dilation=1)
+        match step:
+            case Conv():
+                self._conv(op, step)
+            case Depthwise():
+                return self._depthwise(op, step)
+            case Pooling(leaf=leaf):
+                op.kind = native.KINDS["pool"]
+                average = "average" if leaf.count_include_pad else "average inside"
+                op.pool = native.POOLS["max" if leaf.kind == "max" else average]
+                op.kernel, op.stride = leaf.kernel, leaf.stride
+                op.top = op.left = op.padding = leaf.padding
+            case Mean():
+                op.kind, op.factor = native.KINDS["mean"], 1 / (op.x.h * op.x.w)
+            case Pointwise():
+                op.kind = native.KINDS["pointwise"]
+                self._before(op, step.name, step.before, step.runs)
+                op.gate, op.add = self._view(step.factor), self._view(step.add)
+                op.then = native.ACTIVATIONS[step.then]
+            case Transpose():
+                op.kind = native.KINDS["transpose"]
+            case _:
+                assert_never(step)
+        return [op]
+
+    def _conv(self, op: native.Op, step: Conv) -> None:
+        leaf = step.leaf
+        op.kind = native.KINDS["conv"]
+        self._window(op, step)
+        c_out, depth = leaf.c_out, leaf.c_in * leaf.kernel**2
+
+        def packed() -> Any:
+            matrix = np.ascontiguousarray(step.weight.transpose(0, 2, 3, 1))
+            return native.pack(matrix.ctypes.data, c_out, depth)
+
+        op.weight = self._packed.address(step.name, "weight", packed)
+        self._before(op, step.name, step.before, step.runs)
+        op.gate, op.add = self._view(step.gate), self._view(step.after.add)
+        op.activation = native.ACTIVATIONS[step.after.activation]
+        op.then = native.ACTIVATIONS[step.after.then]
+
+    def _depthwise(self, op: native.Op, step: Depthwise) -> list[native.Op]:
+        op.kind = native.KINDS["depthwise"]
+        self._window(op, step)
+        op.weight = self._packed.address(
+            step.name, "weight", lambda: np.ascontiguousarray(step.weight[:, 0].transpose(1, 2, 0))
+        )
+        op.activation = native.ACTIVATIONS[step.activation]
+        if step.mean is None:
+            return [op]
+        # Each part leaves its sums behind the arena, and a step of its own puts them together.
+        parts, channels = native.op_parts(op), step.y.channels
+        op.sums = native.View(self._arena.size, parts, 1, channels, channels, 1, native.SPACES["arena"])
+        self._floats = max(self._floats, self._arena.size + parts * channels)
+        factor = 1 / (op.y.h * op.y.w)
+        mean = native.Op(
+            kind=native.KINDS["mean"], x=op.sums, y=self._view(step.mean), kernel=1, stride=1, factor=factor
+        )
+        return [op, mean]
+
+    def _window(self, op: native.Op, step: Conv | Depthwise) -> None:
+        leaf = step.leaf
+        op.kernel, op.stride, op.dilation = leaf.kernel, leaf.stride, leaf.dilation
+        (op.top, _), (op.left, _) = sides(leaf, op.x.h, op.x.w)
+        if step.bias is not None:
+            bias = step.bias
+            op.bias = self._packed.address(step.name, "bias", lambda: bias)
+
+    def _before(
+        self, op: native.Op, name: str, affine: Affine | None, runs: tuple[tuple[int, int, int], ...]
+    ) -> None:
+        if runs:
+            op.runs = self._packed.address(name, "runs", lambda: np.array(runs, np.int64))
+            op.n_runs = len(runs)
+        if affine is None:
+            return
+        op.before = native.ACTIVATIONS[affine.activation]
+        if affine.scale is not None:
+            op.scale = self._packed.address(name, "scale", lambda: affine.scale)
+            op.offset = self._packed.address(name, "offset", lambda: affine.offset)
+
+    def _view(self, view: View | None) -> native.View:
+        if view is None:
+            return native.View()
+        shape = self._plan.maps[view.map]
+        if view.map == self._plan.input:  # as it came: channels apart
+            plane = shape.height * shape.width
+            at, pixel, channel, space = view.first * plane, 1, plane, "input"
+        else:
+            place = self._arena.at[view.map]
+            at, pixel, channel, space = view.first, shape.channels, 1, "output"
+            if place is not None:
+                at, space = place + view.first, "arena"
+        return native.View(at, shape.height, shape.width, view.channels, pixel, channel, native.SPACES[space])

@@ -1,0 +1,150 @@
+// Pictures through all operations of a network: which thread does what, and where it lies.
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <new>
+#include <thread>
+
+#include "isa.hpp"
+#include "numbers.hpp"
+#include "smidgen.h"
+#include "threads.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace smidgen {
+namespace {
+
+// One picture's memory and places.
+struct Picture {
+  float* arena;
+  const float* x;
+  float* y;
+
+  float* place(const smidgen_view& view) const {
+    switch (view.space) {
+      case SMIDGEN_ARENA: return arena + view.at;
+      case SMIDGEN_INPUT: return const_cast<float*>(x) + view.at;
+      case SMIDGEN_OUTPUT: return y + view.at;
+      default: return nullptr;
+    }
+  }
+  Places places(const smidgen_op& op) const {
+    return {place(op.x), place(op.add), place(op.gate), place(op.y), place(op.sums)};
+  }
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+void wait_a_little(int64_t tries) {
+#if defined(__x86_64__)
+  if (tries < 2000) return _mm_pause();
+#else
+  if (tries < 200) return;
+#endif
+  std::this_thread::yield();
+}
+
+// An operation that several threads work on. Nobody waits for a thread that has not come: an operation ends when its
+// parts are done, whoever did them.
+struct Progress {
+  std::atomic<int64_t> next{0}, done{0};
+};
+
+void alone(const Layers& layers, const smidgen_op* ops, int64_t n_ops, const Picture& picture, float* scratch,
+           double* seconds) {
+  double before = seconds ? now() : 0;
+  for (const smidgen_op* op = ops; op < ops + n_ops; ++op) {
+    const Places places = picture.places(*op);
+    const int64_t parts = layers.parts(*op);
+    for (int64_t part = 0; part < parts; ++part) layers.run(*op, places, part, scratch);
+    if (!seconds) continue;
+    const double after = now();
+    seconds[op - ops] += after - before;
+    before = after;
+  }
+}
+
+// What one of several threads does for a picture. The first one takes the times.
+void together(const Layers& layers, const smidgen_op* ops, int64_t n_ops, const Picture& picture, float* scratch,
+              Progress* progress, double* seconds) {
+  double before = seconds ? now() : 0;
+  for (int64_t i = 0; i < n_ops; ++i) {
+    const smidgen_op& op = ops[i];
+    Progress& one = progress[i];
+    const int64_t parts = layers.parts(op);
+    if (one.next.load(std::memory_order_relaxed) < parts) {
+      const Places places = picture.places(op);
+      int64_t mine = 0;
+      for (int64_t part; (part = one.next.fetch_add(1, std::memory_order_relaxed)) < parts; ++mine)
+        layers.run(op, places, part, scratch);
+      if (mine) one.done.fetch_add(mine, std::memory_order_release);
+    }
+    for (int64_t tries = 0; one.done.load(std::memory_order_acquire) < parts; ++tries) wait_a_little(tries);
+    if (!seconds) continue;
+    const double after = now();
+    seconds[i] += after - before;
+    before = after;
+  }
+}
+
+int64_t scratch_floats(const Layers& layers, const smidgen_op* ops, int64_t n_ops) {
+  int64_t floats = 0;
+  for (const smidgen_op* op = ops; op < ops + n_ops; ++op) floats = most(floats, layers.scratch_floats(*op));
+  return up(floats, 16);
+}
+
+}  // namespace
+}  // namespace smidgen
+
+using namespace smidgen;
+
+int64_t smidgen_packed_floats(int64_t columns, int64_t depth) { return isa().layers->packed_floats(columns, depth); }
+
+void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed) {
+  isa().layers->pack(matrix, columns, depth, packed);
+}
+
+int64_t smidgen_op_parts(const smidgen_op* op) { return isa().layers->parts(*op); }
+
+int64_t smidgen_run_floats(const smidgen_op* ops, int64_t n_ops, int64_t arena, int32_t threads) {
+  return threads * (up(arena, 16) + scratch_floats(*isa().layers, ops, n_ops));
+}
+
+int32_t smidgen_run(const smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t pictures, const float* x, int64_t input,
+                 float* y, int64_t output, float* memory, int32_t threads, double* seconds) try {
+  const Layers& layers = *isa().layers;
+  const int64_t room = up(arena, 16), scratch = scratch_floats(layers, ops, n_ops);
+  float* const scratches = memory + threads * room;
+  auto picture = [&](int64_t number, int64_t place) {
+    return Picture{memory + place * room, x + number * input, y + number * output};
+  };
+  // As many pictures as can be shared out evenly: each by one thread, which never waits for another.
+  const int64_t shared = seconds ? 0 : threads == 1 ? pictures : pictures / threads * threads;
+  if (shared) {
+    std::atomic<int64_t> next{0};
+    in_parallel(threads, least(threads, shared), [&](int64_t member) {
+      for (int64_t number; (number = next.fetch_add(1, std::memory_order_relaxed)) < shared;)
+        alone(layers, ops, n_ops, picture(number, member), scratches + member * scratch, nullptr);
+    });
+  }
+  for (int64_t number = shared; number < pictures; ++number) {
+    const Picture one = picture(number, 0);
+    if (threads == 1) {
+      alone(layers, ops, n_ops, one, scratches, seconds);
+      continue;
+    }
+    const std::unique_ptr<Progress[]> progress(new Progress[static_cast<size_t>(n_ops)]);
+    in_parallel(threads, threads, [&](int64_t member) {
+      together(layers, ops, n_ops, one, scratches + member * scratch, progress.get(), member ? nullptr : seconds);
+    });
+  }
+  return 0;
+} catch (const std::bad_alloc&) {
+  return 1;
+}

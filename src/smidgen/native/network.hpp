@@ -1,0 +1,36 @@
+// What every instruction set provides for whole networks. layers.cpp is compiled once for each of them.
+#pragma once
+
+#include <cstdint>
+
+#include "smidgen.h"
+
+namespace smidgen {
+
+// Where the views of an operation lie for one picture.
+struct Places {
+  const float *x, *add, *gate;
+  float *y, *sums;
+};
+
+struct Layers {
+  // A matrix float[columns][depth] as panels for a convolution, and how many floats these take.
+  int64_t (*packed_floats)(int64_t columns, int64_t depth);
+  void (*pack)(const float* matrix, int64_t columns, int64_t depth, float* panels);
+
+  // In how many parts an operation is done: given by its sizes, never by the number of threads, so that sums end
+  // alike however many threads work.
+  int64_t (*parts)(const smidgen_op&);
+
+  // Floats of scratch that one thread needs.
+  int64_t (*scratch_floats)(const smidgen_op&);
+
+  void (*run)(const smidgen_op&, const Places&, int64_t part, float* scratch);
+};
+
+extern const Layers layers_portable;
+#if defined(__x86_64__)
+extern const Layers layers_avx2, layers_avx512;
+#endif
+
+}  // namespace smidgen

@@ -1,0 +1,107 @@
+"""The operations of whole networks as the native library takes them: structures of addresses and sizes."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+from smidgen.native.library import library
+
+__all__ = ["ACTIVATIONS", "KINDS", "POOLS", "SPACES", "Op", "View", "op_parts", "pack", "run", "run_floats"]
+
+# Numbers of the enumerations in smidgen.h.
+KINDS = {"conv": 0, "depthwise": 1, "pool": 2, "mean": 3, "pointwise": 4, "transpose": 5}
+ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4}
+POOLS = {"max": 0, "average": 1, "average inside": 2}
+SPACES = {"nowhere": 0, "arena": 1, "input": 2, "output": 3}
+
+_VIEWS = ("x", "y", "add", "gate", "sums")
+_SIZES = ("kernel", "stride", "dilation", "top", "left", "padding")
+
+
+class View(ctypes.Structure):
+    """`smidgen_view`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("at", "h", "w", "c", "pixel", "channel")),
+        ("space", ctypes.c_int32),
+    ]
+
+
+class Op(ctypes.Structure):
+    """`smidgen_op`."""
+
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("kind", "type", "before", "activation", "then", "pool")),
+        *((name, View) for name in _VIEWS),
+        *((name, ctypes.c_int64) for name in _SIZES),
+        *((name, ctypes.c_void_p) for name in ("weight", "bias", "scale", "offset", "runs")),
+        ("n_runs", ctypes.c_int64),
+        ("factor", ctypes.c_float),
+    ]
+
+
+def pack(matrix: int, columns: int, depth: int) -> Any:
+    """A copy of float[columns][depth], laid out for convolutions: a ctypes array of floats."""
+    count = _signed(library().smidgen_packed_floats, columns, depth)
+    packed = (ctypes.c_float * count)()
+    library().smidgen_pack(
+        ctypes.c_void_p(matrix), ctypes.c_int64(columns), ctypes.c_int64(depth), ctypes.byref(packed)
+    )
+    return packed
+
+
+def op_parts(op: Op) -> int:
+    """In how many parts the operation is done."""
+    return _signed(library().smidgen_op_parts, ctypes.byref(op))
+
+
+def run_floats(ops: Any, arena: int, threads: int) -> int:
+    """Floats of memory that `run` needs."""
+    function = library().smidgen_run_floats
+    function.restype = ctypes.c_int64
+    return int(
+        function(ctypes.byref(ops), ctypes.c_int64(len(ops)), ctypes.c_int64(arena), ctypes.c_int32(threads))
+    )
+
+
+def run(
+    ops: Any,
+    arena: int,
+    pictures: int,
+    x: tuple[int, int],
+    y: tuple[int, int],
+    memory: int,
+    threads: int,
+    seconds: int | None = None,
+) -> None:
+    """Take pictures through the operations.
+
+    ops      ctypes array of Op
+    arena    floats
+    x, y     address, and floats for each picture
+    memory   address of `run_floats` floats, on a boundary of 64 bytes
+    seconds  address of a double for each operation, to which its time is added
+    Raises   MemoryError.
+    """
+    status = library().smidgen_run(
+        ctypes.byref(ops),
+        ctypes.c_int64(len(ops)),
+        ctypes.c_int64(arena),
+        ctypes.c_int64(pictures),
+        ctypes.c_void_p(x[0]),
+        ctypes.c_int64(x[1]),
+        ctypes.c_void_p(y[0]),
+        ctypes.c_int64(y[1]),
+        ctypes.c_void_p(memory),
+        ctypes.c_int32(threads),
+        ctypes.c_void_p(seconds),
+    )
+    if status:
+        raise MemoryError("the engine found no memory for its threads")
+
+
+def _signed(function: Any, *arguments: Any) -> int:
+    function.restype = ctypes.c_int64
+    numbers = (ctypes.c_int64(one) if isinstance(one, int) else one for one in arguments)
+    return int(function(*numbers))
