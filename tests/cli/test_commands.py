@@ -350,4 +350,17 @@ def test_info_says_what_runs_each_operator() -> None:
     assert runs["shift_conv", "float64"] == "reference"
     text = done("info")
     assert found["isa"] in text
+    engine = found["engine"]
+    assert engine["backend"] == f"native {found['isa']}"
+    assert f"engine (predict): {engine['backend']}, because {engine['reason']}" in text
+
+
+def test_info_says_why_the_interpreter_predicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.native.missing", lambda: "the native library was not built")
+    line = "engine (predict): numpy interpreter, because the native library was not built"
+    assert line in done("info").splitlines()
+
+
+def test_info_names_the_processor() -> None:
+    found, text = json.loads(done("info", "--json")), done("info")
     assert found["processor"] in text

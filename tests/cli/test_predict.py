@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import skimage
 
 import smidgen as package
 from command_line import Outcome, smidgen
@@ -222,7 +223,7 @@ def test_an_interrupted_run_leaves_the_old_csv(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("smidgen.train.predict.predict_logits", interrupted)
+    monkeypatch.setattr("smidgen.engine.Engine.__call__", interrupted)
     assert smidgen("predict", model, shapes, "--csv", out).code == 130
     assert files(tmp_path) == {str(out): b"old"}
 
@@ -255,6 +256,34 @@ def test_a_best_answer_just_below_the_threshold_is_told_apart_from_it(
     for shown, value in ((low, best), (high, best + 2e-5)):
         digits = len(shown.partition(".")[2])
         assert float(shown) == pytest.approx(value, abs=0.51 * 10**-digits)  # the nearest with so many digits
+
+
+# ── the engine, and torch beside it ──────────────────────────────────────────────────────────────────
+
+
+def answers(outcome: Outcome) -> list[list[tuple[str, float]]]:
+    assert outcome.code == 0, outcome.err
+    lines = map(json.loads, outcome.out.splitlines())
+    return [[(row["class"], row["probability"]) for row in line["predictions"]] for line in lines]
+
+
+def test_torch_gives_the_engines_answers(model: Path, shapes: Path) -> None:
+    ours = answers(smidgen("predict", model, shapes, "--json"))
+    theirs = answers(smidgen("predict", model, shapes, "--json", "--engine", "torch", "--threads", 2))
+    assert len(ours) == len(theirs) == 60
+    for mine, other in zip(ours, theirs, strict=True):
+        assert dict(mine) == pytest.approx(dict(other), abs=1e-4)
+
+
+def test_without_the_native_library_one_line_says_who_does_the_work(
+    model: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = shapes / "cross" / "000.png"
+    (native_ones,) = answers(smidgen("predict", model, picture, "--json"))
+    monkeypatch.setattr("smidgen.native.missing", lambda: "the native library was not built")
+    outcome = smidgen("predict", model, picture, "--json")
+    assert outcome.err == "the native library was not built; the slow interpreter runs instead\n"
+    assert dict(answers(outcome)[0]) == pytest.approx(dict(native_ones), abs=1e-4)
 
 
 # ── in processes of their own ────────────────────────────────────────────────────────────────────────
@@ -306,3 +335,84 @@ def test_a_terminal_for_news_gets_progress_and_speed_and_no_answers(model: Path,
     assert b"60 pictures, " in news
     assert b" a second" in news
     assert b'picture"' not in news
+
+
+# As on a machine where nobody installed it: looked for, it is not there.
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "kornia", "triton", "torchvision"):
+    sys.modules[name] = None
+from smidgen.cli import main
+main()
+"""
+
+
+def without_torch(*arguments: object, **variables: str) -> Outcome:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *map(str, arguments)],
+        env=environment() | variables,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_model_file_predicts_where_torch_is_not_installed(model: Path, shapes: Path) -> None:
+    picture = shapes / "cross" / "000.png"
+    outcome = without_torch("predict", model, picture, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == smidgen("predict", model, picture, "--json").out
+
+
+def test_torch_is_not_loaded_where_it_is_installed(model: Path, shapes: Path) -> None:
+    script = (
+        "import atexit, sys\n"
+        "def loaded():\n"
+        "    print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+        "atexit.register(loaded)\n"
+        "from smidgen.cli import main\nmain()"
+    )
+    command = [sys.executable, "-c", script, "predict", str(model), str(shapes / "cross")]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stderr.split())
+    assert "numpy" in loaded
+    assert not loaded & {"torch", "kornia", "triton", "torchvision", "matplotlib"}
+
+
+def test_what_needs_torch_says_what_to_install(model: Path, shapes: Path, tmp_path: Path) -> None:
+    picture = shapes / "cross" / "000.png"
+    outcome = without_torch("predict", model, picture, "--engine", "torch")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "--engine torch needs torch: pip install 'smidgen[train]'\n"
+    outcome = without_torch("predict", "efficientnet_lite0", picture, SMIDGEN_CACHE=str(tmp_path))
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "published weights of efficientnet_lite0, once, needs torch: pip install" in outcome.err
+    assert files(tmp_path) == {}
+
+
+def test_a_published_name_needs_torch_once(tmp_path: Path) -> None:
+    photographs = [Path(skimage.__file__).parent / "data" / name for name in ("chelsea.png", "coffee.png")]
+    cache = str(tmp_path / "cache")
+    arguments = ("predict", "efficientnet_lite0", *photographs, "--json")
+    first = subprocess.run(
+        [sys.executable, "-m", "smidgen", *map(str, arguments)],
+        env=environment() | {"SMIDGEN_CACHE": cache},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (first.returncode, first.stderr) == (0, "")
+    again = without_torch(*arguments, SMIDGEN_CACHE=cache)
+    assert again == (0, first.stdout, "")
+    assert answers(again)[1][0][0] == "espresso"
+    assert [path.name for path in (tmp_path / "cache" / "weights").iterdir()] == [
+        "efficientnet_lite0-57934424.safetensors"
+    ]
+
+
+def test_info_says_what_predicts_without_torch() -> None:
+    outcome = without_torch("info")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "torch not installed" in outcome.out
+    assert "engine (predict): " in outcome.out

@@ -23,13 +23,14 @@ def command(as_json: bool) -> None:
 
     SMIDGEN_ISA forces the native kernels onto one of the instruction sets listed.
     """
-    found = _machine() | {"kernels": _kernels()}
+    found = _machine() | {"engine": _engine(), "kernels": _kernels()}
     if as_json:
         print_json(found)
         return
     say(f"smidgen {found['smidgen']}, Python {found['python']}, torch {found['torch'] or 'not installed'}")
     say(f"{found['processor']}, {found['cores']} cores")
     say(f"native library: {found['native']}")
+    say(f"engine (predict): {found['engine']['backend']}, because {found['engine']['reason']}")
     if not found["torch"]:
         say("the operators below the line need torch: pip install 'smidgen[train]'")
         return
@@ -58,6 +59,15 @@ def _machine() -> dict[str, Any]:
         "native": missing or kinds,
         "isa": None if missing else native.isa(),
     }
+
+
+def _engine() -> dict[str, str]:
+    """What runs `smidgen.Engine` and `smidgen predict`, and why."""
+    if missing := native.missing():
+        return {"backend": "numpy interpreter", "reason": missing}
+    forced = os.environ.get("SMIDGEN_ISA")
+    reason = "SMIDGEN_ISA asks for it" if forced else "it is the best that this processor has"
+    return {"backend": f"native {native.isa()}", "reason": reason}
 
 
 def _kernels() -> list[dict[str, str]]:

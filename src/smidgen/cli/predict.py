@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +16,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from smidgen import families, modelfile, native, weights
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import csv_option, csv_table
+from smidgen.engine import Engine
+from smidgen.engine.predictor import Prediction, Predictor, model_path, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
 
 if TYPE_CHECKING:
-    from smidgen.train.predict import Prediction, Predictor
+    from smidgen.modelfile import ModelFile
+    from smidgen.weights import Progress
 
 __all__ = ["command"]
 
@@ -42,7 +47,17 @@ STDIN = "-"
     help="Pictures at once; default: 64, fewer for large networks.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1, 1024), help="Processor threads; default: one for small networks."
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Most processor threads; default: the cores that there are.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(["smidgen", "torch"]),
+    default="smidgen",
+    show_default=True,
+    help="What runs the network.",
 )
 def command(
     model: str,
@@ -53,18 +68,16 @@ def command(
     null: bool,
     batch_size: int | None,
     threads: int | None,
+    engine: str,
 ) -> int:
     """Name what is on PICTURES with MODEL: a model file or a published name.
 
     PICTURES are files, folders (searched to any depth), or - for a list of paths on standard input.
     Those that cannot be read are reported at the end, with exit code 1; the rest is done.
     """
-    require_torch()
-    from smidgen.train.predict import open_predictor
-
     named = _named(pictures, null)
     with progress(f"fetching {model}") as report:
-        predictor = open_predictor(model, report)
+        predictor = _on_torch(model, threads, report) if engine == "torch" else _open(model, threads, report)
     top = min(top, predictor.network.num_classes)
     # A progress bar takes sys.stdout over and would send what is printed to its own stream.
     out, start = sys.stdout, time.perf_counter()
@@ -94,6 +107,38 @@ def command(
     if (rows_only and csv_file != STDIN) or sys.stderr.isatty():  # where stdout is not the news already
         _say_speed(done - failed, time.perf_counter() - start, csv_file)
     return 1 if named.bad else 0
+
+
+# ── which model, and what runs it ────────────────────────────────────────────────────────────────────
+
+
+def _open(model: str, threads: int | None, report: Progress) -> Predictor:
+    """A model file or a published name, run by the engine."""
+    file = _published(model, report) if model in families.names() else modelfile.read(model_path(model))
+    require_sensible(file.network, model)
+    if reason := native.missing():
+        say(f"{reason}; the slow interpreter runs instead", err=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # it says what we have just said
+        return Predictor(file.network, Engine(file, threads), file.provenance)
+
+
+def _published(name: str, report: Progress) -> ModelFile:
+    """Published weights. Torch reads the publisher's file, once: what comes of it is kept."""
+    kept = weights.converted(weights.find(name))
+    if kept is not None:
+        return kept
+    require_torch(f"reading the published weights of {name}, once,")
+    from smidgen.modules.published import published_file
+
+    return published_file(name, progress=report)
+
+
+def _on_torch(model: str, threads: int | None, report: Progress) -> Predictor:
+    require_torch("--engine torch")
+    from smidgen.train.predict import open_predictor
+
+    return open_predictor(model, report, threads=threads)
 
 
 # ── which pictures ───────────────────────────────────────────────────────────────────────────────────

@@ -135,12 +135,15 @@ def refuse_processes(command: str) -> None:
         raise SmidgenError(f"`smidgen {command}` runs in one process; torchrun is for `smidgen train`")
 
 
-def require_torch(*, training: bool = False) -> None:
-    """Raise DependencyError, with what to install, unless torch is there (and what training needs)."""
+def require_torch(what: str = "this command", *, training: bool = False) -> None:
+    """Raise DependencyError, with what to install, unless torch is there (and what training needs).
+
+    what     needs it
+    """
     needed = ("torch", "kornia", "matplotlib") if training else ("torch",)
     missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:
-        raise DependencyError(f"this command needs {' and '.join(missing)}: pip install 'smidgen[train]'")
+        raise DependencyError(f"{what} needs {' and '.join(missing)}: pip install 'smidgen[train]'")
 
 
 def job(data: str, **options: Any) -> Job:

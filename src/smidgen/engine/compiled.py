@@ -23,6 +23,7 @@ from smidgen.engine.plan import (
     Step,
     Transpose,
     View,
+    views_read,
 )
 from smidgen.native import network as native
 
@@ -95,7 +96,7 @@ class Compiled:
         op = native.Op(x=self._view(step.x), y=self._view(step.y), kernel=1, stride=1, dilation=1)
         match step:
             case Conv():
-                self._conv(op, step)
+                return self._conv(op, step)
             case Depthwise():
                 return self._depthwise(op, step)
             case Pooling(leaf=leaf):
@@ -117,7 +118,7 @@ class Compiled:
                 assert_never(step)
         return [op]
 
-    def _conv(self, op: native.Op, step: Conv) -> None:
+    def _conv(self, op: native.Op, step: Conv) -> list[native.Op]:
         leaf = step.leaf
         op.kind = native.KINDS["conv"]
         self._window(op, step)
@@ -132,6 +133,25 @@ class Compiled:
         op.gate, op.add = self._view(step.gate), self._view(step.after.add)
         op.activation = native.ACTIVATIONS[step.after.activation]
         op.then = native.ACTIVATIONS[step.after.then]
+        if not self._gates_apart(step):
+            return [op]
+        kind = native.KINDS["pointwise"]
+        gating = native.Op(kind=kind, x=op.x, y=op.x, gate=op.gate, kernel=1, stride=1, dilation=1)
+        op.gate = native.View()
+        return [gating, op]
+
+    def _gates_apart(self, step: Conv) -> bool:
+        """Whether the input is multiplied by its gate where it lies, before the convolution.
+
+        The kernels multiply the gate into the weights, again for every block of pixels. On small maps the
+        input is the smaller of the two; it must not be needed by anybody else.
+        """
+        shape = self._plan.maps[step.x.map]
+        if step.gate is None or step.runs or step.before or self._arena.at[step.x.map] is None:
+            return False
+        later = self._plan.steps[self._plan.steps.index(step) + 1 :]
+        needed = any(view.map == step.x.map for other in later for view in views_read(other))
+        return shape.height * shape.width < 4 * step.y.channels and not needed
 
     def _depthwise(self, op: native.Op, step: Depthwise) -> list[native.Op]:
         op.kind = native.KINDS["depthwise"]
@@ -158,7 +178,8 @@ class Compiled:
         (op.top, _), (op.left, _) = sides(leaf, op.x.h, op.x.w)
         if step.bias is not None:
             bias = step.bias
-            op.bias = self._packed.address(step.name, "bias", lambda: bias)
+            room = native.padded(len(bias)) - len(bias)
+            op.bias = self._packed.address(step.name, "bias", lambda: np.pad(bias, (0, room)))
 
     def _before(
         self, op: native.Op, name: str, affine: Affine | None, runs: tuple[tuple[int, int, int], ...]

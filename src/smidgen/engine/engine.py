@@ -6,7 +6,7 @@ import os
 import threading
 import warnings
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ from smidgen.engine.compiled import Compiled, Packed
 from smidgen.engine.interpreter import interpret
 from smidgen.engine.lower import Weights, lower
 from smidgen.engine.plan import Array, Plan
-from smidgen.graph import Network
-from smidgen.spec import Shape, ShapeError
+from smidgen.engine.predictor import Picture, Prediction, Predictor, cores, require_sensible
+from smidgen.graph import Network, layers
+from smidgen.modelfile import ModelFile
+from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError
 
 __all__ = ["Engine", "StepTime"]
 
@@ -33,7 +35,7 @@ class StepTime:
     """What one fused step took for one picture.
 
     name   state-dict prefix of the layer whose name the step bears
-    kind   of step
+    kind   of step: conv, depthwise, pooling, mean, pointwise or transpose
     ms     milliseconds
     macs   multiply-adds; 0 for steps without any
     """
@@ -42,6 +44,11 @@ class StepTime:
     kind: str
     ms: float
     macs: int
+
+    @property
+    def gflops(self) -> float:
+        """Thousand million operations a second, a multiply-add being two."""
+        return 2 * self.macs / (1e6 * self.ms) if self.ms else 0.0
 
 
 @dataclass(slots=True)
@@ -59,28 +66,31 @@ class Engine:
     One engine may be called from several threads. With the same instruction set, the same picture gives the
     same bits, whatever the batch around it and however many threads.
 
-    model    path of a model file, or network and weights by state-dict name
+    model    path of a model file, its content, or network and weights by state-dict name
     threads  most that one call uses; default: the cores that this process may use
-    Raises   ModelFileError
+    Raises   ModelFileError, also where weights are no numbers.
     """
 
     def __init__(
         self,
-        model: str | os.PathLike[str] | tuple[Network, Mapping[str, NDArray[Any]]],
+        model: str | os.PathLike[str] | ModelFile | tuple[Network, Mapping[str, NDArray[Any]]],
         threads: int | None = None,
     ) -> None:
-        if isinstance(model, tuple):
-            self.network, tensors = model
-            modelfile.check_tensors(
-                self.network, {name: array.shape for name, array in tensors.items()}, self.network.name
-            )
-        else:
-            file = modelfile.read(Path(model))
-            self.network, tensors = file.network, file.tensors
         if threads is not None and threads < 1:
             raise ValueError(f"{threads} threads; at least 1 is needed")
-        self.threads = threads or len(os.sched_getaffinity(0))
-        self._weights, self._packed = Weights(tensors), Packed()
+        if isinstance(model, str | os.PathLike):
+            file, source = modelfile.read(Path(model)), str(model)
+        else:
+            file = ModelFile(*model) if isinstance(model, tuple) else model
+            source = file.network.name
+            found = {name: array.shape for name, array in file.tensors.items()}
+            modelfile.check_tensors(file.network, found, source)
+        for name, array in file.tensors.items():
+            if not _finite(array):  # a kernel's max(0, NaN) would make plausible answers of it
+                raise ModelFileError(f"{source}: {name} holds what is no number; its weights are damaged")
+        self.network, self.provenance = file.network, file.provenance
+        self.threads = threads or cores()
+        self._weights, self._packed = Weights(file.tensors), Packed()
         self._plans: OrderedDict[Shape, _Ready] = OrderedDict()
         self._lock = threading.Lock()
         missing = native.missing()
@@ -92,15 +102,62 @@ class Engine:
     def __call__(self, x: NDArray[Any]) -> Array:
         """float[N, C, H, W] -> float32[N, num_classes]: the network's outputs, before any softmax.
 
-        Raises   ShapeError on an array that the network cannot take.
+        Raises   ShapeError on an array that the network cannot take, PictureError where it holds NaN or
+                 infinity.
         """
         x = self._checked(x)
         ready = self._ready(Shape(*x.shape[1:]))
+        y = np.empty((len(x), ready.plan.maps[ready.plan.output].numel), np.float32)
         if ready.compiled is None:
-            return interpret(ready.plan, x)
-        y = np.empty((len(x), ready.compiled.outputs), np.float32)
-        self._run(ready, ready.compiled, x, y)
+            for row in range(len(x)):  # one by one: all maps of a picture are in memory
+                y[row] = interpret(ready.plan, x[row : row + 1])[0]
+        else:
+            self._run(ready, ready.compiled, x, y)
         return y
+
+    def predict(
+        self, pictures: Picture | Iterable[Picture], top: int | None = None
+    ) -> list[list[Prediction]]:
+        """The classes of each picture with their probabilities, most probable first.
+
+        pictures  one or many: paths, PIL pictures, uint8[H, W] or [H, W, C]; uint8[N, H, W, C] is N pictures
+        top       how many classes; default: all
+        Raises    PictureError at the first picture that cannot be used; ModelFileError where the network is
+                  not for pictures, or too large for any.
+        """
+        require_sensible(self.network, self.network.name)
+        return Predictor(self.network, self, self.provenance).predict(pictures, top=top)
+
+    def profile(self, x: NDArray[Any] | None = None, repeats: int = 20) -> list[StepTime]:
+        """The time of every fused step, in the order in which they run: the median over repeated calls.
+
+        x        as a call takes it, at least one picture; default: one of zeros at the network's size
+        repeats  calls that are timed, after one that is not
+        Raises   as a call; ShapeError on no picture; DependencyError without the native kernels.
+        """
+        if repeats < 1:
+            raise ValueError(f"{repeats} repeats; at least 1 is needed")
+        x = self._checked(np.zeros((1, *self.network.input[:3]), np.float32) if x is None else x)
+        if not len(x):
+            raise ShapeError("no picture came; at least 1 is needed to time the steps")
+        shape = Shape(*x.shape[1:])
+        ready = self._ready(shape)
+        if ready.compiled is None:
+            raise DependencyError(f"steps are timed on the native kernels only; {native.missing()}")
+        names = ready.compiled.names
+        y, seconds = np.empty((len(x), ready.compiled.outputs), np.float32), np.zeros((repeats, len(names)))
+        self._run(ready, ready.compiled, x, y)
+        for row in seconds:
+            self._run(ready, ready.compiled, x, y, row)
+        macs = {layer.path: layer.macs for layer in layers(self.network.tree, shape)}
+        ms = 1000 * seconds / len(x)
+        times = []
+        for name, step in {step.name: step for step in reversed(ready.plan.steps)}.items():
+            # The native library may take several operations for one step.
+            mine = [index for index, other in enumerate(names) if other == name]
+            spent = float(np.median(ms[:, mine].sum(1)))
+            times.append(StepTime(name, type(step).__name__.lower(), spent, macs.get(name, 0)))
+        return times[::-1]
 
     def arena_bytes(self, height: int | None = None, width: int | None = None) -> int:
         """Bytes of the maps that one picture needs at once; at most the `peak_bytes` of its cost."""
@@ -137,7 +194,11 @@ class Engine:
             raise ShapeError(
                 f"an array of {x.dtype} came; normalised floats are needed, `predict` takes pictures"
             )
-        return np.ascontiguousarray(x, np.float32)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+            x = np.ascontiguousarray(x, np.float32)
+        if not _finite(x):
+            raise PictureError(f"an array {list(x.shape)} with NaN or infinity came; numbers are needed")
+        return x
 
     def _ready(self, shape: Shape) -> _Ready:
         with self._lock:
@@ -150,3 +211,9 @@ class Engine:
                     self._plans.popitem(last=False)
             self._plans.move_to_end(shape)
             return ready
+
+
+def _finite(array: NDArray[Any]) -> bool:
+    """Whether all are numbers; their sum tells at a fraction of the cost, unless it overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())

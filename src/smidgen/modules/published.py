@@ -5,10 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from smidgen import weights
+from smidgen.modelfile import ModelFile
 from smidgen.modules.convert import adapt, load_pth
 from smidgen.weights import Progress, published_network
 
-__all__ = ["published_network", "published_state"]
+__all__ = ["published_file", "published_network", "published_state"]
 
 
 def published_state(name: str, key: str = "imagenet", progress: Progress | None = None) -> dict[str, Tensor]:
@@ -22,3 +23,16 @@ def published_state(name: str, key: str = "imagenet", progress: Progress | None 
     network = published_network(name, key)
     path = weights.fetch(weights.find(name, key), progress)
     return adapt(load_pth(path), network)
+
+
+def published_file(name: str, key: str = "imagenet", progress: Progress | None = None) -> ModelFile:
+    """Published weights as a model file, converted on the first call and kept: the next need no torch.
+
+    Raises    as `published_state`.
+    """
+    published = weights.find(name, key)
+    kept = weights.converted(published)
+    if kept is not None:
+        return kept
+    state = published_state(name, key, progress)
+    return weights.keep_converted(published, {name: tensor.numpy() for name, tensor in state.items()})

@@ -104,6 +104,8 @@ int64_t scratch_floats(const Layers& layers, const smidgen_op* ops, int64_t n_op
 
 using namespace smidgen;
 
+int64_t smidgen_padded(int64_t columns) { return up(columns, isa().layers->panel); }
+
 int64_t smidgen_packed_floats(int64_t columns, int64_t depth) { return isa().layers->packed_floats(columns, depth); }
 
 void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed) {

@@ -14,20 +14,12 @@ namespace {
 // ---- What happens to sums -----------------------------------------------------------------------------
 
 template <int64_t COUNT>
-inline void activate(int32_t kind, Vector* values) {
+[[gnu::always_inline]] inline void activate(int32_t kind, Vector* values) {
   switch (kind) {
-    case SMIDGEN_RELU:
-      for (int64_t i = 0; i < COUNT; ++i) values[i] = at_least(values[i], 0.0f);
-      return;
-    case SMIDGEN_RELU6:
-      for (int64_t i = 0; i < COUNT; ++i) values[i] = at_most(at_least(values[i], 0.0f), 6.0f);
-      return;
-    case SMIDGEN_SILU:
-      for (int64_t i = 0; i < COUNT; ++i) values[i] *= sigmoid(values[i]);
-      return;
-    case SMIDGEN_SIGMOID:
-      for (int64_t i = 0; i < COUNT; ++i) values[i] = sigmoid(values[i]);
-      return;
+    case SMIDGEN_RELU: return each<COUNT>([&](auto i) { values[i] = at_least(values[i], 0.0f); });
+    case SMIDGEN_RELU6: return each<COUNT>([&](auto i) { values[i] = at_most(at_least(values[i], 0.0f), 6.0f); });
+    case SMIDGEN_SILU: return each<COUNT>([&](auto i) { values[i] = silu(values[i]); });
+    case SMIDGEN_SIGMOID: return each<COUNT>([&](auto i) { values[i] = sigmoid(values[i]); });
     default: return;
   }
 }
@@ -38,11 +30,17 @@ inline void activate(int32_t kind, Vector* values) {
 struct Segment {
   int64_t at, count;
 };
-constexpr int64_t most_segments = 31 * 31;
+
+// Some of the segments, one after the other: their weights stay in the nearest cache while all pixels pass by.
+struct Stretch {
+  const Segment *first, *last;
+  int64_t depth;      // of its weights in the panel
+  bool begins, ends;  // whether sums start here, and whether they are done
+};
 
 constexpr int64_t TALL = 2 * ROWS < 12 ? 2 * ROWS : 12;  // rows of a tile of one vector's width
 
-// What is left to do for the columns of one panel, for rows that follow each other.
+// What is left to do for the columns of one panel.
 struct Finish {
   const float* bias;
   const float* add;
@@ -53,10 +51,10 @@ struct Finish {
 };
 
 template <int64_t WIDTH>
-inline void finish_row(const Finish& f, int64_t row, Vector* sums) {
+inline void finish_row(const Finish& f, int64_t pixel, Vector* sums) {
   activate<WIDTH>(f.activation, sums);
-  float* const y = f.y + row * f.y_step;
-  const float* const add = f.add ? f.add + row * f.add_step : nullptr;
+  float* const y = f.y + pixel * f.y_step;
+  const float* const add = f.add ? f.add + pixel * f.add_step : nullptr;
   if (f.columns == WIDTH * LANES) {
     if (add)
       for (int64_t v = 0; v < WIDTH; ++v) sums[v] += load(add + v * LANES);
@@ -72,35 +70,77 @@ inline void finish_row(const Finish& f, int64_t row, Vector* sums) {
   }
 }
 
-// HEIGHT pixels against one panel of WIDTH vectors of outputs; a[i]: what pixel i reads.
-template <int64_t HEIGHT, int64_t WIDTH>
-void tile(const Segment* segments, int64_t n_segments, const float* const* a, const float* panel, const Finish& finish,
-          int64_t first) {
-  Vector sums[HEIGHT][WIDTH];
-  for (int64_t v = 0; v < WIDTH; ++v) {
-    const Vector start =
-        finish.bias ? load(finish.bias + v * LANES, clamped(finish.columns - v * LANES, 0, LANES)) : Vector{};
-    for (int64_t i = 0; i < HEIGHT; ++i) sums[i][v] = start;
-  }
-  const float* rows[HEIGHT];
-  for (int64_t i = 0; i < HEIGHT; ++i) rows[i] = a[i];
-  for (const Segment* one = segments; one < segments + n_segments; ++one)
-    for (int64_t k = one->at; k < one->at + one->count; ++k, panel += WIDTH * LANES) {
-      Vector weights[WIDTH];
-#pragma GCC unroll 4
-      for (int64_t v = 0; v < WIDTH; ++v) weights[v] = load(panel + v * LANES);
-#pragma GCC unroll 12
-      for (int64_t i = 0; i < HEIGHT; ++i) {
-        const Vector value = broadcast(rows[i][k]);
-#pragma GCC unroll 4
-        for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] += value * weights[v];
-      }
-    }
-#pragma GCC unroll 12
-  for (int64_t i = 0; i < HEIGHT; ++i) finish_row<WIDTH>(finish, first + i, sums[i]);
+template <int64_t WIDTH>
+inline void start(const Finish& f, Vector* sums) {
+  for (int64_t v = 0; v < WIDTH; ++v)
+    sums[v] = f.bias ? load(f.bias + v * LANES, clamped(f.columns - v * LANES, 0, LANES)) : Vector{};
 }
 
-using Tile = void (*)(const Segment*, int64_t, const float* const*, const float*, const Finish&, int64_t);
+// The rows of a tile that is not as plain as most, from where its sums were put.
+template <int64_t WIDTH>
+[[gnu::noinline]] void finish_rows(const Finish& finish, const float* sums, int64_t height, const int64_t* to) {
+  for (int64_t i = 0; i < height; ++i, sums += WIDTH * LANES) {
+    Vector row[WIDTH];
+    for (int64_t v = 0; v < WIDTH; ++v) row[v] = load(sums + v * LANES);
+    finish_row<WIDTH>(finish, to[i], row);
+  }
+}
+
+// HEIGHT pixels against `panels` neighbouring panels of WIDTH vectors of outputs, `step` floats apart. a[i]: what pixel
+// i reads; to[i]: which pixel of the output it is; partial: sums between stretches, of one panel only.
+template <int64_t HEIGHT, int64_t WIDTH>
+void tile(const Stretch& stretch, const float* const* a, const float* packed, int64_t step, int64_t panels,
+          const Finish& finish, const int64_t* to, float* partial) {
+  const float* rows[HEIGHT];
+  each<HEIGHT>([&](auto i) { rows[i] = a[i]; });
+  const int64_t whole = stretch.ends && !finish.then ? finish.columns / (WIDTH * LANES) : 0;
+  for (int64_t number = 0; number < panels; ++number, packed += step) {
+    const int64_t column = number * WIDTH * LANES;
+    Vector sums[HEIGHT * WIDTH];
+    const bool plain = number < whole;
+    if (!stretch.begins) {
+      each<HEIGHT * WIDTH>([&](auto i) { sums[i] = load(partial + i * LANES); });
+    } else if (finish.bias) {
+      each<WIDTH>([&](auto v) { sums[v] = load(finish.bias + column + v * LANES); });
+      each<(HEIGHT - 1) * WIDTH>([&](auto i) { sums[i + WIDTH] = sums[i % WIDTH]; });
+    } else {
+      each<HEIGHT * WIDTH>([&](auto i) { sums[i] = Vector{}; });
+    }
+    float* const y = finish.y + column;
+    if (plain)  // what is written must come near first, meanwhile
+      each<HEIGHT>([&](auto i) { __builtin_prefetch(y + to[i] * finish.y_step, 1); });
+    const float* panel = packed;
+    for (const Segment* one = stretch.first; one < stretch.last; ++one)
+#pragma GCC unroll 4
+      for (int64_t k = one->at, end = one->at + one->count; k < end; ++k, panel += WIDTH * LANES) {
+        Vector weights[WIDTH];
+        each<WIDTH>([&](auto v) { weights[v] = load(panel + v * LANES); });
+        each<HEIGHT>([&](auto i) {
+          const Vector value = broadcast(rows[i][k]);
+          each<WIDTH>([&](auto v) { sums[i * WIDTH + v] += value * weights[v]; });
+        });
+      }
+    if (plain) {
+      activate<HEIGHT * WIDTH>(finish.activation, sums);
+      if (finish.add)
+        each<HEIGHT * WIDTH>([&](auto i) {
+          sums[i] += load(finish.add + column + to[i / WIDTH] * finish.add_step + i % WIDTH * LANES);
+        });
+      each<HEIGHT * WIDTH>([&](auto i) { store(y + to[i / WIDTH] * finish.y_step + i % WIDTH * LANES, sums[i]); });
+      continue;
+    }
+    each<HEIGHT * WIDTH>([&](auto i) { store(partial + i * LANES, sums[i]); });
+    if (!stretch.ends) continue;
+    Finish rest = finish;
+    rest.columns -= column;
+    rest.y += column;
+    if (rest.add) rest.add += column;
+    finish_rows<WIDTH>(rest, partial, HEIGHT, to);
+  }
+}
+
+using Tile = void (*)(const Stretch&, const float* const*, const float*, int64_t, int64_t, const Finish&,
+                      const int64_t*, float*);
 template <int64_t HEIGHT>
 constexpr Tile broad = tile<least(HEIGHT, ROWS), 2>;
 template <int64_t HEIGHT>
@@ -113,15 +153,64 @@ constexpr Tile tiles[2][13] = {
      broad<11>, broad<12>},
 };
 
+// What pixels of one kind read, cut into stretches.
+struct Reading {
+  static constexpr int64_t most_segments = 1024, near = 256;  // numbers for which a panel stays in the first cache
+  Segment segments[most_segments];
+  Stretch stretches[most_segments];
+  int64_t n_segments = 0, n_stretches = 0;
+
+  void add(int64_t at, int64_t count) {
+    for (; count > 0; at += near, count -= near) segments[n_segments++] = {at, least(near, count)};
+  }
+  void cut() {
+    const Segment* const end = segments + n_segments;
+    for (const Segment* one = segments; one < end;) {
+      const Segment* const first = one;
+      int64_t depth = 0;
+      do depth += one++->count;
+      while (one < end && depth + one->count <= near);
+      stretches[n_stretches++] = {first, one, depth, first == segments, one == end};
+    }
+  }
+};
+
+bool is_narrow(int64_t columns) { return columns <= LANES; }
+
+// All pixels of a block that read alike against `panels` panels, which lie one after the other.
+void multiply(const Reading& reading, int64_t pixels, const float* const* a, const int64_t* to, const float* packed,
+              int64_t depth, int64_t panels, const Finish& finish, float* partial) {
+  const int64_t last = (panels - 1) * PANEL;  // the panels before the last one are broad
+  const bool narrow = is_narrow(finish.columns - last);
+  const int64_t broads = panels - narrow, number = ceil_div(pixels, broads ? ROWS : TALL);
+  for (const Stretch* one = reading.stretches; one < reading.stretches + reading.n_stretches; ++one) {
+    // Tiles of nearly equal height: a last one of a single row would take as long as a whole one.
+    for (int64_t t = 0, at = 0; t < number; ++t) {
+      const int64_t height = (pixels - at) / (number - t);
+      if (broads) tiles[1][height](*one, a + at, packed, PANEL * depth, broads, finish, to + at, partial + at * PANEL);
+      if (narrow) {
+        Finish thin = finish;
+        thin.columns -= last;
+        thin.y += last;
+        if (thin.add) thin.add += last;
+        if (thin.bias) thin.bias += last;
+        tiles[0][height](*one, a + at, packed + last * depth, 0, 1, thin, to + at, partial + at * PANEL);
+      }
+      at += height;
+    }
+    packed += one->depth * (broads ? PANEL : LANES);
+  }
+}
+
 // One pixel against GROUP neighbouring panels: alone, a panel would keep the units waiting for its own sums.
 template <int64_t GROUP>
-void row(const Segment* segments, int64_t n_segments, const float* a, const float* panels, int64_t depth,
+void row(const Reading& reading, const float* a, const float* panels, int64_t depth,
          Vector (*sums)[2]) {
   Vector mine[GROUP][2];
   for (int64_t g = 0; g < GROUP; ++g)
     for (int64_t v = 0; v < 2; ++v) mine[g][v] = sums[g][v];
   int64_t done = 0;
-  for (const Segment* one = segments; one < segments + n_segments; ++one)
+  for (const Segment* one = reading.segments; one < reading.segments + reading.n_segments; ++one)
     for (int64_t k = one->at; k < one->at + one->count; ++k, ++done) {
       const Vector value = broadcast(a[k]);
 #pragma GCC unroll 4
@@ -137,16 +226,15 @@ void row(const Segment* segments, int64_t n_segments, const float* a, const floa
 
 // ---- Convolution: how it is cut -----------------------------------------------------------------------
 
-bool is_narrow(int64_t columns) { return columns <= LANES; }
-
 struct Cut {
   int64_t depth, panels;
-  bool gathers;          // what the pixels read is copied together first
-  bool scales_weights;   // the gate goes into the weights, not into what the pixels read
+  bool gathers;          // what all pixels read is copied together first; else only what looks over the edge
+  int64_t up, down, left, right;  // how far any channel looks
+  bool scales_weights;   // the gate goes into the weights, and not into what is copied together
   int64_t pixels;        // of a block: whole rows where the kernel is larger than 1
   int64_t blocks, groups;
   int64_t width, height;  // of the rows that are copied together, kernel larger than 1
-  // Floats of scratch for what is copied together, for addresses of rows, and for scaled weights.
+  // Floats of scratch for what is copied together, for two addresses a pixel, and for scaled weights.
   int64_t gathered, addresses, scaled;
 };
 
@@ -162,15 +250,20 @@ Cut cut(const smidgen_op& op) {
   c.depth = op.kernel * op.kernel * channels;
   c.panels = ceil_div(op.y.c, PANEL);
   const bool gated = op.gate.space != SMIDGEN_NOWHERE;
-  c.gathers = op.runs || op.scale || op.before || op.x.channel != 1 || (op.kernel > 1 && is_padded(op));
+  for (const int64_t* run = op.runs; run < op.runs + 3 * op.n_runs; run += 3) {
+    c.up = most(c.up, -run[1]);
+    c.down = most(c.down, run[1]);
+    c.left = most(c.left, -run[2]);
+    c.right = most(c.right, run[2]);
+  }
+  c.gathers = op.n_runs > 255 || op.scale || op.before || op.x.channel != 1 || (op.kernel > 1 && is_padded(op));
   if (op.kernel == 1) {
     constexpr int64_t near = 48 * 1024, fewest = 4 * ROWS, most_pixels = 240;
     const int64_t fitting = clamped(near / most(1, channels + op.y.c), fewest, most_pixels);
     c.blocks = ceil_div(plane, fitting);
     c.pixels = up(ceil_div(plane, c.blocks), ROWS);
-    c.scales_weights = gated && (c.gathers ? false : c.pixels >= op.y.c);
-    if (gated && !c.scales_weights) c.gathers = true;
-    c.gathered = c.gathers ? c.pixels * channels : 0;
+    c.scales_weights = gated && !c.gathers;
+    c.gathered = c.gathers || op.runs ? c.pixels * channels : 0;
   } else {
     constexpr int64_t near = 24 * 1024;
     const int64_t reach = (op.kernel - 1) * op.dilation + 1;
@@ -187,7 +280,7 @@ Cut cut(const smidgen_op& op) {
   const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);
   c.groups = clamped(ceil_div(parts, c.blocks), 1, c.panels);
   c.gathered = up(c.gathered, 16);
-  c.addresses = up(2 * c.pixels, 16);
+  c.addresses = up(4 * c.pixels, 16);
   c.scaled = c.scales_weights ? c.depth * PANEL : 0;
   return c;
 }
@@ -207,10 +300,21 @@ void pack(const float* matrix, int64_t columns, int64_t depth, float* panels) {
 
 // ---- Convolution: what the pixels read ----------------------------------------------------------------
 
+// Up to 15 floats past a multiple of LANES are copied by two vectors that overlap, where there is room for one.
 void copy(float* to, const float* from, int64_t count) {
-  int64_t i = 0;
-  for (; i + LANES <= count; i += LANES) store(to + i, load(from + i));
-  for (; i < count; ++i) to[i] = from[i];
+  typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
+  if (count >= LANES) {
+    const Vector last = load(from + count - LANES);
+    for (int64_t i = 0; i < count - LANES; i += LANES) store(to + i, load(from + i));
+    store(to + count - LANES, last);
+  } else if (count >= 4) {
+    const Four last = *reinterpret_cast<const Four*>(from + count - 4);
+    for (int64_t i = 0; i < count - 4; i += 4)
+      *reinterpret_cast<Four*>(to + i) = *reinterpret_cast<const Four*>(from + i);
+    *reinterpret_cast<Four*>(to + count - 4) = last;
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i];
+  }
 }
 void clear(float* to, int64_t count) { std::memset(to, 0, static_cast<size_t>(count) * sizeof(float)); }
 
@@ -246,13 +350,10 @@ inline void prepare(const smidgen_op& op, const float* gate, float* x) {
   }
 }
 
-void gather_pixels(const smidgen_op& op, const Cut& c, const Places& places, int64_t first, int64_t last, float* to) {
+void gather_pixel(const smidgen_op& op, const Cut& c, const Places& places, int64_t h, int64_t w, float* to) {
   const float* const gate = c.scales_weights ? nullptr : places.gate;
-  const bool prepares = op.scale || op.before || gate;
-  for (int64_t pixel = first; pixel < last; ++pixel, to += op.x.c) {
-    shifted_pixel(op, places.x, pixel / op.y.w * op.stride, pixel % op.y.w * op.stride, to);
-    if (prepares) prepare(op, gate, to);
-  }
+  shifted_pixel(op, places.x, h, w, to);
+  if (op.scale || op.before || gate) prepare(op, gate, to);
 }
 
 // Rows of the input with the padding around them.
@@ -280,85 +381,117 @@ void gather_rows(const smidgen_op& op, const Cut& c, const float* x, int64_t fir
 
 // ---- Convolution --------------------------------------------------------------------------------------
 
-void convolve_one(const smidgen_op& op, const Cut& c, const Segment* segments, int64_t n_segments, const float* a,
-                  int64_t first_panel, int64_t last_panel, Finish finish) {
-  for (int64_t panel = first_panel; panel < last_panel;) {
-    int64_t group = 0;  // panels of full width
+// Sums of one pixel over neighbouring panels.
+void convolve_one(const smidgen_op& op, const Cut& c, const Reading& reading, const float* a, int64_t first_panel,
+                  int64_t last_panel, const Finish& whole) {
+  for (int64_t panel = first_panel, group; panel < last_panel; panel += group) {
+    group = 0;  // panels of full width
     while (group < 4 && panel + group < last_panel && !is_narrow(op.y.c - (panel + group) * PANEL)) ++group;
+    Vector sums[4][2];
+    auto finish_of = [&](int64_t g) {
+      Finish one = whole;
+      const int64_t column = (panel + g) * PANEL;
+      one.columns = least(PANEL, op.y.c - column);
+      one.bias = op.bias ? op.bias + column : nullptr;
+      one.y += column;
+      if (one.add) one.add += column;
+      return one;
+    };
     const float* const packed = op.weight + panel * PANEL * c.depth;
-    finish.bias = op.bias ? op.bias + panel * PANEL : nullptr;
     if (group == 0) {
-      finish.columns = op.y.c - panel * PANEL;
-      Finish shifted = finish;
-      shifted.y += panel * PANEL;
-      if (shifted.add) shifted.add += panel * PANEL;
-      tiles[0][1](segments, n_segments, &a, packed, shifted, 0);
-      ++panel;
+      const int64_t here = 0;
+      float partial[PANEL];
+      multiply(reading, 1, &a, &here, packed, c.depth, 1, finish_of(0), partial);
+      group = 1;
       continue;
     }
-    Vector sums[4][2];
-    for (int64_t g = 0; g < group; ++g)
-      for (int64_t v = 0; v < 2; ++v) {
-        const int64_t column = (panel + g) * PANEL + v * LANES;
-        sums[g][v] = op.bias ? load(op.bias + column, clamped(op.y.c - column, 0, LANES)) : Vector{};
-      }
+    for (int64_t g = 0; g < group; ++g) start<2>(finish_of(g), sums[g]);
     switch (group) {
-      case 1: row<1>(segments, n_segments, a, packed, c.depth, sums); break;
-      case 2: row<2>(segments, n_segments, a, packed, c.depth, sums); break;
-      case 3: row<3>(segments, n_segments, a, packed, c.depth, sums); break;
-      default: row<4>(segments, n_segments, a, packed, c.depth, sums); break;
+      case 1: row<1>(reading, a, packed, c.depth, sums); break;
+      case 2: row<2>(reading, a, packed, c.depth, sums); break;
+      case 3: row<3>(reading, a, packed, c.depth, sums); break;
+      default: row<4>(reading, a, packed, c.depth, sums); break;
     }
-    for (int64_t g = 0; g < group; ++g) {
-      Finish shifted = finish;
-      shifted.columns = least(PANEL, op.y.c - (panel + g) * PANEL);
-      shifted.y += (panel + g) * PANEL;
-      if (shifted.add) shifted.add += (panel + g) * PANEL;
-      finish_row<2>(shifted, 0, sums[g]);
-    }
-    panel += group;
+    for (int64_t g = 0; g < group; ++g) finish_row<2>(finish_of(g), 0, sums[g]);
   }
+}
+
+// The pixels of a block: first those that read where the input lies, or a copy of its rows, and then those for which
+// what they read is copied together.
+struct Block {
+  const float** rows;
+  int64_t* to;
+  int64_t near, all;  // how many of the first kind, and of both
+  Reading reading, together;
+};
+
+void read_pixels(const smidgen_op& op, const Cut& c, const Places& places, int64_t first, int64_t pixels,
+                 float* gathered, Block& block) {
+  block.together.add(0, op.x.c);
+  int64_t near = 0, far = pixels;  // the second kind is filled from the end
+  if (!c.gathers && op.runs) {
+    int64_t channel = 0;
+    for (const int64_t* run = op.runs; run < op.runs + 3 * op.n_runs; channel += run[0], run += 3)
+      block.reading.add((run[1] * op.x.w + run[2]) * op.x.pixel + channel, run[0]);
+  } else {
+    block.reading.add(0, op.x.c);
+  }
+  for (int64_t i = 0, h = first / op.y.w, w = first % op.y.w; i < pixels; ++i) {
+    const int64_t y = h * op.stride, x = w * op.stride;
+    const bool reads = !c.gathers && y >= c.up && y < op.x.h - c.down && x >= c.left && x < op.x.w - c.right;
+    const int64_t number = reads ? near++ : --far;
+    block.to[number] = i;
+    if (reads) {
+      block.rows[number] = places.x + (y * op.x.w + x) * op.x.pixel;
+    } else {
+      block.rows[number] = gathered;
+      gather_pixel(op, c, places, y, x, gathered);
+      gathered += op.x.c;
+    }
+    if (++w == op.y.w) w = 0, ++h;
+  }
+  block.near = near;
+  block.all = pixels;
+}
+
+void read_rows(const smidgen_op& op, const Cut& c, const Places& places, int64_t first, int64_t pixels,
+               float* gathered, Block& block) {
+  const int64_t row = first / op.y.w, count = pixels / op.y.w, reach = (op.kernel - 1) * op.dilation + 1;
+  int64_t pixel = op.x.pixel, line = op.x.w * op.x.pixel;
+  const float* start = places.x + row * op.stride * line;
+  if (c.gathers) {
+    pixel = op.x.c;
+    line = c.width * op.x.c;
+    start = gathered;
+    gather_rows(op, c, places.x, row * op.stride - op.top, (count - 1) * op.stride + reach, gathered);
+  }
+  for (int64_t i = 0, h = 0, w = 0; i < pixels; ++i) {
+    block.rows[i] = start + h * op.stride * line + w * op.stride * pixel;
+    block.to[i] = i;
+    if (++w == op.y.w) w = 0, ++h;
+  }
+  const bool dense = op.dilation == 1 && pixel == op.x.c;
+  for (int64_t h = 0; h < op.kernel; ++h)
+    for (int64_t w = 0; w < (dense ? 1 : op.kernel); ++w)
+      block.reading.add(op.dilation * (h * line + w * pixel), dense ? op.kernel * op.x.c : op.x.c);
+  block.near = block.all = pixels;
 }
 
 void convolve(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
   const Cut c = cut(op);
-  const int64_t block = part / c.groups, group = part % c.groups, plane = op.y.h * op.y.w;
-  const int64_t first = block * c.pixels, last = least(first + c.pixels, plane), pixels = last - first;
-  float* const gathered = scratch;
-  const float** const rows = reinterpret_cast<const float**>(scratch + c.gathered);
-  float* const scaled = scratch + c.gathered + c.addresses;
-
-  Segment segments[most_segments];
-  int64_t n_segments = 0;
-  if (op.kernel == 1) {
-    segments[n_segments++] = {0, op.x.c};
-    if (c.gathers) {
-      gather_pixels(op, c, places, first, last, gathered);
-      for (int64_t i = 0; i < pixels; ++i) rows[i] = gathered + i * op.x.c;
-    } else {
-      for (int64_t i = 0, h = first / op.y.w, w = first % op.y.w; i < pixels; ++i) {
-        rows[i] = places.x + (h * op.x.w + w) * op.stride * op.x.pixel;
-        if (++w == op.y.w) w = 0, ++h;
-      }
-    }
-  } else {
-    const int64_t row = first / op.y.w, count = pixels / op.y.w, reach = (op.kernel - 1) * op.dilation + 1;
-    int64_t pixel = op.x.pixel, line = op.x.w * op.x.pixel;
-    const float* start = places.x + row * op.stride * line;
-    if (c.gathers) {
-      pixel = op.x.c;
-      line = c.width * op.x.c;
-      start = gathered;
-      gather_rows(op, c, places.x, row * op.stride - op.top, (count - 1) * op.stride + reach, gathered);
-    }
-    for (int64_t i = 0, h = 0, w = 0; i < pixels; ++i) {
-      rows[i] = start + h * op.stride * line + w * op.stride * pixel;
-      if (++w == op.y.w) w = 0, ++h;
-    }
-    const bool dense = op.dilation == 1 && pixel == op.x.c;
-    for (int64_t h = 0; h < op.kernel; ++h)
-      for (int64_t w = 0; w < (dense ? 1 : op.kernel); ++w)
-        segments[n_segments++] = {op.dilation * (h * line + w * pixel), dense ? op.kernel * op.x.c : op.x.c};
-  }
+  const int64_t number = part / c.groups, group = part % c.groups, plane = op.y.h * op.y.w;
+  const int64_t first = number * c.pixels, pixels = least(first + c.pixels, plane) - first;
+  Block block;
+  block.rows = reinterpret_cast<const float**>(scratch + c.gathered);
+  block.to = reinterpret_cast<int64_t*>(scratch + c.gathered) + c.pixels;
+  float* const partial = scratch + c.gathered + c.addresses;
+  float* const scaled = partial + c.pixels * PANEL;
+  if (op.kernel == 1)
+    read_pixels(op, c, places, first, pixels, scratch, block);
+  else
+    read_rows(op, c, places, first, pixels, scratch, block);
+  block.reading.cut();
+  block.together.cut();
 
   Finish finish = {};
   finish.add = places.add ? places.add + first * op.add.pixel : nullptr;
@@ -369,17 +502,20 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
   finish.then = op.then;
   const int64_t first_panel = c.panels * group / c.groups, last_panel = c.panels * (group + 1) / c.groups;
   if (pixels == 1 && !c.scales_weights)
-    return convolve_one(op, c, segments, n_segments, rows[0], first_panel, last_panel, finish);
+    return convolve_one(op, c, block.near ? block.reading : block.together, block.rows[0], first_panel, last_panel,
+                        finish);
   finish.y += first_panel * PANEL;
   if (finish.add) finish.add += first_panel * PANEL;
-  for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-    const int64_t columns = op.y.c - panel * PANEL;
-    const bool narrow = is_narrow(columns);
+  // As many panels at a time as stay in the first cache: then a pixel's outputs are written side by side. A depth of
+  // several stretches goes panel by panel, since their sums wait in `partial`.
+  const int64_t together = block.reading.n_stretches > 1 || c.scales_weights ? 1 : most(1, 3072 / c.depth / PANEL);
+  for (int64_t panel = first_panel, panels; panel < last_panel; panel += panels) {
     const float* packed = op.weight + panel * PANEL * c.depth;
-    finish.columns = least(PANEL, columns);
+    panels = least(together, last_panel - panel);
+    finish.columns = op.y.c - panel * PANEL;
     finish.bias = op.bias ? op.bias + panel * PANEL : nullptr;
     if (c.scales_weights) {
-      const int64_t width = narrow ? LANES : PANEL;
+      const int64_t width = is_narrow(finish.columns) ? LANES : PANEL;
       for (int64_t k = 0; k < c.depth; ++k) {
         const Vector factor = broadcast(places.gate[k]);
         for (int64_t j = 0; j < width; j += LANES)
@@ -387,42 +523,38 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
       }
       packed = scaled;
     }
-    // Tiles of nearly equal height: a last one of a single row would take as long as a whole one.
-    const int64_t number = ceil_div(pixels, narrow ? TALL : ROWS);
-    for (int64_t t = 0, at = 0; t < number; ++t) {
-      const int64_t height = (pixels - at) / (number - t);
-      tiles[narrow ? 0 : 1][height](segments, n_segments, rows + at, packed, finish, at);
-      at += height;
-    }
-    finish.y += PANEL;
-    if (finish.add) finish.add += PANEL;
+    const int64_t far = block.all - block.near;
+    if (block.near)
+      multiply(block.reading, block.near, block.rows, block.to, packed, c.depth, panels, finish, partial);
+    if (far)
+      multiply(block.together, far, block.rows + block.near, block.to + block.near, packed, c.depth, panels, finish,
+               partial);
+    finish.y += panels * PANEL;
+    if (finish.add) finish.add += panels * PANEL;
   }
 }
 
 // ---- Depthwise convolution ----------------------------------------------------------------------------
 
-// Taps [first, last) of a window that lie inside, for the window that begins at `start`.
-struct Taps {
-  int64_t first, last;
-};
-inline Taps taps(const smidgen_op& op, int64_t start, int64_t size) {
-  const int64_t first = start >= 0 ? 0 : ceil_div(-start, op.dilation);
-  const int64_t last = start >= size ? 0 : ceil_div(size - start, op.dilation);
-  return {least(first, op.kernel), clamped(last, first, op.kernel)};
+// The same, where the code would grow too much.
+[[gnu::noinline]] void activate_all(int32_t kind, Vector* values, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) activate<1>(kind, values + i);
 }
 
-// One output pixel from the taps that lie inside; any kernel.
-void depthwise_pixel(const smidgen_op& op, const float* x, int64_t h, int64_t w, const Taps& rows, const Taps& columns,
-                     float* y, float* sums) {
-  const int64_t line = op.x.w * op.x.pixel;
-  for (int64_t c = 0; c < op.x.c; c += LANES) {
+// Channels from `c` on of one output pixel; any kernel. h, w: where its window begins.
+void depthwise_pixel(const smidgen_op& op, const float* x, int64_t h, int64_t w, int64_t c, float* y, float* sums) {
+  for (; c < op.x.c; c += LANES) {
     const int64_t count = least(LANES, op.x.c - c);
     Vector sum = op.bias ? load(op.bias + c, count) : Vector{};
-    for (int64_t i = rows.first; i < rows.last; ++i) {
-      const float* from = x + (h + i * op.dilation) * line + (w + columns.first * op.dilation) * op.x.pixel + c;
-      const float* weight = op.weight + (i * op.kernel + columns.first) * op.x.c + c;
-      for (int64_t j = columns.first; j < columns.last; ++j, from += op.dilation * op.x.pixel, weight += op.x.c)
-        sum += load(from, count) * load(weight, count);
+    for (int64_t i = 0; i < op.kernel; ++i) {
+      const int64_t row = h + i * op.dilation;
+      if (row < 0 || row >= op.x.h) continue;
+      for (int64_t j = 0; j < op.kernel; ++j) {
+        const int64_t column = w + j * op.dilation;
+        if (column < 0 || column >= op.x.w) continue;
+        sum += load(x + (row * op.x.w + column) * op.x.pixel + c, count) *
+               load(op.weight + (i * op.kernel + j) * op.x.c + c, count);
+      }
     }
     activate<1>(op.activation, &sum);
     if (sums) store(sums + c, load(sums + c, count) + sum, count);
@@ -430,98 +562,107 @@ void depthwise_pixel(const smidgen_op& op, const float* x, int64_t h, int64_t w,
   }
 }
 
-// GROUP neighbouring output pixels whose every column lies inside.
-template <int64_t KERNEL, int64_t STRIDE, int64_t GROUP>
-void depthwise_group(const smidgen_op& op, const float* x, const Taps& rows, float* y, float* sums) {
-  const int64_t pixel = op.x.pixel, line = op.x.w * pixel, channels = op.x.c;
-  auto vector = [&](int64_t c, auto whole) {
-    const int64_t count = whole ? LANES : channels - c;
-    auto get = [&](const float* from) { return whole ? load(from) : load(from, count); };
+// GROUP neighbouring output pixels, channels in whole vectors. x: where the first window begins, or for each place of
+// the windows, row by row, where it lies: padding is a row of zeros. The first `skipped` have been summed before.
+// ahead: what the next row of outputs will be the first to read, or NULL.
+template <int64_t KERNEL, int64_t STRIDE, int64_t GROUP, class Where>
+void depthwise_group(const smidgen_op& op, Where x, float* y, float* sums, int64_t skipped, const float* ahead) {
+  constexpr int64_t WIDTH = (GROUP - 1) * STRIDE + KERNEL;
+  constexpr bool SCATTERED = !__is_same(Where, const float*);
+  const int64_t pixel = op.x.pixel, line = op.x.w * pixel, channels = op.x.c, y_pixel = op.y.pixel;
+  const int32_t activation = op.activation;
+  const float* const bias = op.bias;
+  for (int64_t c = 0; c + LANES <= channels; c += LANES) {
     Vector all[GROUP];
-    const Vector start = op.bias ? get(op.bias + c) : Vector{};
-    for (int64_t g = 0; g < GROUP; ++g) all[g] = start;
-    for (int64_t i = rows.first; i < rows.last; ++i) {
-      const float* const from = x + i * line + c;
-      const float* const weight = op.weight + i * KERNEL * channels + c;
+    const Vector start = bias ? load(bias + c) : Vector{};
+    each<GROUP>([&](auto g) { all[g] = start; });
+    const float* weight = op.weight + c;
+    for (int64_t i = 0; i < KERNEL; ++i, weight += KERNEL * channels) {
       Vector weights[KERNEL];
-#pragma GCC unroll 8
-      for (int64_t j = 0; j < KERNEL; ++j) weights[j] = get(weight + j * channels);
-#pragma GCC unroll 16
-      for (int64_t at = 0; at < (GROUP - 1) * STRIDE + KERNEL; ++at) {
-        const Vector value = get(from + at * pixel);
-#pragma GCC unroll 8
-        for (int64_t g = 0; g < GROUP; ++g) {
-          const int64_t j = at - g * STRIDE;
-          if (j >= 0 && j < KERNEL) all[g] += value * weights[j];
+      each<KERNEL>([&](auto j) { weights[j] = load(weight + j * channels); });
+      const float* from = nullptr;
+      if constexpr (!SCATTERED) from = x + i * line + c;
+      each<WIDTH>([&](auto at) {
+        Vector value;
+        if constexpr (SCATTERED) {
+          value = load(x[i * WIDTH + at] + c);
+        } else {
+          value = load(from);
+          from += pixel;
         }
-      }
+        each<GROUP>([&](auto g) {
+          constexpr int64_t j = decltype(at)::value - decltype(g)::value * STRIDE;
+          if constexpr (j >= 0 && j < KERNEL) all[g] += value * weights[j];
+        });
+      });
     }
-    activate<GROUP>(op.activation, all);
+    if (ahead && c % 16 == 0)
+      for (int64_t i = 0; i < STRIDE; ++i)
+        for (int64_t g = 0; g < GROUP * STRIDE; ++g) __builtin_prefetch(ahead + i * line + g * pixel + c, 0, 2);
+    if (activation) activate_all(activation, all, GROUP);
     if (sums) {
-      Vector sum = get(sums + c);
-      for (int64_t g = 0; g < GROUP; ++g) sum += all[g];
-      store(sums + c, sum, count);
+      Vector sum = load(sums + c);
+      for (int64_t g = skipped; g < GROUP; ++g) sum += all[g];
+      store(sums + c, sum);
     }
-    for (int64_t g = 0; g < GROUP; ++g) store(y + g * op.y.pixel + c, all[g], count);
-  };
-  struct Whole {
-    constexpr operator bool() const { return true; }
-  };
-  struct Rest {
-    constexpr operator bool() const { return false; }
-  };
-  int64_t c = 0;
-  for (; c + LANES <= channels; c += LANES) vector(c, Whole{});
-  if (c < channels) vector(c, Rest{});
+    float* to = y + c;
+    for (int64_t g = 0; g < GROUP; ++g, to += y_pixel) store(to, all[g]);
+  }
 }
 
-// The output pixels of a row whose every column lies inside.
+// A row of outputs in groups; where the last one would not be full, it begins earlier and does some again.
+template <int64_t KERNEL, int64_t STRIDE, int64_t GROUP>
+void depthwise_row(const smidgen_op& op, const float* x, int64_t h, float* y, float* sums, const float* zeros) {
+  constexpr int64_t WIDTH = (GROUP - 1) * STRIDE + KERNEL;
+  const bool rows_inside = h >= 0 && h + KERNEL <= op.x.h;
+  for (int64_t next = 0; next < op.y.w; next += GROUP) {
+    const int64_t first = least(next, op.y.w - GROUP), w = first * STRIDE - op.left;
+    float* const to = y + first * op.y.pixel;
+    const int64_t new_row = h + KERNEL;
+    const float* const ahead =
+        new_row + STRIDE <= op.x.h && w + (GROUP - 1) * STRIDE < op.x.w ? x + (new_row * op.x.w + most(0, w)) * op.x.pixel : nullptr;
+    if (rows_inside && w >= 0 && w + WIDTH <= op.x.w) {
+      depthwise_group<KERNEL, STRIDE, GROUP>(op, x + (h * op.x.w + w) * op.x.pixel, to, sums, next - first, ahead);
+      continue;
+    }
+    const float* table[KERNEL * WIDTH];
+    for (int64_t i = 0; i < KERNEL; ++i)
+      for (int64_t j = 0; j < WIDTH; ++j) {
+        const bool inside = h + i >= 0 && h + i < op.x.h && w + j >= 0 && w + j < op.x.w;
+        table[i * WIDTH + j] = inside ? x + ((h + i) * op.x.w + w + j) * op.x.pixel : zeros;
+      }
+    depthwise_group<KERNEL, STRIDE, GROUP>(op, static_cast<const float* const*>(table), to, sums, next - first, ahead);
+  }
+}
+
+using Row = void (*)(const smidgen_op&, const float*, int64_t, float*, float*, const float*);
 template <int64_t KERNEL, int64_t STRIDE>
-void depthwise_middle(const smidgen_op& op, const float* x, const Taps& rows, int64_t pixels, float* y, float* sums) {
-  constexpr int64_t GROUP = 4;
-  const int64_t step = STRIDE * op.x.pixel;
-  for (; pixels >= GROUP; pixels -= GROUP, x += GROUP * step, y += GROUP * op.y.pixel)
-    depthwise_group<KERNEL, STRIDE, GROUP>(op, x, rows, y, sums);
-  if (pixels == 3) depthwise_group<KERNEL, STRIDE, 3>(op, x, rows, y, sums);
-  if (pixels == 2) depthwise_group<KERNEL, STRIDE, 2>(op, x, rows, y, sums);
-  if (pixels == 1) depthwise_group<KERNEL, STRIDE, 1>(op, x, rows, y, sums);
+constexpr Row row_of(int64_t width) {
+  return width >= 7 ? depthwise_row<KERNEL, STRIDE, 7>
+                    : width >= 4 ? depthwise_row<KERNEL, STRIDE, 4> : depthwise_row<KERNEL, STRIDE, 1>;
 }
-
-using Middle = void (*)(const smidgen_op&, const float*, const Taps&, int64_t, float*, float*);
-Middle middle_of(const smidgen_op& op) {
+Row row_of(const smidgen_op& op) {
   if (op.dilation != 1) return nullptr;
-  if (op.kernel == 3 && op.stride == 1) return depthwise_middle<3, 1>;
-  if (op.kernel == 3 && op.stride == 2) return depthwise_middle<3, 2>;
-  if (op.kernel == 5 && op.stride == 1) return depthwise_middle<5, 1>;
-  if (op.kernel == 5 && op.stride == 2) return depthwise_middle<5, 2>;
+  if (op.kernel == 3 && op.stride == 1) return row_of<3, 1>(op.y.w);
+  if (op.kernel == 3 && op.stride == 2) return row_of<3, 2>(op.y.w);
+  if (op.kernel == 5 && op.stride == 1) return row_of<5, 1>(op.y.w);
+  if (op.kernel == 5 && op.stride == 2) return row_of<5, 2>(op.y.w);
   return nullptr;
 }
 
-void depthwise(const smidgen_op& op, const Places& places, int64_t part, int64_t parts) {
+void depthwise(const smidgen_op& op, const Places& places, int64_t part, int64_t parts, float* zeros) {
   float* const sums = places.sums ? places.sums + part * op.sums.pixel : nullptr;
   if (sums) clear(sums, op.x.c);
-  const Middle middle = middle_of(op);
-  const int64_t reach = (op.kernel - 1) * op.dilation + 1;
-  const int64_t first = clamped(ceil_div(op.left, op.stride), 0, op.y.w);
-  const int64_t last = op.x.w + op.left < reach
-                           ? first
-                           : clamped((op.x.w + op.left - reach) / op.stride + 1, first, op.y.w);
-  for (int64_t row = op.y.h * part / parts; row < op.y.h * (part + 1) / parts; ++row) {
-    const int64_t h = row * op.stride - op.top;
-    const Taps rows = taps(op, h, op.x.h);
-    float* const y = places.y + row * op.y.w * op.y.pixel;
-    auto single = [&](int64_t w) {
-      const int64_t start = w * op.stride - op.left;
-      depthwise_pixel(op, places.x, h, start, rows, taps(op, start, op.x.w), y + w * op.y.pixel, sums);
-    };
-    if (!middle || first == last) {
-      for (int64_t w = 0; w < op.y.w; ++w) single(w);
-      continue;
-    }
-    for (int64_t w = 0; w < first; ++w) single(w);
-    middle(op, places.x + (h * op.x.w + first * op.stride - op.left) * op.x.pixel, rows, last - first,
-           y + first * op.y.pixel, sums);
-    for (int64_t w = last; w < op.y.w; ++w) single(w);
+  clear(zeros, op.x.c);
+  const Row row = row_of(op);
+  const int64_t vectors = row ? op.x.c / LANES * LANES : 0;  // the channels that it does
+  for (int64_t number = op.y.h * part / parts; number < op.y.h * (part + 1) / parts; ++number) {
+    const int64_t h = number * op.stride - op.top;
+    float* const y = places.y + number * op.y.w * op.y.pixel;
+    if (vectors) row(op, places.x, h, y, sums, zeros);
+    if (vectors == op.x.c) continue;
+    for (int64_t w = 0; w < op.y.w; ++w)
+      depthwise_pixel(op, places.x, h, w * op.stride - op.left, vectors, y + w * op.y.pixel, sums);
   }
 }
 
@@ -580,6 +721,7 @@ void mean(const smidgen_op& op, const Places& places, int64_t part, int64_t part
 void pointwise(const smidgen_op& op, const Places& places, int64_t part, int64_t parts, float* scratch) {
   const int64_t pixels = op.y.h * op.y.w;
   const bool gathers = op.runs || op.x.channel != 1, everywhere = op.gate.h * op.gate.w > 1;
+  const bool gates_only = places.gate && !op.scale && !op.before && !places.add && !op.then;
   for (int64_t pixel = pixels * part / parts; pixel < pixels * (part + 1) / parts; ++pixel) {
     const float* x = places.x + pixel * op.x.pixel;
     if (gathers) {
@@ -589,7 +731,10 @@ void pointwise(const smidgen_op& op, const Places& places, int64_t part, int64_t
     const float* const gate = places.gate ? places.gate + (everywhere ? pixel * op.gate.pixel : 0) : nullptr;
     const float* const add = places.add ? places.add + pixel * op.add.pixel : nullptr;
     float* const y = places.y + pixel * op.y.pixel;
-    for (int64_t c = 0; c < op.x.c; c += LANES) {
+    int64_t c = 0;
+    if (gates_only)
+      for (; c + LANES <= op.x.c; c += LANES) store(y + c, load(x + c) * load(gate + c));
+    for (; c < op.x.c; c += LANES) {
       const int64_t count = least(LANES, op.x.c - c);
       Vector value = load(x + c, count);
       if (op.scale) value = value * load(op.scale + c, count) + load(op.offset + c, count);
@@ -629,16 +774,16 @@ int64_t parts(const smidgen_op& op) {
 }
 
 int64_t scratch_floats(const smidgen_op& op) {
-  if (op.kind == SMIDGEN_POINTWISE) return op.x.c;
+  if (op.kind == SMIDGEN_POINTWISE || op.kind == SMIDGEN_DEPTHWISE) return op.x.c;
   if (op.kind != SMIDGEN_CONV) return 0;
   const Cut c = cut(op);
-  return c.gathered + c.addresses + c.scaled;
+  return c.gathered + c.addresses + c.pixels * PANEL + c.scaled;
 }
 
 void run(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
   switch (op.kind) {
     case SMIDGEN_CONV: return convolve(op, places, part, scratch);
-    case SMIDGEN_DEPTHWISE: return depthwise(op, places, part, parts(op));
+    case SMIDGEN_DEPTHWISE: return depthwise(op, places, part, parts(op), scratch);
     case SMIDGEN_POOL: return pool(op, places, part, parts(op));
     case SMIDGEN_MEAN: return mean(op, places, part, parts(op));
     case SMIDGEN_POINTWISE: return pointwise(op, places, part, parts(op), scratch);
@@ -648,6 +793,6 @@ void run(const smidgen_op& op, const Places& places, int64_t part, float* scratc
 
 }  // namespace
 
-extern const Layers SMIDGEN_LAYERS = {packed_floats, pack, parts, scratch_floats, run};
+extern const Layers SMIDGEN_LAYERS = {PANEL, packed_floats, pack, parts, scratch_floats, run};
 
 }  // namespace smidgen

@@ -14,6 +14,8 @@ struct Places {
 };
 
 struct Layers {
+  int64_t panel;  // columns of outputs that are computed together
+
   // A matrix float[columns][depth] as panels for a convolution, and how many floats these take.
   int64_t (*packed_floats)(int64_t columns, int64_t depth);
   void (*pack)(const float* matrix, int64_t columns, int64_t depth, float* panels);

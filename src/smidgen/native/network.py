@@ -7,7 +7,19 @@ from typing import Any
 
 from smidgen.native.library import library
 
-__all__ = ["ACTIVATIONS", "KINDS", "POOLS", "SPACES", "Op", "View", "op_parts", "pack", "run", "run_floats"]
+__all__ = [
+    "ACTIVATIONS",
+    "KINDS",
+    "POOLS",
+    "SPACES",
+    "Op",
+    "View",
+    "op_parts",
+    "pack",
+    "padded",
+    "run",
+    "run_floats",
+]
 
 # Numbers of the enumerations in smidgen.h.
 KINDS = {"conv": 0, "depthwise": 1, "pool": 2, "mean": 3, "pointwise": 4, "transpose": 5}
@@ -49,6 +61,11 @@ def pack(matrix: int, columns: int, depth: int) -> Any:
         ctypes.c_void_p(matrix), ctypes.c_int64(columns), ctypes.c_int64(depth), ctypes.byref(packed)
     )
     return packed
+
+
+def padded(columns: int) -> int:
+    """Columns rounded up to as many as a bias must have room for."""
+    return _signed(library().smidgen_padded, columns)
 
 
 def op_parts(op: Op) -> int:

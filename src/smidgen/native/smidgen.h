@@ -107,14 +107,16 @@ struct smidgen_op {
   int64_t padding;                             /* of a pool: as far as SMIDGEN_AVERAGE counts, on all sides */
   /* CONV: packed by smidgen_pack from float[c_out][kernel][kernel][c_in]. DEPTHWISE: [kernel][kernel][c]. */
   const float* weight;
-  const float* bias;           /* [c_out] or NULL, as the next two */
-  const float *scale, *offset; /* [c_in] */
+  const float* bias;           /* [c_out], readable as far as smidgen_padded says, or NULL */
+  const float *scale, *offset; /* [c_in] or NULL */
   const int64_t* runs;         /* of the shift, as triples; NULL: none */
   int64_t n_runs;
   float factor;
 };
 
-/* Floats that a matrix float[columns][depth] takes when packed, and packing it. Depends on the instruction set. */
+/* Columns rounded up as a bias must be; floats that a matrix float[columns][depth] takes when packed; and packing it.
+ * They depend on the instruction set. */
+SMIDGEN_API int64_t smidgen_padded(int64_t columns);
 SMIDGEN_API int64_t smidgen_packed_floats(int64_t columns, int64_t depth);
 SMIDGEN_API void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed);
 

@@ -14,7 +14,7 @@ from torch import nn
 from smidgen.graph import Preprocess
 from smidgen.train.pixels import normalise, to_unit
 
-__all__ = ["accuracy", "confusion", "cross_entropy", "predict_logits"]
+__all__ = ["accuracy", "confusion", "cross_entropy", "evaluating", "predict_logits"]
 
 
 def predict_logits(
@@ -29,7 +29,7 @@ def predict_logits(
     pictures  uint8[N, h, w, C]
     returns   float32[N, classes]
     """
-    with _evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         parts = [
             model(normalise(to_unit(part.to(device)), preprocess)).float().cpu()
             for part in torch.split(torch.from_numpy(pictures), batch_size)
@@ -55,7 +55,8 @@ def confusion(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the block; every part is left in the mode in which it was found."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:

@@ -12,7 +12,7 @@ from torch import Tensor
 from smidgen.graph import Preprocess
 from smidgen.spec import DataError
 
-__all__ = ["Pixels", "normalise", "to_unit"]
+__all__ = ["Pixels", "channels_last", "normalise", "to_unit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,10 +59,10 @@ def normalise(unit: Tensor, preprocess: Preprocess) -> Tensor:
         torch.tensor(values, dtype=torch.float32, device=unit.device)[:, None, None]
         for values in (preprocess.mean, preprocess.std)
     )
-    return _channels_last((unit - mean) / std)
+    return channels_last((unit - mean) / std)
 
 
-def _channels_last(x: Tensor) -> Tensor:
+def channels_last(x: Tensor) -> Tensor:
     """The same numbers in channels_last, with strides that say so for one channel too.
 
     With one channel both formats lie alike in memory, and torch keeps NCHW's strides, by which every

@@ -20,13 +20,14 @@ from smidgen.data import (
     survey,
     unreadable_news,
 )
+from smidgen.engine.predictor import Predictor
 from smidgen.graph import Network
 from smidgen.images import Pixels, resize_crop
 from smidgen.spec import DataError, PictureError
 from smidgen.train.evaluate import confusion
 from smidgen.train.evidence import scored
 from smidgen.train.material import part_of
-from smidgen.train.predict import Predictor, open_predictor
+from smidgen.train.predict import open_predictor
 from smidgen.watch import Watch
 
 __all__ = ["Choice", "score"]

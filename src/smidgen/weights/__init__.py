@@ -15,6 +15,7 @@ from smidgen.weights.catalogue import (
     rows,
 )
 from smidgen.weights.classes import imagenet_classes
+from smidgen.weights.converted import converted, keep_converted
 from smidgen.weights.download import Progress, cache_folder
 
 __all__ = [
@@ -22,9 +23,11 @@ __all__ = [
     "Progress",
     "Published",
     "cache_folder",
+    "converted",
     "fetch",
     "find",
     "imagenet_classes",
+    "keep_converted",
     "names",
     "present",
     "published_network",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from smidgen.download import ByteProgress, Store, cache_folder
 from smidgen.spec import WeightsError
 
-__all__ = ["Progress", "cache_folder", "download", "is_here", "mirrored", "sha256"]
+__all__ = ["Progress", "cache_folder", "download", "folder", "is_here", "mirrored", "sha256"]
 
 # Called with (bytes so far, bytes in all); the second is 0 where the server does not say.
 Progress: TypeAlias = ByteProgress
@@ -32,6 +32,11 @@ def download(url: str, sha256_prefix: str, progress: Progress | None = None) -> 
                    nothing is left behind then.
     """
     return _STORE.fetch(url, sha256_prefix, progress)
+
+
+def folder() -> Path:
+    """Where downloaded weights lie."""
+    return _STORE.folder
 
 
 def is_here(url: str) -> bool:

@@ -1,0 +1,67 @@
+"""Published weights as model files in the cache: torch reads the publisher's file once, nobody after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from smidgen import modelfile
+from smidgen.modelfile import ModelFile
+from smidgen.spec import ModelFileError
+from smidgen.weights.catalogue import Published, fetch, published_network
+from smidgen.weights.download import folder, sha256
+
+__all__ = ["converted", "keep_converted"]
+
+_log = logging.getLogger("smidgen")
+
+
+def converted(published: Published) -> ModelFile | None:
+    """The weights, where they were converted before; None where that is still to do, or to do again.
+
+    It is to do again where the file is damaged, comes from another source than the row's, or holds another
+    network than this version of the library builds.
+    """
+    try:
+        file = modelfile.read(_place(published))
+    except ModelFileError:
+        return None
+    digest = file.provenance.get("sha256")
+    if not isinstance(digest, str) or not digest.startswith(published.sha256_prefix):
+        return None
+    return file if file.network == published_network(published.network, published.key) else None
+
+
+def keep_converted(published: Published, tensors: Mapping[str, NDArray[Any]]) -> ModelFile:
+    """Keep the weights for `converted`, in one step; where the cache cannot be written, a warning says so.
+
+    tensors  of the published file, under our names
+    Raises   WeightsError when the published file is gone or another; ModelFileError when they do not fit.
+    """
+    path = fetch(published)
+    file = ModelFile(
+        published_network(published.network, published.key),
+        tensors,
+        {
+            "converted_from": path.name,
+            "sha256": sha256(path),
+            "source": published.source,
+            "licence": published.licence,
+        },
+    )
+    place = _place(published)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        modelfile.write(place, file)
+    except (OSError, ModelFileError) as error:
+        _log.warning("the converted weights are not kept: %s", error)
+    return file
+
+
+def _place(published: Published) -> Path:
+    """Beside the downloads; the name tells sources apart."""
+    return folder() / f"{published.network}-{published.sha256_prefix}.safetensors"
