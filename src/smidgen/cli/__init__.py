@@ -35,6 +35,7 @@ COMMANDS = {
     "count": "Count a network's parameters, tensor by tensor.",
     "draw": "Draw an architecture, a block, the shift operation or compound scaling as SVG.",
     "scale": "Scale a family by the compound rule, or into a budget.",
+    "bench": "Measure a model against other runtimes, in turns.",
     "convert": "Turn a PyTorch .pth into a model file, without running its code.",
     "info": "Say which kernels run on this machine, and why.",
 }

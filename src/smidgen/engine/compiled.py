@@ -48,6 +48,32 @@ def _address(array: Any) -> int:
     return int(array.ctypes.data) if isinstance(array, np.ndarray) else int(ctypes.addressof(array))
 
 
+# Lavin and Gray 2016, arXiv:1509.09308: weights of F(4x4, 3x3).
+_WINOGRAD = np.array(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+
+
+def winograd(weight: Array) -> Array:
+    """float32[c_out, c_in, 3, 3] -> float32[36, c_out, c_in], the factors of the 36 products of a tile."""
+    products = np.einsum("ia,ocab,jb->ijoc", _WINOGRAD, weight.astype(np.float64), _WINOGRAD, optimize=True)
+    return products.reshape(36, *weight.shape[:2]).astype(np.float32)
+
+
+def _packed(matrix: Array) -> Array:
+    """float32[columns, depth] as the convolutions read it."""
+    dense = np.ascontiguousarray(matrix, np.float32)
+    packed = native.pack(dense.ctypes.data, *dense.shape)
+    return np.frombuffer(packed, np.float32)
+
+
 class Compiled:
     """One plan, that is one network at one resolution.
 
@@ -125,10 +151,14 @@ class Compiled:
         c_out, depth = leaf.c_out, leaf.c_in * leaf.kernel**2
 
         def packed() -> Any:
-            matrix = np.ascontiguousarray(step.weight.transpose(0, 2, 3, 1))
-            return native.pack(matrix.ctypes.data, c_out, depth)
+            return _packed(step.weight.transpose(0, 2, 3, 1).reshape(c_out, depth))
 
-        op.weight = self._packed.address(step.name, "weight", packed)
+        def transformed() -> Any:
+            return np.concatenate([_packed(matrix) for matrix in winograd(step.weight)])
+
+        op.winograd = self._by_winograd(step, op)
+        make, part = (transformed, "winograd") if op.winograd else (packed, "weight")
+        op.weight = self._packed.address(step.name, part, make)
         self._before(op, step.name, step.before, step.runs)
         op.gate, op.add = self._view(step.gate), self._view(step.after.add)
         op.activation = native.ACTIVATIONS[step.after.activation]
@@ -139,6 +169,19 @@ class Compiled:
         gating = native.Op(kind=kind, x=op.x, y=op.x, gate=op.gate, kernel=1, stride=1, dilation=1)
         op.gate = native.View()
         return [gating, op]
+
+    def _by_winograd(self, step: Conv, op: native.Op) -> bool:
+        """Whether Winograd's way is the faster one: enough channels and pixels for its transformations to pay,
+        and weights, four times as many, that a cache still holds.
+        """
+        leaf, enough, cached = step.leaf, 16, 2**20
+        return (
+            (leaf.kernel, leaf.stride, leaf.dilation) == (3, 1, 1)
+            and op.x.channel == 1
+            and min(leaf.c_in, leaf.c_out) >= enough
+            and op.y.h * op.y.w >= enough * 6
+            and 36 * leaf.c_in * leaf.c_out <= cached
+        )
 
     def _gates_apart(self, step: Conv) -> bool:
         """Whether the input is multiplied by its gate where it lies, before the convolution.

@@ -44,7 +44,7 @@ class Op(ctypes.Structure):
     """`smidgen_op`."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("kind", "type", "before", "activation", "then", "pool")),
+        *((name, ctypes.c_int32) for name in ("kind", "type", "before", "activation", "then", "pool", "winograd")),
         *((name, View) for name in _VIEWS),
         *((name, ctypes.c_int64) for name in _SIZES),
         *((name, ctypes.c_void_p) for name in ("weight", "bias", "scale", "offset", "runs")),

@@ -102,10 +102,12 @@ struct smidgen_op {
   int32_t type;                     /* enum smidgen_type of the maps: SMIDGEN_FLOAT32 */
   int32_t before, activation, then; /* enum smidgen_activation */
   int32_t pool;                     /* enum smidgen_pool */
+  int32_t winograd;                 /* 1: CONV of 3x3 with stride 1 by Winograd's F(4x4, 3x3) */
   struct smidgen_view x, y, add, gate, sums;
   int64_t kernel, stride, dilation, top, left; /* rows above and columns to the left that are padding */
   int64_t padding;                             /* of a pool: as far as SMIDGEN_AVERAGE counts, on all sides */
-  /* CONV: packed by smidgen_pack from float[c_out][kernel][kernel][c_in]. DEPTHWISE: [kernel][kernel][c]. */
+  /* CONV: packed by smidgen_pack from float[c_out][kernel][kernel][c_in]; by Winograd's way 36 of these, one after
+   * the other, from float[c_out][c_in]. DEPTHWISE: float[kernel][kernel][c]. */
   const float* weight;
   const float* bias;           /* [c_out], readable as far as smidgen_padded says, or NULL */
   const float *scale, *offset; /* [c_in] or NULL */

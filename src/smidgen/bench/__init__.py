@@ -1,0 +1,1 @@
+"""Measurements against other runtimes: one runner, one file a rival in `rivals/`."""

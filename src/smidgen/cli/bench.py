@@ -1,0 +1,281 @@
+"""`smidgen bench`: how fast is it here, and how fast are others?"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import shlex
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from smidgen.cli.output import bytes_text, console, print_json, print_table, say
+from smidgen.cli.targets import is_file, open_network
+from smidgen.spec import DependencyError, SmidgenError
+
+if TYPE_CHECKING:
+    from smidgen.bench.runner import Report, Row
+
+__all__ = ["command"]
+
+OURS = "smidgen"
+COLUMNS = (
+    "date", "network", "resolution", "batch", "threads", "rival", "version", "precision", "setting", "calls",
+    "median_ms", "p95_ms", "alone_ms", "ratio", "ratio_least", "ratio_most", "images_per_s", "peak_bytes",
+    "cold_ms", "library_bytes", "difference", "turns_ms", "processor", "features", "isa", "load", "command",
+)  # fmt: skip
+
+
+@click.command("bench", short_help="Measure a model against other runtimes, in turns.")
+@click.argument("model", metavar="MODEL")
+@click.option(
+    "--batch",
+    "batches",
+    multiple=True,
+    type=click.IntRange(1, 4096),
+    default=(1, 16),
+    show_default=True,
+    metavar="N",
+    help="Pictures of a call; may be repeated.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Of every rival; default: this process's cores."
+)
+@click.option("--rounds", type=click.IntRange(1), default=10, show_default=True, help="Turns of each rival.")
+@click.option(
+    "--rival",
+    "wanted",
+    multiple=True,
+    metavar="NAME",
+    help="Only this one beside smidgen; may be repeated. Default: all that are installed.",
+)
+@click.option("--resolution", type=click.IntRange(1), metavar="PIXELS", help="Side of the pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Add rows to this file."
+)
+@click.option(
+    "--plot", "plot_file", type=click.Path(path_type=Path, dir_okay=False), help="Draw bars: .png, .svg."
+)
+def command(
+    model: str,
+    batches: tuple[int, ...],
+    threads: int | None,
+    rounds: int,
+    wanted: tuple[str, ...],
+    resolution: int | None,
+    as_json: bool,
+    csv_file: Path | None,
+    plot_file: Path | None,
+) -> None:
+    """Measure MODEL, a model file or a name, against other runtimes, all in fp32 on this processor.
+
+    Every rival has a process of its own, which is stopped outside its turn. In a turn 2 calls are discarded
+    and 10 timed, fewer where they take more than 0.2 s. A ratio is the rival's median over smidgen's in the
+    same round. The weights of a name are drawn at random: speed does not depend on them.
+    """
+    for path in (csv_file, plot_file):
+        if path is not None and not path.parent.is_dir():
+            raise SmidgenError(f"{path.parent}: no such folder to write {path.name} into")
+    if plot_file is not None and plot_file.suffix not in (".png", ".svg"):
+        raise SmidgenError(f"{plot_file}: plots are written as .png or .svg")
+    from smidgen.bench import plot, runner
+
+    if plot_file is not None:
+        plot.require_matplotlib()
+    names, left_out = _rivals(wanted)
+    threads = threads or len(os.sched_getaffinity(0))
+    before = runner.machine(threads)
+    with tempfile.TemporaryDirectory(prefix="smidgen-bench-") as folder, _news() as news:
+        path = _model_file(model, resolution, Path(folder))
+        sizes = list(dict.fromkeys(batches))
+        report = runner.measure(path, names, sizes, threads, rounds, Path(folder), news)
+    report = replace(report, left_out={**left_out, **report.left_out})
+    if as_json:
+        print_json(_document(report, before))
+    else:
+        _tell(report, before)
+    if csv_file is not None:
+        _append(csv_file, report, before)
+    if plot_file is not None:
+        plot.plot(report, plot_file, _where(before))
+
+
+def _rivals(wanted: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+    """Who takes part, and why others do not. Raises DependencyError for one that was asked for."""
+    from smidgen.bench import rivals
+
+    names = [name for name in dict.fromkeys(wanted or rivals.names()) if name != OURS]
+    reasons = {name: rivals.load(name).available() for name in (OURS, *names)}
+    for name in (OURS, *wanted):
+        if reasons[name]:
+            raise DependencyError(f"{name}: {reasons[name]}")
+    return [name for name in names if not reasons[name]], {name: why for name, why in reasons.items() if why}
+
+
+def _model_file(model: str, resolution: int | None, folder: Path) -> Path:
+    """The file itself, or one with another resolution or drawn weights."""
+    from smidgen import modelfile
+    from smidgen.bench.drawn import draw_weights
+
+    if is_file(model):
+        file = modelfile.read(model)
+        if resolution is None:
+            return Path(model)
+        shape = file.network.input._replace(height=resolution, width=resolution)
+        file = replace(file, network=replace(file.network, input=shape))
+        file.network.cost()  # a network that cannot take this size says so here
+    else:
+        network = open_network(model, resolution=resolution)
+        file = modelfile.ModelFile(network, draw_weights(network))
+    path = folder / "model.safetensors"
+    modelfile.write(path, file)
+    return path
+
+
+@contextlib.contextmanager
+def _news() -> Iterator[Callable[[str], None]]:
+    """What is being done now, on a terminal's stderr; elsewhere silent."""
+    if not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    with console(err=True).status("starting") as status:
+        yield status.update
+
+
+# ── what is told ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _tell(report: Report, before: dict[str, Any]) -> None:
+    network = report.network
+    say(
+        f"{network.name}, {network.input} pictures, fp32, {report.threads} threads; median milliseconds",
+        "bold",
+    )
+    say(_where(before))
+    for batch in report.batches:
+        say()
+        say(f"batch {batch}", "bold")
+        columns = ("rival", "ms", "p95", "alone", "× ours (least–most)", "images/s", "memory", "setting")
+        print_table(columns, [_speed(row) for row in report.of_batch(batch)])
+    say()
+    heads = ("rival", "version", "precision", "cold start", "× ours", "library", "differs by")
+    first = {row.rival: row for row in reversed(report.rows)}
+    print_table(heads, [_self(row, first[OURS], report) for row in reversed(first.values())], left=3)
+    say()
+    for line in (*_notes(report), f"load average {_load(before)} before, {_load()} after"):
+        say(line)
+
+
+def _speed(row: Row) -> list[str]:
+    numbers = (f"{ms:.4g}" for ms in (row.median, row.p95, row.alone_ms))
+    ratios = row.ratios
+    told = (
+        "" if row.rival == OURS else f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+    )
+    marked = f"{row.rival} {'!' * row.interferes}{'*' * row.fewer}".rstrip()
+    return [
+        marked,
+        *numbers,
+        told,
+        f"{row.pictures_per_second:,.0f}",
+        bytes_text(row.peak_bytes),
+        row.setting,
+    ]
+
+
+def _self(row: Row, ours: Row, report: Report) -> list[str]:
+    cold, times = "", ""
+    if row.cold_ms is not None and ours.cold_ms is not None:
+        cold, times = f"{row.cold_ms:,.0f} ms", f"{row.cold_ms / ours.cold_ms:.2f}"
+    difference = max(other.difference for other in report.rows if other.rival == row.rival)
+    differs = "" if row is ours else f"{difference:.0e}"
+    return [row.rival, row.version, row.precision, cold, times, bytes_text(row.library_bytes), differs]
+
+
+def _notes(report: Report) -> Iterator[str]:
+    if any(row.interferes for row in report.rows):
+        yield "! turns and alone differ by more than 10 %: something interferes, and its figures are void"
+    for row in report.rows:
+        if row.fewer:
+            calls = f"{len(row.times) / len(row.turns):.3g} calls a turn"
+            yield f"* {row.rival}, batch {row.batch}: {calls}, since one takes {row.median:,.0f} ms"
+    for name, why in report.left_out.items():
+        yield f"left out: {name} ({why.removeprefix(f'{name}: ')})"
+    yield "memory: most that the process held; library: native code that it loaded"
+    yield "differs by: largest difference from smidgen's outputs, over the largest of these"
+
+
+def _where(found: dict[str, Any]) -> str:
+    features = ", ".join(found["features"])
+    versions = f"Python {found['python']}, numpy {found['numpy']}"
+    return f"{found['processor']}, {found['cores']} cores ({features}); {versions}; kernels: {found['isa']}"
+
+
+def _load(found: dict[str, Any] | None = None) -> str:
+    return f"{found['load'][0] if found else os.getloadavg()[0]:.2f}"
+
+
+def _document(report: Report, before: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        {name: value for name, value in _figures(row).items() if name != "turns_ms"}
+        | {"turns_ms": row.turns, "alone_turns_ms": row.alone, "cold_starts_ms": row.cold}
+        | {"interferes": row.interferes}
+        for row in report.rows
+    ]
+    network = {"network": report.network.name, "input": list(report.network.input[:3])}
+    after = {"load_after": round(os.getloadavg()[0], 2)}
+    return {**network, "machine": {**before, **after}, "rows": rows, "left_out": dict(report.left_out)}
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    """What CSV and JSON say of one row."""
+    return {
+        "rival": row.rival,
+        "version": row.version,
+        "precision": row.precision,
+        "batch": row.batch,
+        "setting": row.setting,
+        "calls": len(row.times),
+        "median_ms": round(row.median, 4),
+        "p95_ms": round(row.p95, 4),
+        "alone_ms": round(row.alone_ms, 4),
+        "ratio": round(statistics.median(row.ratios), 4),
+        "ratio_least": round(min(row.ratios), 4),
+        "ratio_most": round(max(row.ratios), 4),
+        "images_per_s": round(row.pictures_per_second, 2),
+        "peak_bytes": row.peak_bytes,
+        "cold_ms": None if row.cold_ms is None else round(row.cold_ms, 1),
+        "library_bytes": row.library_bytes,
+        "difference": float(f"{row.difference:.3g}"),
+        "turns_ms": " ".join(f"{statistics.median(turn):.4f}" for turn in row.turns),
+    }
+
+
+def _append(path: Path, report: Report, before: dict[str, Any]) -> None:
+    """Add a row for each rival and batch, after a header where the file is new."""
+    shared = {
+        "date": datetime.now(UTC).date(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "network": report.network.name,
+        "resolution": report.network.input.height,
+        "threads": report.threads,
+        "processor": before["processor"],
+        "features": " ".join(before["features"]),
+        "isa": before["isa"],
+        "load": before["load"][0],
+    }
+    new = not path.exists() or not path.stat().st_size
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerows({**shared, **_figures(row)} for row in report.rows)

@@ -1,0 +1,1 @@
+"""Networks for other people's runtimes: a file a target."""

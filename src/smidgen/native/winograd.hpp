@@ -1,0 +1,178 @@
+// 3x3 convolutions by Winograd's way: 4x4 outputs from 6x6 inputs with 36 products a channel instead of 144.
+// Source of the matrices: Lavin and Gray 2016, arXiv:1509.09308, F(4x4, 3x3).
+#pragma once
+
+#include "convolution.hpp"
+
+namespace smidgen {
+namespace {
+
+constexpr int64_t SIDE = 6, OUTPUTS = 4, PLACES = SIDE * SIDE;
+
+struct WinogradCut {
+  int64_t wide, high;           // tiles of the whole map
+  int64_t rows, blocks;         // rows of tiles of a block, and how many blocks
+  int64_t tiles;                // of a block
+  int64_t panels, groups;
+  int64_t inputs, sums;         // floats of transformed inputs of a block, and of sums of one panel
+};
+
+WinogradCut winograd_cut(const smidgen_op& op) {
+  constexpr int64_t near = 48 * 1024, enough = 4;
+  WinogradCut c = {};
+  c.wide = ceil_div(op.y.w, OUTPUTS);
+  c.high = ceil_div(op.y.h, OUTPUTS);
+  const int64_t fitting = clamped(near / (PLACES * (op.x.c + PANEL)) / c.wide, 1, c.high);
+  c.blocks = ceil_div(c.high, fitting);
+  c.rows = ceil_div(c.high, c.blocks);
+  c.blocks = ceil_div(c.high, c.rows);
+  c.tiles = c.rows * c.wide;
+  c.panels = ceil_div(op.y.c, PANEL);
+  c.groups = clamped(enough / c.blocks, 1, c.panels);
+  c.inputs = PLACES * c.tiles * op.x.c;
+  c.sums = PLACES * c.tiles * PANEL;
+  return c;
+}
+
+inline void to_products(const Vector* d, Vector* t) {
+  t[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+  const Vector a = d[4] - 4.0f * d[2], b = d[3] - 4.0f * d[1];
+  t[1] = a + b;
+  t[2] = a - b;
+  const Vector e = d[4] - d[2], f = 2.0f * (d[3] - d[1]);
+  t[3] = e + f;
+  t[4] = e - f;
+  t[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+}
+
+inline void from_products(const Vector* m, Vector* y) {
+  const Vector a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], d = m[3] - m[4];
+  y[0] = m[0] + a + c;
+  y[1] = b + 2.0f * d;
+  y[2] = a + 4.0f * c;
+  y[3] = b + 8.0f * d + m[5];
+}
+
+// What one tile reads, as the 36 factors of its products; each `step` floats after the one before.
+void transform_input(const smidgen_op& op, const float* x, int64_t h, int64_t w, const float* zeros, float* to,
+                     int64_t step) {
+  const float* from[PLACES];
+  for (int64_t i = 0; i < SIDE; ++i)
+    for (int64_t j = 0; j < SIDE; ++j) {
+      const bool inside = h + i >= 0 && h + i < op.x.h && w + j >= 0 && w + j < op.x.w;
+      from[i * SIDE + j] = inside ? x + ((h + i) * op.x.w + w + j) * op.x.pixel : zeros;
+    }
+  auto channels = [&](int64_t c, auto get, auto put) {
+    Vector half[PLACES];  // [row of products][column of inputs]
+    for (int64_t j = 0; j < SIDE; ++j) {
+      Vector column[SIDE], made[SIDE];
+      each<SIDE>([&](auto i) { column[i] = get(from[i * SIDE + j] + c); });
+      to_products(column, made);
+      each<SIDE>([&](auto i) { half[i * SIDE + j] = made[i]; });
+    }
+    for (int64_t i = 0; i < SIDE; ++i) {
+      Vector row[SIDE], made[SIDE];
+      each<SIDE>([&](auto j) { row[j] = half[i * SIDE + j]; });
+      to_products(row, made);
+      each<SIDE>([&](auto j) { put(to + (i * SIDE + j) * step + c, made[j]); });
+    }
+  };
+  int64_t c = 0;
+  for (; c + LANES <= op.x.c; c += LANES)
+    channels(c, [](const float* at) { return load(at); }, [](float* at, Vector value) { store(at, value); });
+  const int64_t rest = op.x.c - c;
+  if (rest)
+    channels(c, [&](const float* at) { return load(at, rest); },
+             [&](float* at, Vector value) { store(at, value, rest); });
+}
+
+// The 4x4 outputs of one tile, as far as they lie on the map, for one vector of channels.
+void transform_output(const smidgen_op& op, const float* sums, int64_t step, int64_t h, int64_t w, Vector bias,
+                      const Finish& finish) {
+  Vector half[OUTPUTS * SIDE];
+  for (int64_t j = 0; j < SIDE; ++j) {
+    Vector column[SIDE], made[OUTPUTS];
+    each<SIDE>([&](auto i) { column[i] = load(sums + (i * SIDE + j) * step); });
+    from_products(column, made);
+    each<OUTPUTS>([&](auto i) { half[i * SIDE + j] = made[i]; });
+  }
+  const int64_t rows = least(OUTPUTS, op.y.h - h), columns = least(OUTPUTS, op.y.w - w);
+  const bool plain = columns == OUTPUTS && !finish.add && !finish.then && finish.columns >= LANES;
+  for (int64_t i = 0; i < rows; ++i) {
+    Vector row[SIDE], made[OUTPUTS];
+    each<SIDE>([&](auto j) { row[j] = half[i * SIDE + j]; });
+    from_products(row, made);
+    each<OUTPUTS>([&](auto j) { made[j] += bias; });
+    const int64_t pixel = (h + i) * op.y.w + w;
+    if (plain) {
+      activate<OUTPUTS>(finish.activation, made);
+      each<OUTPUTS>([&](auto j) { store(finish.y + (pixel + j) * finish.y_step, made[j]); });
+    } else {
+      for (int64_t j = 0; j < columns; ++j) finish_row<1>(finish, pixel + j, made + j);
+    }
+  }
+}
+
+void winograd(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
+  const WinogradCut c = winograd_cut(op);
+  const int64_t block = part / c.groups, group = part % c.groups, channels = op.x.c;
+  const int64_t first = block * c.rows, rows = least(first + c.rows, c.high) - first, tiles = rows * c.wide;
+  float* const inputs = scratch;
+  float* const sums = inputs + up(c.inputs, 16);
+  float* const zeros = sums + c.sums;
+  const float** const from = reinterpret_cast<const float**>(zeros + up(channels, 16));
+  clear(zeros, channels);
+  int64_t* const to = reinterpret_cast<int64_t*>(from + c.tiles);
+  for (int64_t t = 0; t < tiles; ++t) {
+    to[t] = t;
+    transform_input(op, places.x, (first + t / c.wide) * OUTPUTS - op.top, t % c.wide * OUTPUTS - op.left,
+                    zeros, inputs + t * channels, tiles * channels);
+  }
+  Reading reading;
+  reading.add(0, channels);
+  reading.cut();
+  const int64_t one = packed_floats(op.y.c, channels);  // of the weights of one product
+  for (int64_t panel = c.panels * group / c.groups; panel < c.panels * (group + 1) / c.groups; ++panel) {
+    const int64_t columns = least(PANEL, op.y.c - panel * PANEL);
+    Finish product = {};
+    product.y_step = PANEL;
+    product.columns = is_narrow(columns) ? LANES : PANEL;
+    for (int64_t place = 0; place < PLACES; ++place) {
+      const float* const input = inputs + place * tiles * channels;
+      for (int64_t t = 0; t < tiles; ++t) from[t] = input + t * channels;
+      product.y = sums + place * tiles * PANEL;
+      multiply(reading, tiles, from, to, op.weight + place * one + panel * PANEL * channels, channels, 1, product,
+               product.y);
+    }
+    for (int64_t v = 0; v * LANES < columns; ++v) {
+      const int64_t column = panel * PANEL + v * LANES;
+      Finish finish = {};
+      finish.bias = op.bias ? op.bias + column : nullptr;
+      finish.add = places.add ? places.add + column : nullptr;
+      finish.add_step = op.add.pixel;
+      finish.y = places.y + column;
+      finish.y_step = op.y.pixel;
+      finish.columns = columns - v * LANES;
+      finish.activation = op.activation;
+      finish.then = op.then;
+      Vector bias;
+      start<1>(finish, &bias);
+      for (int64_t t = 0; t < tiles; ++t)
+        transform_output(op, sums + t * PANEL + v * LANES, tiles * PANEL, (first + t / c.wide) * OUTPUTS,
+                         t % c.wide * OUTPUTS, bias, finish);
+    }
+  }
+}
+
+int64_t winograd_parts(const smidgen_op& op) {
+  const WinogradCut c = winograd_cut(op);
+  return c.blocks * c.groups;
+}
+
+int64_t winograd_scratch(const smidgen_op& op) {
+  const WinogradCut c = winograd_cut(op);
+  return up(c.inputs, 16) + c.sums + up(op.x.c, 16) + 4 * c.tiles;
+}
+
+}  // namespace
+}  // namespace smidgen
