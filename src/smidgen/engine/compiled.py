@@ -48,30 +48,26 @@ def _address(array: Any) -> int:
     return int(array.ctypes.data) if isinstance(array, np.ndarray) else int(ctypes.addressof(array))
 
 
-# Lavin and Gray 2016, arXiv:1509.09308: weights of F(4x4, 3x3).
+# The weights of F(4x4, 3x3) at the points 0, ±√½, ±√2 and infinity, in the order of native/winograd.hpp: a row
+# is (1, p, p²) over the derivative of x (x² - ½) (x² - 2) at p. Lavin and Gray 2016, arXiv:1509.09308.
 _WINOGRAD = np.array(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
+    [(1, p, p * p) for p in (0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))] + [(0, 0, 1)]
+) / np.array([[1], [-1.5], [-1.5], [6], [6], [1]])
 
 
 def winograd(weight: Array) -> Array:
     """float32[c_out, c_in, 3, 3] -> float32[36, c_out, c_in], the factors of the 36 products of a tile."""
     products = np.einsum("ia,ocab,jb->ijoc", _WINOGRAD, weight.astype(np.float64), _WINOGRAD, optimize=True)
-    return products.reshape(36, *weight.shape[:2]).astype(np.float32)
+    factors: Array = products.reshape(36, *weight.shape[:2]).astype(np.float32)
+    return factors
 
 
 def _packed(matrix: Array) -> Array:
     """float32[columns, depth] as the convolutions read it."""
     dense = np.ascontiguousarray(matrix, np.float32)
     packed = native.pack(dense.ctypes.data, *dense.shape)
-    return np.frombuffer(packed, np.float32)
+    floats: Array = np.frombuffer(packed, np.float32)
+    return floats
 
 
 class Compiled:
@@ -84,6 +80,7 @@ class Compiled:
         self._plan, self._packed = plan, packed
         self._arena = lay_out(plan)
         self._floats = self._arena.size
+        self._firsts: list[native.Op] = []
         listed = [(step.name, op) for step in plan.steps for op in self._ops(step)]
         self.names = tuple(name for name, _ in listed)
         self._ops_array = (native.Op * len(listed))(*(op for _, op in listed))
@@ -171,8 +168,8 @@ class Compiled:
         return [gating, op]
 
     def _by_winograd(self, step: Conv, op: native.Op) -> bool:
-        """Whether Winograd's way is the faster one: enough channels and pixels for its transformations to pay,
-        and weights, four times as many, that a cache still holds.
+        """Whether Winograd's way is the faster one: enough channels and pixels for its transformations to
+        pay, and weights, four times as many, that a cache still holds.
         """
         leaf, enough, cached = step.leaf, 16, 2**20
         return (
@@ -203,10 +200,14 @@ class Compiled:
             step.name, "weight", lambda: np.ascontiguousarray(step.weight[:, 0].transpose(1, 2, 0))
         )
         op.activation = native.ACTIVATIONS[step.activation]
+        if step.first is not None:
+            (first,) = self._ops(step.first)
+            self._firsts.append(first)  # it must live as long as its address is used
+            op.first = ctypes.addressof(first)
         if step.mean is None:
             return [op]
         # Each part leaves its sums behind the arena, and a step of its own puts them together.
-        parts, channels = native.op_parts(op), step.y.channels
+        parts, channels = native.op_sums(op), step.y.channels
         op.sums = native.View(self._arena.size, parts, 1, channels, channels, 1, native.SPACES["arena"])
         self._floats = max(self._floats, self._arena.size + parts * channels)
         factor = 1 / (op.y.h * op.y.w)

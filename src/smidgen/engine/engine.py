@@ -18,7 +18,7 @@ from smidgen import modelfile, native
 from smidgen.engine.compiled import Compiled, Packed
 from smidgen.engine.interpreter import interpret
 from smidgen.engine.lower import Weights, lower
-from smidgen.engine.plan import Array, Plan
+from smidgen.engine.plan import Array, Depthwise, Plan
 from smidgen.engine.predictor import Picture, Prediction, Predictor, cores, require_sensible
 from smidgen.graph import Network, layers
 from smidgen.modelfile import ModelFile
@@ -156,7 +156,9 @@ class Engine:
             # The native library may take several operations for one step.
             mine = [index for index, other in enumerate(names) if other == name]
             spent = float(np.median(ms[:, mine].sum(1)))
-            times.append(StepTime(name, type(step).__name__.lower(), spent, macs.get(name, 0)))
+            first = step.first if isinstance(step, Depthwise) else None
+            done = macs.get(name, 0) + (macs.get(first.name, 0) if first else 0)
+            times.append(StepTime(name, type(step).__name__.lower(), spent, done))
         return times[::-1]
 
     def arena_bytes(self, height: int | None = None, width: int | None = None) -> int:

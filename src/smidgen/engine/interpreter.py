@@ -56,6 +56,8 @@ def _run(step: Step, get: Callable[[View], Array]) -> None:
                 made = made + get(step.after.add)
             y[:] = _activated(made, step.after.then)
         case Depthwise():
+            if step.first is not None:
+                _run(step.first, get)
             y[:] = _activated(_convolved(x, step.weight, step.bias, step.leaf), step.activation)
             if step.mean is not None:
                 get(step.mean)[:] = y.mean((2, 3), keepdims=True)

@@ -27,6 +27,7 @@ from smidgen.engine.plan import (
     Step,
     Transpose,
     View,
+    views_read,
 )
 from smidgen.graph import nodes
 from smidgen.graph.leaves import leaf_cost
@@ -240,8 +241,8 @@ class _Fusing:
         self._copy_input()
         values = sorted({0, *(self._place(value)[0] for draft in self._drafts for value in _values(draft))})
         numbers = {value: number for number, value in enumerate(values)}
-        steps = tuple(self._step(draft, numbers) for draft in self._drafts)
         shapes = tuple(self._listing.shapes[value] for value in values)
+        steps = _expanding([self._step(draft, numbers) for draft in self._drafts])
         return Plan(steps, shapes, numbers[self._answer])
 
     def _copy_input(self) -> None:
@@ -429,6 +430,34 @@ class _Fusing:
             return Affine(activation=draft.before) if draft.before else None
         scale, offset = self._weights.norm(*draft.affine)
         return Affine(scale.astype(np.float32), offset.astype(np.float32), draft.before)
+
+
+def _expanding(steps: list[Step]) -> tuple[Step, ...]:
+    """Join each depthwise convolution with the plain 1x1 convolution that only it reads."""
+    readers = Counter(view.map for step in steps for view in views_read(step))
+    makers = {step.y: step for step in steps if isinstance(step, Conv) and _is_plain(step)}
+    joined: list[Step] = []
+    for step in steps:
+        if isinstance(step, Depthwise) and step.x in makers and readers[step.x.map] == 1:
+            first = makers[step.x]
+            joined.remove(first)
+            joined.append(replace(step, first=first))
+        else:
+            joined.append(step)
+    return tuple(joined)
+
+
+def _is_plain(conv: Conv) -> bool:
+    """Whether a convolution only mixes the channels of a pixel in the arena."""
+    leaf = conv.leaf
+    extras = (conv.before, conv.gate, conv.after.add, conv.after.then)
+    return (
+        (leaf.kernel, leaf.stride) == (1, 1)
+        and leaf.padding in ("same", nodes.pad(0))
+        and not conv.runs
+        and all(part is None for part in extras)
+        and conv.x.map != 0
+    )
 
 
 def _values(draft: _Draft) -> list[int]:

@@ -101,6 +101,7 @@ class Depthwise:
     """y = activation(weight * x + bias), each channel by itself; `mean` receives the mean of each.
 
     weight  float32[channels, 1, kernel, kernel]
+    first   a plain 1x1 convolution that makes x piece by piece: x is nowhere kept
     """
 
     name: str
@@ -111,6 +112,7 @@ class Depthwise:
     bias: Array | None
     activation: ActivationKind | None = None
     mean: View | None = None
+    first: Conv | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class Plan:
 
 def views_read(step: Step) -> list[View]:
     """What the step reads."""
-    views: list[Any] = [step.x]
+    views: list[Any] = [step.first.x if isinstance(step, Depthwise) and step.first else step.x]
     if isinstance(step, Conv):
         views += [step.gate, step.after.add]
     elif isinstance(step, Pointwise):

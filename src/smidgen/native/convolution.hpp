@@ -39,9 +39,15 @@ Cut cut(const smidgen_op& op) {
     c.right = most(c.right, run[2]);
   }
   c.gathers = op.n_runs > 255 || op.scale || op.before || op.x.channel != 1 || (op.kernel > 1 && is_padded(op));
+  constexpr int64_t enough = 8, worthwhile = 64 * 1024;
+  const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);
   if (op.kernel == 1) {
     constexpr int64_t near = 48 * 1024, fewest = 4 * ROWS, most_pixels = 240;
-    const int64_t fitting = clamped(near / most(1, channels + op.y.c), fewest, most_pixels);
+    int64_t fitting = clamped(near / most(1, channels + op.y.c), fewest, most_pixels);
+    // Weights that no near cache holds should pass by seldom.
+    if (c.depth * op.y.c > 2 * near) fitting = clamped(2 * near / channels, fitting, most_pixels);
+    // Groups of panels would copy together again what the pixels read: rather more blocks.
+    if (c.gathers || op.runs) fitting = least(fitting, most(fewest, ceil_div(plane, parts)));
     c.blocks = ceil_div(plane, fitting);
     c.pixels = up(ceil_div(plane, c.blocks), ROWS);
     c.scales_weights = gated && !c.gathers;
@@ -58,8 +64,6 @@ Cut cut(const smidgen_op& op) {
     c.gathered = c.gathers ? c.height * line : 0;
   }
   c.blocks = ceil_div(plane, c.pixels);
-  constexpr int64_t enough = 8, worthwhile = 64 * 1024;
-  const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);
   c.groups = clamped(ceil_div(parts, c.blocks), 1, c.panels);
   c.gathered = up(c.gathered, 16);
   c.addresses = up(4 * c.pixels, 16);
@@ -120,22 +124,29 @@ inline void shifted_pixel(const smidgen_op& op, const float* x, int64_t h, int64
   }
 }
 
-// before(x) * gate, in place, for all channels of one pixel. Each may be missing.
-inline void prepare(const smidgen_op& op, const float* gate, float* x) {
-  for (int64_t c = 0; c < op.x.c; c += LANES) {
+// to = before(from) * gate for all channels of one pixel. Each may be missing.
+inline void prepare(const smidgen_op& op, const float* gate, const float* from, float* to) {
+  int64_t c = 0;
+  if (op.scale && op.before == SMIDGEN_RELU && !gate)  // pre-activation: what most networks that need this do
+    for (; c + LANES <= op.x.c; c += LANES)
+      store(to + c, at_least(load(from + c) * load(op.scale + c) + load(op.offset + c), 0.0f));
+  for (; c < op.x.c; c += LANES) {
     const int64_t count = least(LANES, op.x.c - c);
-    Vector value = load(x + c, count);
+    Vector value = load(from + c, count);
     if (op.scale) value = value * load(op.scale + c, count) + load(op.offset + c, count);
     activate<1>(op.before, &value);
     if (gate) value *= load(gate + c, count);
-    store(x + c, value, count);
+    store(to + c, value, count);
   }
 }
 
 void gather_pixel(const smidgen_op& op, const Cut& c, const Places& places, int64_t h, int64_t w, float* to) {
   const float* const gate = c.scales_weights ? nullptr : places.gate;
+  const bool prepares = op.scale || op.before || gate;
+  if (prepares && !op.runs && op.x.channel == 1)
+    return prepare(op, gate, places.x + (h * op.x.w + w) * op.x.pixel, to);
   shifted_pixel(op, places.x, h, w, to);
-  if (op.scale || op.before || gate) prepare(op, gate, to);
+  if (prepares) prepare(op, gate, to, to);
 }
 
 // Rows of the input with the padding around them.
@@ -154,8 +165,8 @@ void gather_rows(const smidgen_op& op, const Cut& c, const float* x, int64_t fir
     if (dense) {
       copy(middle, from, inside * channels);
     } else {
-      for (int64_t w = 0; w < inside; ++w)
-        copy_pixel(middle + w * channels, from + w * op.x.pixel, channels, op.x.channel);
+      for (int64_t c = 0; c < channels; ++c)
+        for (int64_t w = 0; w < inside; ++w) middle[w * channels + c] = from[w * op.x.pixel + c * op.x.channel];
     }
     clear(middle + inside * channels, (c.width - left - inside) * channels);
   }

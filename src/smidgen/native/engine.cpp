@@ -33,7 +33,7 @@ struct Picture {
     }
   }
   Places places(const smidgen_op& op) const {
-    return {place(op.x), place(op.add), place(op.gate), place(op.y), place(op.sums)};
+    return {place(op.first ? op.first->x : op.x), place(op.add), place(op.gate), place(op.y), place(op.sums)};
   }
 };
 
@@ -112,7 +112,7 @@ void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* pa
   isa().layers->pack(matrix, columns, depth, packed);
 }
 
-int64_t smidgen_op_parts(const smidgen_op* op) { return isa().layers->parts(*op); }
+int64_t smidgen_op_sums(const smidgen_op* op) { return isa().layers->sums(*op); }
 
 int64_t smidgen_run_floats(const smidgen_op* ops, int64_t n_ops, int64_t arena, int32_t threads) {
   return threads * (up(arena, 16) + scratch_floats(*isa().layers, ops, n_ops));

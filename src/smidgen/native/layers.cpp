@@ -112,7 +112,7 @@ int64_t parts(const smidgen_op& op) {
   const int64_t outputs = op.y.h * op.y.w * op.y.c;
   switch (op.kind) {
     case SMIDGEN_CONV: return op.winograd ? winograd_parts(op) : convolution_parts(op);
-    case SMIDGEN_DEPTHWISE: return clamped(outputs * op.kernel * op.kernel / (64 * 1024), 1, least(enough, op.y.h));
+    case SMIDGEN_DEPTHWISE: return depthwise_parts(op);
     case SMIDGEN_POOL: return clamped(outputs * op.kernel * op.kernel / (64 * 1024), 1, least(enough, op.y.h));
     case SMIDGEN_MEAN:
       return clamped(op.x.h * op.x.w * op.x.c / (32 * 1024), 1, least(enough, ceil_div(op.x.c, LANES)));
@@ -122,7 +122,8 @@ int64_t parts(const smidgen_op& op) {
 }
 
 int64_t scratch_floats(const smidgen_op& op) {
-  if (op.kind == SMIDGEN_POINTWISE || op.kind == SMIDGEN_DEPTHWISE) return op.x.c;
+  if (op.kind == SMIDGEN_POINTWISE) return op.x.c;
+  if (op.kind == SMIDGEN_DEPTHWISE) return depthwise_scratch(op);
   if (op.kind != SMIDGEN_CONV) return 0;
   return op.winograd ? winograd_scratch(op) : convolution_scratch(op);
 }
@@ -130,7 +131,7 @@ int64_t scratch_floats(const smidgen_op& op) {
 void run(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
   switch (op.kind) {
     case SMIDGEN_CONV: return op.winograd ? winograd(op, places, part, scratch) : convolve(op, places, part, scratch);
-    case SMIDGEN_DEPTHWISE: return depthwise(op, places, part, parts(op), scratch);
+    case SMIDGEN_DEPTHWISE: return depthwise(op, places, part, scratch);
     case SMIDGEN_POOL: return pool(op, places, part, parts(op));
     case SMIDGEN_MEAN: return mean(op, places, part, parts(op));
     case SMIDGEN_POINTWISE: return pointwise(op, places, part, parts(op), scratch);
@@ -140,6 +141,6 @@ void run(const smidgen_op& op, const Places& places, int64_t part, float* scratc
 
 }  // namespace
 
-extern const Layers SMIDGEN_LAYERS = {PANEL, packed_floats, pack, parts, scratch_floats, run};
+extern const Layers SMIDGEN_LAYERS = {PANEL, packed_floats, pack, parts, depthwise_sums, scratch_floats, run};
 
 }  // namespace smidgen

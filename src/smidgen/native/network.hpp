@@ -7,7 +7,7 @@
 
 namespace smidgen {
 
-// Where the views of an operation lie for one picture.
+// Where the views of an operation lie for one picture. x: of `first`, where the operation has one.
 struct Places {
   const float *x, *add, *gate;
   float *y, *sums;
@@ -23,6 +23,9 @@ struct Layers {
   // In how many parts an operation is done: given by its sizes, never by the number of threads, so that sums end
   // alike however many threads work.
   int64_t (*parts)(const smidgen_op&);
+
+  // How many pixels of sums a depthwise convolution leaves.
+  int64_t (*sums)(const smidgen_op&);
 
   // Floats of scratch that one thread needs.
   int64_t (*scratch_floats)(const smidgen_op&);

@@ -14,7 +14,7 @@ __all__ = [
     "SPACES",
     "Op",
     "View",
-    "op_parts",
+    "op_sums",
     "pack",
     "padded",
     "run",
@@ -44,12 +44,16 @@ class Op(ctypes.Structure):
     """`smidgen_op`."""
 
     _fields_ = [
-        *((name, ctypes.c_int32) for name in ("kind", "type", "before", "activation", "then", "pool", "winograd")),
+        *(
+            (name, ctypes.c_int32)
+            for name in ("kind", "type", "before", "activation", "then", "pool", "winograd")
+        ),
         *((name, View) for name in _VIEWS),
         *((name, ctypes.c_int64) for name in _SIZES),
         *((name, ctypes.c_void_p) for name in ("weight", "bias", "scale", "offset", "runs")),
         ("n_runs", ctypes.c_int64),
         ("factor", ctypes.c_float),
+        ("first", ctypes.c_void_p),
     ]
 
 
@@ -68,9 +72,9 @@ def padded(columns: int) -> int:
     return _signed(library().smidgen_padded, columns)
 
 
-def op_parts(op: Op) -> int:
-    """In how many parts the operation is done."""
-    return _signed(library().smidgen_op_parts, ctypes.byref(op))
+def op_sums(op: Op) -> int:
+    """How many pixels of sums a depthwise convolution leaves."""
+    return _signed(library().smidgen_op_sums, ctypes.byref(op))
 
 
 def run_floats(ops: Any, arena: int, threads: int) -> int:

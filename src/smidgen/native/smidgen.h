@@ -79,7 +79,7 @@ struct smidgen_view {
 
 enum smidgen_kind {
   SMIDGEN_CONV = 0,      /* y = then(activation(weight * (before(shift(x)) * gate) + bias) + add) */
-  SMIDGEN_DEPTHWISE = 1, /* y = activation(weight * x + bias); sums: of y, one pixel for each part */
+  SMIDGEN_DEPTHWISE = 1, /* y = activation(weight * x + bias); sums: of y, some pixels */
   SMIDGEN_POOL = 2,      /* y = the largest, or the mean, of the windows of x */
   SMIDGEN_MEAN = 3,      /* y = sum of all pixels of x, times factor */
   SMIDGEN_POINTWISE = 4, /* y = then(before(shift(x)) * gate + add) */
@@ -114,6 +114,8 @@ struct smidgen_op {
   const int64_t* runs;         /* of the shift, as triples; NULL: none */
   int64_t n_runs;
   float factor;
+  /* DEPTHWISE: a plain convolution with kernel 1 that makes x, which is then nowhere kept; or NULL. */
+  const struct smidgen_op* first;
 };
 
 /* Columns rounded up as a bias must be; floats that a matrix float[columns][depth] takes when packed; and packing it.
@@ -122,8 +124,8 @@ SMIDGEN_API int64_t smidgen_padded(int64_t columns);
 SMIDGEN_API int64_t smidgen_packed_floats(int64_t columns, int64_t depth);
 SMIDGEN_API void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed);
 
-/* In how many parts an operation is done; DEPTHWISE leaves a pixel of sums for each. */
-SMIDGEN_API int64_t smidgen_op_parts(const struct smidgen_op* op);
+/* How many pixels of sums a DEPTHWISE leaves. */
+SMIDGEN_API int64_t smidgen_op_sums(const struct smidgen_op* op);
 
 /* Floats of memory that smidgen_run needs with so many threads and an arena of so many floats. */
 SMIDGEN_API int64_t smidgen_run_floats(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int32_t threads);
