@@ -39,7 +39,8 @@ Cut cut(const smidgen_op& op) {
     c.right = most(c.right, run[2]);
   }
   c.gathers = op.n_runs > 255 || op.scale || op.before || op.x.channel != 1 || (op.kernel > 1 && is_padded(op));
-  constexpr int64_t enough = 8, worthwhile = 64 * 1024;
+  // One pixel's product waits for its weights: more threads bring more of them.
+  const int64_t enough = 8, worthwhile = plane == 1 ? 12 * 1024 : 64 * 1024;
   const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);
   if (op.kernel == 1) {
     constexpr int64_t near = 48 * 1024, fewest = 4 * ROWS, most_pixels = 240;

@@ -84,7 +84,9 @@ template <int64_t HEIGHT, int64_t WIDTH>
 void tile(const Stretch& stretch, const float* const* a, const float* packed, int64_t step, int64_t panels,
           const Finish& finish, const int64_t* to, float* partial) {
   const float* rows[HEIGHT];
+  float* ys[HEIGHT];
   each<HEIGHT>([&](auto i) { rows[i] = a[i]; });
+  each<HEIGHT>([&](auto i) { ys[i] = finish.y + to[i] * finish.y_step; });
   const int64_t whole = stretch.ends && !finish.then ? finish.columns / (WIDTH * LANES) : 0;
   for (int64_t number = 0; number < panels; ++number, packed += step) {
     const int64_t column = number * WIDTH * LANES;
@@ -98,9 +100,8 @@ void tile(const Stretch& stretch, const float* const* a, const float* packed, in
     } else {
       each<HEIGHT * WIDTH>([&](auto i) { sums[i] = Vector{}; });
     }
-    float* const y = finish.y + column;
     if (plain)  // what is written must come near first, meanwhile
-      each<HEIGHT>([&](auto i) { __builtin_prefetch(y + to[i] * finish.y_step, 1); });
+      each<HEIGHT>([&](auto i) { __builtin_prefetch(ys[i] + column, 1); });
     const float* panel = packed;
     for (const Segment* one = stretch.first; one < stretch.last; ++one)
 #pragma GCC unroll 2
@@ -118,7 +119,7 @@ void tile(const Stretch& stretch, const float* const* a, const float* packed, in
         each<HEIGHT * WIDTH>([&](auto i) {
           sums[i] += load(finish.add + column + to[i / WIDTH] * finish.add_step + i % WIDTH * LANES);
         });
-      each<HEIGHT * WIDTH>([&](auto i) { store(y + to[i / WIDTH] * finish.y_step + i % WIDTH * LANES, sums[i]); });
+      each<HEIGHT * WIDTH>([&](auto i) { store(ys[i / WIDTH] + column + i % WIDTH * LANES, sums[i]); });
       continue;
     }
     each<HEIGHT * WIDTH>([&](auto i) { store(partial + i * LANES, sums[i]); });

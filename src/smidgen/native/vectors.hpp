@@ -75,13 +75,13 @@ inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 inline Vector at_least(Vector x, float low) { return greater(broadcast(low), x); }
 inline Vector at_most(Vector x, float high) { return smaller(broadcast(high), x); }
 
-// 2^x to 2e-7 of itself between -126 and 126; flat beyond.
-inline Vector power_of_two(Vector x) {
-  constexpr float to_integer = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded
-  x = at_most(at_least(x, -126.0f), 126.0f);
-  const Vector shifted = x + to_integer;
-  const Vector rest = x - (shifted - to_integer);  // in [-1/2, 1/2]
-  // The polynomial of degree 5 with the least relative error among those that begin with 1: 9.2e-8.
+// e^-x to 5e-7 of itself between -87 and 87; flat beyond.
+inline Vector exponential_of_minus(Vector x) {
+  constexpr float minus_log2e = -1.44269504f, to_integer = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded
+  x = at_most(at_least(x, -87.0f), 87.0f);
+  const Vector shifted = x * minus_log2e + to_integer;
+  const Vector rest = x * minus_log2e - (shifted - to_integer);  // in [-1/2, 1/2]
+  // 2^rest by the polynomial of degree 5 with the least relative error among those that begin with 1: 9.2e-8.
   Vector power = rest * 1.326472729e-3f + 9.671512739e-3f;
   power = power * rest + 5.550733744e-2f;
   power = power * rest + 2.402224208e-1f;
@@ -89,14 +89,8 @@ inline Vector power_of_two(Vector x) {
   power = power * rest + 1.0f;
   return (Vector)((Integers)power + ((Integers)shifted << 23));
 }
-inline Vector sigmoid(Vector x) {
-  constexpr float log2e = 1.44269504f;
-  return 1.0f / (1.0f + power_of_two(x * -log2e));
-}
-inline Vector silu(Vector x) {
-  constexpr float log2e = 1.44269504f;
-  return x / (1.0f + power_of_two(x * -log2e));
-}
+inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential_of_minus(x)); }
+inline Vector silu(Vector x) { return x / (1.0f + exponential_of_minus(x)); }
 
 }  // namespace
 }  // namespace smidgen
