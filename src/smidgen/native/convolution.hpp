@@ -280,12 +280,12 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
   block.to = reinterpret_cast<int64_t*>(scratch + c.gathered) + c.pixels;
   float* const partial = scratch + c.gathered + c.addresses;
   float* const scaled = partial + c.pixels * PANEL;
+  block.reading.places = reinterpret_cast<int32_t*>(scaled + c.scaled);
+  block.together.places = block.reading.places + c.depth;
   if (op.kernel == 1)
     read_pixels(op, c, places, first, pixels, scratch, block);
   else
     read_rows(op, c, places, first, pixels, scratch, block);
-  block.reading.cut();
-  block.together.cut();
 
   Finish finish = {};
   finish.add = places.add ? places.add + first * op.add.pixel : nullptr;
@@ -302,7 +302,7 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
   if (finish.add) finish.add += first_panel * PANEL;
   // As many panels at a time as stay in the first cache: then a pixel's outputs are written side by side. A depth of
   // several stretches goes panel by panel, since their sums wait in `partial`.
-  const int64_t together = block.reading.n_stretches > 1 || c.scales_weights ? 1 : most(1, 3072 / c.depth / PANEL);
+  const int64_t together = block.reading.stretches() > 1 || c.scales_weights ? 1 : most(1, 3072 / c.depth / PANEL);
   for (int64_t panel = first_panel, panels; panel < last_panel; panel += panels) {
     const float* packed = op.weight + panel * PANEL * c.depth;
     panels = least(together, last_panel - panel);
@@ -335,7 +335,7 @@ int64_t convolution_parts(const smidgen_op& op) {
 
 int64_t convolution_scratch(const smidgen_op& op) {
   const Cut c = cut(op);
-  return c.gathered + c.addresses + c.pixels * PANEL + c.scaled;
+  return c.gathered + c.addresses + c.pixels * PANEL + c.scaled + 2 * c.depth;
 }
 
 }  // namespace

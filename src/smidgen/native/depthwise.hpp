@@ -197,7 +197,8 @@ int64_t depthwise_parts(const smidgen_op& op) {
 int64_t depthwise_sums(const smidgen_op& op) { return depth_cut(op).rows; }
 int64_t depthwise_scratch(const smidgen_op& op) {
   const DepthCut c = depth_cut(op);
-  return up(c.width, 16) + up(c.lines * op.x.w * c.width, 16) + 4 * c.pixels + c.pixels * PANEL;
+  return up(c.width, 16) + up(c.lines * op.x.w * c.width, 16) + 4 * c.pixels + c.pixels * PANEL +
+         (op.first ? op.first->x.c : 0);
 }
 
 // The pixels [first, last) of some panels of a 1x1 convolution, one after the other.
@@ -207,9 +208,9 @@ void expand(const smidgen_op& conv, const float* x, int64_t first, int64_t last,
   int64_t* const to = reinterpret_cast<int64_t*>(rows + pixels);
   float* const partial = reinterpret_cast<float*>(to + pixels);
   Reading reading;
+  reading.places = reinterpret_cast<int32_t*>(partial + pixels * PANEL);
   reading.add(0, conv.x.c);
-  reading.cut();
-  const int64_t panels = ceil_div(columns, PANEL), together = reading.n_stretches > 1 ? 1 : panels;
+  const int64_t panels = ceil_div(columns, PANEL), together = reading.stretches() > 1 ? 1 : panels;
   for (int64_t i = 0; i < pixels; ++i) to[i] = i;
   for (; first < last; first += pixels) {
     const int64_t count = least(pixels, last - first);

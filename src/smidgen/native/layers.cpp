@@ -10,17 +10,19 @@
 namespace smidgen {
 namespace {
 
-// The largest of a window that lies inside; whole vectors of channels. Returns how many channels are done.
-template <int64_t KERNEL>
-int64_t largest(const float* x, int64_t pixel, int64_t line, int64_t channels, float* y) {
+// The largest of a window that lies inside, or its sum times `share`; whole vectors of channels. Returns how many
+// channels are done.
+template <int64_t KERNEL, bool MAXIMUM>
+int64_t pool_window(const float* x, int64_t pixel, int64_t line, int64_t channels, float share, float* y) {
   int64_t c = 0;
   for (; c + LANES <= channels; c += LANES) {
     Vector value = load(x + c);
     each<KERNEL * KERNEL - 1>([&](auto i) {
       constexpr int64_t place = decltype(i)::value + 1;
-      value = greater(value, load(x + c + place / KERNEL * line + place % KERNEL * pixel));
+      const Vector one = load(x + c + place / KERNEL * line + place % KERNEL * pixel);
+      value = MAXIMUM ? greater(value, one) : value + one;
     });
-    store(y + c, value);
+    store(y + c, MAXIMUM ? value : value * share);
   }
   return c;
 }
@@ -40,8 +42,13 @@ void pool(const smidgen_op& op, const Places& places, int64_t part, int64_t part
       const float* const x = places.x + h0 * line + w0 * pixel;
       float* const y = places.y + (row * op.y.w + column) * op.y.pixel;
       int64_t c = 0;
-      if (maximum && inside && op.kernel == 3) c = largest<3>(x, pixel, line, op.x.c, y);
-      if (maximum && inside && op.kernel == 2) c = largest<2>(x, pixel, line, op.x.c, y);
+      const float share = 1.0f / static_cast<float>(counted);
+      if (inside && op.kernel == 3)
+        c = maximum ? pool_window<3, true>(x, pixel, line, op.x.c, share, y)
+                    : pool_window<3, false>(x, pixel, line, op.x.c, share, y);
+      if (inside && op.kernel == 2)
+        c = maximum ? pool_window<2, true>(x, pixel, line, op.x.c, share, y)
+                    : pool_window<2, false>(x, pixel, line, op.x.c, share, y);
       for (; c < op.x.c; c += LANES) {
         const int64_t count = least(LANES, op.x.c - c);
         Vector value = maximum ? broadcast(-__builtin_inff()) : Vector{};
@@ -50,7 +57,7 @@ void pool(const smidgen_op& op, const Places& places, int64_t part, int64_t part
             const Vector one = load(x + h * line + w * pixel + c, count);
             value = maximum ? greater(value, one) : value + one;
           }
-        store(y + c, maximum ? value : value * (1.0f / static_cast<float>(counted)), count);
+        store(y + c, maximum ? value : value * share, count);
       }
     }
 }

@@ -7,27 +7,27 @@
 namespace smidgen {
 namespace {
 
-template <int64_t COUNT>
+// The sigmoid, which hardly ever follows a product, is left to others where `COMMON`: the code would grow.
+template <int64_t COUNT, bool COMMON = false>
 [[gnu::always_inline]] inline void activate(int32_t kind, Vector* values) {
   switch (kind) {
     case SMIDGEN_RELU: return each<COUNT>([&](auto i) { values[i] = at_least(values[i], 0.0f); });
     case SMIDGEN_RELU6: return each<COUNT>([&](auto i) { values[i] = at_most(at_least(values[i], 0.0f), 6.0f); });
     case SMIDGEN_SILU: return each<COUNT>([&](auto i) { values[i] = silu(values[i]); });
-    case SMIDGEN_SIGMOID: return each<COUNT>([&](auto i) { values[i] = sigmoid(values[i]); });
+    case SMIDGEN_SIGMOID:
+      if constexpr (!COMMON) each<COUNT>([&](auto i) { values[i] = sigmoid(values[i]); });
+      return;
     default: return;
   }
 }
 
-// Neighbouring numbers of the input, counted from the place of an output pixel.
-struct Segment {
-  int64_t at, count;
-};
-
-// Some of the segments, one after the other: their weights stay in the nearest cache while all pixels pass by.
+// Some of the numbers that a pixel reads: their weights stay in the nearest cache while all pixels pass by.
 struct Stretch {
-  const Segment *first, *last;
-  int64_t depth;      // of its weights in the panel
-  bool begins, ends;  // whether sums start here, and whether they are done
+  const int32_t *first, *last;  // places of the numbers, one after the other
+  bool dense;                   // whether they follow each other
+  bool begins, ends;            // whether sums start here, and whether they are done
+
+  int64_t depth() const { return last - first; }
 };
 
 constexpr int64_t TALL = 8;  // rows of a tile of one vector's width
@@ -87,7 +87,8 @@ void tile(const Stretch& stretch, const float* const* a, const float* packed, in
   float* ys[HEIGHT];
   each<HEIGHT>([&](auto i) { rows[i] = a[i]; });
   each<HEIGHT>([&](auto i) { ys[i] = finish.y + to[i] * finish.y_step; });
-  const int64_t whole = stretch.ends && !finish.then ? finish.columns / (WIDTH * LANES) : 0;
+  const bool common = stretch.ends && !finish.then && finish.activation != SMIDGEN_SIGMOID;
+  const int64_t whole = common ? finish.columns / (WIDTH * LANES) : 0;
   for (int64_t number = 0; number < panels; ++number, packed += step) {
     const int64_t column = number * WIDTH * LANES;
     Vector sums[HEIGHT * WIDTH];
@@ -103,18 +104,23 @@ void tile(const Stretch& stretch, const float* const* a, const float* packed, in
     if (plain)  // what is written must come near first, meanwhile
       each<HEIGHT>([&](auto i) { __builtin_prefetch(ys[i] + column, 1); });
     const float* panel = packed;
-    for (const Segment* one = stretch.first; one < stretch.last; ++one)
+    auto add = [&](int64_t k) {
+      Vector weights[WIDTH];
+      each<WIDTH>([&](auto v) { weights[v] = load(panel + v * LANES); });
+      each<HEIGHT>([&](auto i) {
+        const Vector value = broadcast(rows[i][k]);
+        each<WIDTH>([&](auto v) { sums[i * WIDTH + v] += value * weights[v]; });
+      });
+      panel += WIDTH * LANES;
+    };
+    if (stretch.dense) {
 #pragma GCC unroll 2
-      for (int64_t k = one->at, end = one->at + one->count; k < end; ++k, panel += WIDTH * LANES) {
-        Vector weights[WIDTH];
-        each<WIDTH>([&](auto v) { weights[v] = load(panel + v * LANES); });
-        each<HEIGHT>([&](auto i) {
-          const Vector value = broadcast(rows[i][k]);
-          each<WIDTH>([&](auto v) { sums[i * WIDTH + v] += value * weights[v]; });
-        });
-      }
+      for (int64_t k = *stretch.first, end = k + stretch.depth(); k < end; ++k) add(k);
+    } else {
+      for (const int32_t* k = stretch.first; k < stretch.last; ++k) add(*k);
+    }
     if (plain) {
-      activate<HEIGHT * WIDTH>(finish.activation, sums);
+      activate<HEIGHT * WIDTH, true>(finish.activation, sums);
       if (finish.add)
         each<HEIGHT * WIDTH>([&](auto i) {
           sums[i] += load(finish.add + column + to[i / WIDTH] * finish.add_step + i % WIDTH * LANES);
@@ -145,25 +151,23 @@ constexpr Tile tiles[2][13] = {
      broad<11>, broad<12>},
 };
 
-// What pixels of one kind read, cut into stretches.
+// What pixels of one kind read, cut into stretches. The places lie in scratch.
 struct Reading {
-  static constexpr int64_t most_segments = 1024, near = 256;  // numbers for which a panel stays in the first cache
-  Segment segments[most_segments];
-  Stretch stretches[most_segments];
-  int64_t n_segments = 0, n_stretches = 0;
+  static constexpr int64_t near = 256;  // numbers for which a panel stays in the first cache
+  int32_t* places = nullptr;
+  int64_t depth = 0;
+  bool dense = true;
 
+  // Neighbouring numbers, counted from the place of an output pixel.
   void add(int64_t at, int64_t count) {
-    for (; count > 0; at += near, count -= near) segments[n_segments++] = {at, least(near, count)};
+    dense = dense && (depth == 0 || at == places[depth - 1] + 1);
+    for (int64_t i = 0; i < count; ++i) places[depth++] = static_cast<int32_t>(at + i);
   }
-  void cut() {
-    const Segment* const end = segments + n_segments;
-    for (const Segment* one = segments; one < end;) {
-      const Segment* const first = one;
-      int64_t depth = 0;
-      do depth += one++->count;
-      while (one < end && depth + one->count <= near);
-      stretches[n_stretches++] = {first, one, depth, first == segments, one == end};
-    }
+  // Of nearly equal depth.
+  int64_t stretches() const { return ceil_div(depth, near); }
+  Stretch stretch(int64_t number) const {
+    const int64_t count = stretches(), first = depth * number / count, last = depth * (number + 1) / count;
+    return {places + first, places + last, dense, number == 0, number + 1 == count};
   }
 };
 
@@ -175,22 +179,23 @@ void multiply(const Reading& reading, int64_t pixels, const float* const* a, con
   const int64_t last = (panels - 1) * PANEL;  // the panels before the last one are broad
   const bool narrow = is_narrow(finish.columns - last);
   const int64_t broads = panels - narrow, number = ceil_div(pixels, broads ? ROWS : TALL);
-  for (const Stretch* one = reading.stretches; one < reading.stretches + reading.n_stretches; ++one) {
+  for (int64_t part = 0; part < reading.stretches(); ++part) {
+    const Stretch one = reading.stretch(part);
     // Tiles of nearly equal height: a last one of a single row would take as long as a whole one.
     for (int64_t t = 0, at = 0; t < number; ++t) {
       const int64_t height = (pixels - at) / (number - t);
-      if (broads) tiles[1][height](*one, a + at, packed, PANEL * depth, broads, finish, to + at, partial + at * PANEL);
+      if (broads) tiles[1][height](one, a + at, packed, PANEL * depth, broads, finish, to + at, partial + at * PANEL);
       if (narrow) {
         Finish thin = finish;
         thin.columns -= last;
         thin.y += last;
         if (thin.add) thin.add += last;
         if (thin.bias) thin.bias += last;
-        tiles[0][height](*one, a + at, packed + last * depth, 0, 1, thin, to + at, partial + at * PANEL);
+        tiles[0][height](one, a + at, packed + last * depth, 0, 1, thin, to + at, partial + at * PANEL);
       }
       at += height;
     }
-    packed += one->depth * (broads ? PANEL : LANES);
+    packed += one.depth() * (broads ? PANEL : LANES);
   }
 }
 
@@ -201,17 +206,15 @@ void row(const Reading& reading, const float* a, const float* panels, int64_t de
   Vector mine[GROUP][2];
   for (int64_t g = 0; g < GROUP; ++g)
     for (int64_t v = 0; v < 2; ++v) mine[g][v] = sums[g][v];
-  int64_t done = 0;
-  for (const Segment* one = reading.segments; one < reading.segments + reading.n_segments; ++one)
-    for (int64_t k = one->at; k < one->at + one->count; ++k, ++done) {
-      const Vector value = broadcast(a[k]);
-#pragma GCC unroll 2
-      for (int64_t g = 0; g < GROUP; ++g) {
-        const float* const panel = panels + (g * depth + done) * PANEL;
-        mine[g][0] += value * load(panel);
-        mine[g][1] += value * load(panel + LANES);
-      }
+  for (int64_t k = 0; k < depth; ++k) {
+    const Vector value = broadcast(a[reading.places[k]]);
+#pragma GCC unroll 4
+    for (int64_t g = 0; g < GROUP; ++g) {
+      const float* const panel = panels + (g * depth + k) * PANEL;
+      mine[g][0] += value * load(panel);
+      mine[g][1] += value * load(panel + LANES);
     }
+  }
   for (int64_t g = 0; g < GROUP; ++g)
     for (int64_t v = 0; v < 2; ++v) sums[g][v] = mine[g][v];
 }

@@ -133,8 +133,8 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
                     zeros, inputs + t * channels, tiles * channels);
   }
   Reading reading;
+  reading.places = reinterpret_cast<int32_t*>(to + c.tiles);
   reading.add(0, channels);
-  reading.cut();
   const int64_t one = packed_floats(op.y.c, channels);  // of the weights of one product
   for (int64_t panel = c.panels * group / c.groups; panel < c.panels * (group + 1) / c.groups; ++panel) {
     const int64_t columns = least(PANEL, op.y.c - panel * PANEL);
@@ -175,7 +175,7 @@ int64_t winograd_parts(const smidgen_op& op) {
 
 int64_t winograd_scratch(const smidgen_op& op) {
   const WinogradCut c = winograd_cut(op);
-  return up(c.inputs, 16) + c.sums + up(op.x.c, 16) + 4 * c.tiles;
+  return up(c.inputs, 16) + c.sums + up(op.x.c, 16) + 4 * c.tiles + op.x.c;
 }
 
 }  // namespace
