@@ -10,12 +10,13 @@ namespace {
 
 struct Cut {
   int64_t depth, panels;
+  bool spatial;          // kernel larger than 1, or padded: whole rows are read
   bool gathers;          // what all pixels read is copied together first; else only what looks over the edge
   int64_t up, down, left, right;  // how far any channel looks
   bool scales_weights;   // the gate goes into the weights, and not into what is copied together
-  int64_t pixels;        // of a block: whole rows where the kernel is larger than 1
+  int64_t pixels;        // of a block: whole rows where it is spatial
   int64_t blocks, groups;
-  int64_t width, height;  // of the rows that are copied together, kernel larger than 1
+  int64_t width, height;  // of the rows that are copied together, where it is spatial
   // Floats of scratch for what is copied together, for two addresses a pixel, and for scaled weights.
   int64_t gathered, addresses, scaled;
 };
@@ -38,11 +39,12 @@ Cut cut(const smidgen_op& op) {
     c.left = most(c.left, -run[2]);
     c.right = most(c.right, run[2]);
   }
-  c.gathers = op.n_runs > 255 || op.scale || op.before || op.x.channel != 1 || (op.kernel > 1 && is_padded(op));
+  c.spatial = op.kernel > 1 || is_padded(op);
+  c.gathers = op.n_runs > 255 || op.scale || op.before || op.x.channel != 1 || is_padded(op);
   // One pixel's product waits for its weights: more threads bring more of them.
   const int64_t enough = 8, worthwhile = plane == 1 ? 12 * 1024 : 64 * 1024;
   const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);
-  if (op.kernel == 1) {
+  if (!c.spatial) {
     constexpr int64_t near = 48 * 1024, fewest = 4 * ROWS, most_pixels = 240;
     int64_t fitting = clamped(near / most(1, channels + op.y.c), fewest, most_pixels);
     // Weights that no near cache holds should pass by seldom.
@@ -65,7 +67,8 @@ Cut cut(const smidgen_op& op) {
     c.gathered = c.gathers ? c.height * line : 0;
   }
   c.blocks = ceil_div(plane, c.pixels);
-  c.groups = clamped(ceil_div(parts, c.blocks), 1, c.panels);
+  const int64_t wanted = clamped(ceil_div(parts, c.blocks), 1, c.panels);
+  c.groups = wanted == 1 ? 1 : ceil_div(c.panels, panels_of_block(c.panels, wanted));
   c.gathered = up(c.gathered, 16);
   c.addresses = up(4 * c.pixels, 16);
   c.scaled = c.scales_weights ? c.depth * PANEL : 0;
@@ -282,7 +285,7 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
   float* const scaled = partial + c.pixels * PANEL;
   block.reading.places = reinterpret_cast<int32_t*>(scaled + c.scaled);
   block.together.places = block.reading.places + c.depth;
-  if (op.kernel == 1)
+  if (!c.spatial)
     read_pixels(op, c, places, first, pixels, scratch, block);
   else
     read_rows(op, c, places, first, pixels, scratch, block);

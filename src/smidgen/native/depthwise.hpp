@@ -185,7 +185,7 @@ DepthCut depth_cut(const smidgen_op& op) {
     c.lines = least(op.x.h, (ceil_div(op.y.h, c.rows) - 1) * op.stride + reach);
     c.pixels = least(most_pixels, up(c.lines * op.x.w, ROWS));
   }
-  c.width = ceil_div(panels, c.channels) * PANEL;
+  c.width = (c.channels == 1 ? panels : panels_of_block(panels, c.channels)) * PANEL;
   c.channels = ceil_div(op.y.c, c.width);
   return c;
 }
