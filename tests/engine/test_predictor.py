@@ -11,12 +11,12 @@ from PIL import Image
 
 from smidgen import Engine, families, modelfile
 from smidgen.engine import Picture, Predictor
-from smidgen.engine.predictor import MEMORY_LIMIT
+from smidgen.engine.predictor import MEMORY_LIMIT, require_sensible
 from smidgen.graph import Network
 from smidgen.modelfile import ModelFile
 from smidgen.modules import create, load, save
 from smidgen.search import Fitted
-from smidgen.spec import ModelFileError, PictureError, Shape
+from smidgen.spec import ModelFileError, PictureError, Shape, SmidgenError
 
 
 def opened(path: Path) -> Predictor:
@@ -262,7 +262,9 @@ def saved(path: Path, network: Network) -> str:
 def test_an_input_that_would_fill_the_memory_is_refused(tmp_path: Path, shape: Shape, reason: str) -> None:
     network = dataclasses.replace(families.network("resnet20", num_classes=2, resolution=16), input=shape)
     with pytest.raises(ModelFileError, match=reason):
-        Engine(saved(tmp_path / "m.safetensors", network)).predict(np.zeros((4, 4), np.uint8))
+        require_sensible(network, "m")
+    with pytest.raises(SmidgenError, match="too large"):  # also where nobody asked for pictures
+        Engine(saved(tmp_path / "m.safetensors", network))
 
 
 def test_a_network_that_sees_no_pictures_is_refused(tmp_path: Path) -> None:

@@ -1,35 +1,53 @@
-"""The native kernels under the address and undefined-behaviour sanitizers, in a program without Python."""
+"""The native kernels and the engine under sanitizers, in programs without Python."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from native.programs import build
 from smidgen import native
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("sanitized")
-    cmake = Path(sys.executable).with_name("cmake")
-    subprocess.run(
-        [cmake, "-S", ROOT, "-B", folder, "-DSMIDGEN_SANITIZE=ON"], check=True, capture_output=True
+def address(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("address")
+    build(folder, SMIDGEN_SANITIZE="address")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def thread(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("thread")
+    build(folder, SMIDGEN_SANITIZE="thread")
+    return folder
+
+
+def check(program: Path, isa: str, cases: int) -> None:
+    """Let the program draw so many cases on an instruction set."""
+    done = subprocess.run(
+        [str(program), str(cases)],
+        env=os.environ | {"SMIDGEN_ISA": isa},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    subprocess.run([cmake, "--build", folder], check=True, capture_output=True)
-    return folder / "shift_check"
+    assert done.returncode == 0, done.stdout + done.stderr[-5000:]
+    assert done.stdout.startswith(isa)
+    assert done.stdout.endswith(f"{cases} cases, 0 failures\n")
 
 
 @pytest.mark.parametrize("isa", native.isas())
-def test_no_kernel_touches_memory_that_is_not_its_own(program: Path, isa: str) -> None:
-    done = subprocess.run(
-        [program, "200"], env=os.environ | {"SMIDGEN_ISA": isa}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.startswith(isa)
-    assert done.stdout.endswith("200 cases, 0 failures\n")
+@pytest.mark.parametrize("program", ["shift_check", "engine_check"])
+def test_nothing_is_touched_that_is_not_ones_own(address: Path, program: str, isa: str) -> None:
+    check(address / program, isa, 200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("program", ["shift_check", "engine_check"])
+def test_no_two_threads_touch_the_same_at_once(thread: Path, program: str, isa: str) -> None:
+    check(thread / program, isa, 60)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.engine.interpreter import sides
+from smidgen.engine.lower import LARGEST_MAP
 from smidgen.engine.memory import lay_out
 from smidgen.engine.plan import (
     Affine,
@@ -26,8 +28,11 @@ from smidgen.engine.plan import (
     views_read,
 )
 from smidgen.native import network as native
+from smidgen.spec import ShapeError
 
 __all__ = ["Compiled", "Packed"]
+
+BLOCK = 2**22  # floats of memory that is asked for at a time, where packed weights lie
 
 
 class Packed:
@@ -35,6 +40,7 @@ class Packed:
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str], Any] = {}
+        self._block = np.empty(0, np.float32)
 
     def address(self, name: str, part: str, make: Callable[[], Any]) -> int:
         """Address of what `make` makes the first time: a numpy or ctypes array."""
@@ -42,6 +48,30 @@ class Packed:
         if key not in self._kept:
             self._kept[key] = make()
         return _address(self._kept[key])
+
+    def pack(self, matrices: Sequence[Array], scale: Array | None) -> Array:
+        """Matrices float32[columns, depth], each column times its scale, as the convolutions read them, one
+        after the other.
+        """
+        factors = None if scale is None else scale.ctypes.data
+        sizes = [native.packed_floats(*matrix.shape) for matrix in matrices]
+        packed = self._room(sum(sizes))
+        first = packed.ctypes.data
+        for matrix, size in zip(matrices, sizes, strict=True):
+            dense = np.ascontiguousarray(matrix)
+            columns, depth = dense.shape
+            native.pack(dense.ctypes.data, factors, columns, depth, first)
+            first += 4 * size
+        return packed
+
+    def _room(self, floats: int) -> Array:
+        """So many floats of a block that weights share: numpy asks for large pages where it is asked for
+        much, and the first touch of small ones takes longer than packing.
+        """
+        if floats > len(self._block):
+            self._block = np.empty(max(floats, BLOCK), np.float32)
+        room, self._block = np.split(self._block, [floats])
+        return room
 
 
 def _address(array: Any) -> int:
@@ -55,6 +85,13 @@ _WINOGRAD = np.array(
 ) / np.array([[1], [-1.5], [-1.5], [6], [6], [1]])
 
 
+def _padded(bias: Array) -> Array:
+    """With zeros behind it, as far as the kernels read."""
+    room = np.zeros(native.padded(len(bias)), np.float32)
+    room[: len(bias)] = bias
+    return room
+
+
 def winograd(weight: Array) -> Array:
     """float32[c_out, c_in, 3, 3] -> float32[36, c_out, c_in], the factors of the 36 products of a tile."""
     products = np.einsum("ia,ocab,jb->ijoc", _WINOGRAD, weight.astype(np.float64), _WINOGRAD, optimize=True)
@@ -62,18 +99,11 @@ def winograd(weight: Array) -> Array:
     return factors
 
 
-def _packed(matrix: Array) -> Array:
-    """float32[columns, depth] as the convolutions read it."""
-    dense = np.ascontiguousarray(matrix, np.float32)
-    packed = native.pack(dense.ctypes.data, *dense.shape)
-    floats: Array = np.frombuffer(packed, np.float32)
-    return floats
-
-
 class Compiled:
     """One plan, that is one network at one resolution.
 
     arena_bytes  of the maps of one picture on their way
+    Raises       ShapeError where one picture takes more memory than any sensible network.
     """
 
     def __init__(self, plan: Plan, packed: Packed) -> None:
@@ -85,6 +115,12 @@ class Compiled:
         self.names = tuple(name for name, _ in listed)
         self._ops_array = (native.Op * len(listed))(*(op for _, op in listed))
         self.inputs, self.outputs = plan.maps[plan.input].numel, plan.maps[plan.output].numel
+        needed = native.run_floats(self._ops_array, self._floats, 1)
+        if needed > LARGEST_MAP:
+            raise ShapeError(
+                f"one picture of {plan.maps[plan.input]} takes {needed / 2**28:,.1f} GiB of memory in its "
+                f"network, above the limit of {LARGEST_MAP / 2**28:g} GiB"
+            )
 
     @property
     def arena_bytes(self) -> int:
@@ -148,10 +184,11 @@ class Compiled:
         c_out, depth = leaf.c_out, leaf.c_in * leaf.kernel**2
 
         def packed() -> Any:
-            return _packed(step.weight.transpose(0, 2, 3, 1).reshape(c_out, depth))
+            matrix = step.weight.transpose(0, 2, 3, 1).reshape(c_out, depth)
+            return self._packed.pack([matrix], step.scale)
 
         def transformed() -> Any:
-            return np.concatenate([_packed(matrix) for matrix in winograd(step.weight)])
+            return self._packed.pack(list(winograd(step.weight)), step.scale)
 
         op.winograd = self._by_winograd(step, op)
         make, part = (transformed, "winograd") if op.winograd else (packed, "weight")
@@ -221,9 +258,7 @@ class Compiled:
         op.kernel, op.stride, op.dilation = leaf.kernel, leaf.stride, leaf.dilation
         (op.top, _), (op.left, _) = sides(leaf, op.x.h, op.x.w)
         if step.bias is not None:
-            bias = step.bias
-            room = native.padded(len(bias)) - len(bias)
-            op.bias = self._packed.address(step.name, "bias", lambda: np.pad(bias, (0, room)))
+            op.bias = self._packed.address(step.name, "bias", functools.partial(_padded, step.bias))
 
     def _before(
         self, op: native.Op, name: str, affine: Affine | None, runs: tuple[tuple[int, int, int], ...]

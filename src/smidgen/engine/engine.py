@@ -7,9 +7,8 @@ import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +29,7 @@ __all__ = ["Engine", "StepTime"]
 PLANS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class StepTime:
+class StepTime(NamedTuple):
     """What one fused step took for one picture.
 
     name   state-dict prefix of the layer whose name the step bears
@@ -51,8 +49,7 @@ class StepTime:
         return 2 * self.macs / (1e6 * self.ms) if self.ms else 0.0
 
 
-@dataclass(slots=True)
-class _Ready:
+class _Ready(NamedTuple):
     """A plan and memory for it, as many pieces as there have been calls at the same time."""
 
     plan: Plan
@@ -97,7 +94,12 @@ class Engine:
         self.backend = "numpy" if missing else native.isa()
         if missing:
             warnings.warn(f"{missing}; the slow interpreter runs instead", RuntimeWarning, stacklevel=2)
-        self._ready(self.network.input)
+        try:
+            self._ready(self.network.input)
+        except (ModelFileError, ShapeError) as error:
+            raise ModelFileError(f"{source}: {error}") from None
+        except MemoryError:
+            raise ModelFileError(f"{source}: there is not enough memory for its weights") from None
 
     def __call__(self, x: NDArray[Any]) -> Array:
         """float[N, C, H, W] -> float32[N, num_classes]: the network's outputs, before any softmax.
@@ -178,7 +180,11 @@ class Engine:
         with self._lock:
             memory = ready.free.pop() if ready.free else None
         if memory is None:
-            memory = compiled.memory(self.threads)
+            try:
+                memory = compiled.memory(self.threads)
+            except MemoryError:
+                needed = f"{self.threads} threads for pictures of {ready.plan.maps[ready.plan.input]}"
+                raise ShapeError(f"there is not enough memory for {needed}") from None
         try:
             compiled.run(x, y, memory, self.threads, seconds)
         finally:
@@ -206,8 +212,10 @@ class Engine:
         with self._lock:
             ready = self._plans.get(shape)
             if ready is None:
-                plan = lower(self.network.tree, shape, self._weights)
-                compiled = None if self.backend == "numpy" else Compiled(plan, self._packed)
+                # What float32 cannot hold becomes infinite, and so do the answers: no warning helps.
+                with np.errstate(all="ignore"):
+                    plan = lower(self.network.tree, shape, self._weights)
+                    compiled = None if self.backend == "numpy" else Compiled(plan, self._packed)
                 ready = self._plans[shape] = _Ready(plan, compiled, [])
                 if len(self._plans) > PLANS:
                     self._plans.popitem(last=False)

@@ -50,7 +50,8 @@ def _run(step: Step, get: Callable[[View], Array]) -> None:
             taken = _before(_shifted(x, step.runs), step.before)
             if step.gate is not None:
                 taken = taken * get(step.gate)
-            made = _convolved(taken, step.weight, step.bias, step.leaf)
+            weight = step.weight if step.scale is None else step.weight * step.scale[:, None, None, None]
+            made = _convolved(taken, weight, step.bias, step.leaf)
             made = _activated(made, step.after.activation)
             if step.after.add is not None:
                 made = made + get(step.after.add)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias, assert_never
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Literal, NamedTuple, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,56 +32,67 @@ from smidgen.engine.plan import (
 )
 from smidgen.graph import nodes
 from smidgen.graph.leaves import leaf_cost
-from smidgen.spec import Shape, ShapeError
+from smidgen.spec import ModelFileError, Shape, ShapeError
 
 __all__ = ["Weights", "lower"]
 
+# Beyond these, what a file asks for is an attack or a mistake; the kernels count in 64 bits, places in 32.
+LARGEST_MAP = 2**30  # numbers: 4 GiB
+LARGEST_WINDOW = 4096  # pixels from the first to the last that a kernel looks at
+LARGEST_WEIGHT = 2**27  # numbers of a convolution whose groups are filled up with zeros
+MOST_WORK = 10**14  # operations for one picture: over a hundred times what the largest published network does
+
 
 class Weights:
-    """Weights of a network by state-dict name, each folded with the BatchNorm behind it when first asked for.
+    """Weights of a network by state-dict name, with what the BatchNorm behind a convolution makes of them.
 
-    Folding is done in float64.
+    The norms are computed in float64.
     """
 
     def __init__(self, tensors: Mapping[str, NDArray[Any]]) -> None:
         self._tensors = tensors
-        self._folded: dict[tuple[str, str], tuple[Array, Array | None]] = {}
+        self._found: dict[tuple[str, str], tuple[Array, Array | None, Array | None]] = {}
 
     def norm(self, name: str, leaf: nodes.BatchNorm) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Scale and offset of a BatchNorm at inference: float64[channels] each."""
+        """Scale and offset of a BatchNorm at inference: float64[channels] each. Raises ModelFileError."""
         weight, bias, mean, variance = (
             self._tensors[f"{name}.{part}"].astype(np.float64)
             for part in ("weight", "bias", "running_mean", "running_var")
         )
         scale = weight / np.sqrt(variance + leaf.eps)
-        return scale, bias - mean * scale
+        offset = bias - mean * scale
+        if not np.isfinite(scale + offset).all():
+            raise ModelFileError(f"{name}: statistics that make no numbers; its weights are damaged")
+        return scale, offset
 
     def convolution(
         self, name: str, leaf: nodes.Conv | nodes.Linear, norm: tuple[str, nodes.BatchNorm] | None
-    ) -> tuple[Array, Array | None]:
-        """Weight float32[c_out, c_in, k, k] and bias float32[c_out] or None, the norm folded in."""
+    ) -> tuple[Array, Array | None, Array | None]:
+        """Weight float32[c_out, c_in, k, k] without a copy where possible; scale and bias float32[c_out] or
+        None, of the convolution with its norm.
+        """
         key = (name, norm[0] if norm else "")
-        if key not in self._folded:
-            weight = _four_axes(self._tensors[f"{name}.weight"].astype(np.float64), leaf)
-            bias = self._tensors[f"{name}.bias"].astype(np.float64) if leaf.bias else None
+        if key not in self._found:
+            weight = _four_axes(self._tensors[f"{name}.weight"].astype(np.float32, copy=False), leaf)
+            scale, bias = None, self._tensors[f"{name}.bias"] if leaf.bias else None
             if norm:
                 scale, offset = self.norm(*norm)
-                weight = weight * scale[:, None, None, None]
                 bias = offset if bias is None else bias * scale + offset
-            self._folded[key] = (
-                weight.astype(np.float32),
-                None if bias is None else bias.astype(np.float32),
-            )
-        return self._folded[key]
+            self._found[key] = (weight, _float32(scale), _float32(bias))
+        return self._found[key]
 
 
-def _four_axes(weight: NDArray[np.float64], leaf: nodes.Conv | nodes.Linear) -> NDArray[np.float64]:
+def _float32(numbers: NDArray[Any] | None) -> Array | None:
+    return None if numbers is None else numbers.astype(np.float32)
+
+
+def _four_axes(weight: Array, leaf: nodes.Conv | nodes.Linear) -> Array:
     """A Linear as a 1x1 convolution; groups, other than one for each channel, as a block-diagonal weight."""
     if isinstance(leaf, nodes.Linear):
         return weight[:, :, None, None]
     if leaf.groups == 1 or _is_depthwise(leaf):
         return weight
-    full = np.zeros((leaf.c_out, leaf.c_in, leaf.kernel, leaf.kernel))
+    full = np.zeros((leaf.c_out, leaf.c_in, leaf.kernel, leaf.kernel), np.float32)
     outs, ins = leaf.c_out // leaf.groups, leaf.c_in // leaf.groups
     for group in range(leaf.groups):
         rows = slice(group * outs, (group + 1) * outs)
@@ -95,7 +107,8 @@ def _is_depthwise(leaf: nodes.Conv) -> bool:
 def lower(tree: nodes.Node, x: Shape, weights: Weights) -> Plan:
     """The fused plan of `tree` for one picture of shape `x`.
 
-    Raises   ShapeError where a node cannot take the shape that reaches it.
+    Raises   ShapeError where a node cannot take the shape that reaches it, ModelFileError where it asks for
+             what nobody needs, or its weights make no numbers.
     """
     listing = _Listing(x)
     answer, shape = listing.visit(tree, "", 0, x)
@@ -111,26 +124,28 @@ def lower(tree: nodes.Node, x: Shape, weights: Weights) -> Plan:
 Operation: TypeAlias = nodes.Leaf | Literal["add", "multiply", "concat"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     name: str
     what: Operation
     inputs: tuple[int, ...]
     output: int
 
 
-@dataclass(slots=True)
 class _Listing:
     """Operations in order, and the shape of every value; the first value is the input."""
 
-    x: Shape
-    lines: list[_Line] = field(default_factory=list)
-    shapes: list[Shape] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shapes = [self.x]
+    def __init__(self, x: Shape) -> None:
+        self.lines: list[_Line] = []
+        self.shapes = [x]
+        self._work = 0
+        if x.numel > LARGEST_MAP:
+            raise ShapeError(f"an input of {x} is too large")
 
     def append(self, name: str, what: Operation, inputs: tuple[int, ...], shape: Shape) -> int:
+        if shape.numel > LARGEST_MAP:
+            raise ShapeError(
+                f"{name or 'the network'} makes a map of {shape} from {self.shapes[0]}: too large"
+            )
         self.shapes.append(Shape(*shape[:3]))
         self.lines.append(_Line(name, what, inputs, len(self.shapes) - 1))
         return len(self.shapes) - 1
@@ -166,11 +181,38 @@ class _Listing:
         return value, x
 
     def _leaf(self, leaf: nodes.Leaf, name: str, value: int, x: Shape) -> tuple[int, Shape]:
-        out = leaf_cost(leaf, x).out
+        out, _, _, macs, elementwise = leaf_cost(leaf, x)
+        _require_sensible(leaf, name, x)
+        self._work += macs + elementwise
+        if self._work > MOST_WORK:
+            raise ShapeError(f"one picture of {self.shapes[0]} takes more than {MOST_WORK:.0e} operations")
         idle = isinstance(leaf, nodes.Dropout) or (
             isinstance(leaf, nodes.Flatten) and x.height * x.width == 1
         )
         return (value, out) if idle else (self.append(name, leaf, (value,), out), out)
+
+
+def _require_sensible(leaf: nodes.Leaf, name: str, x: Shape) -> None:
+    """Refuse kernels, padding and groups beyond what the native kernels are made for."""
+    if isinstance(leaf, nodes.Conv | nodes.Pool):
+        reach = (leaf.kernel - 1) * (leaf.dilation if isinstance(leaf, nodes.Conv) else 1) + 1
+        if reach > LARGEST_WINDOW:
+            raise ModelFileError(
+                f"{name}: a window of {reach:,} pixels; at most {LARGEST_WINDOW:,} can be done"
+            )
+    if not isinstance(leaf, nodes.Conv):
+        return
+    if leaf.padding != "same":
+        (top, bottom), (left, right) = leaf.padding
+        if x.channels * (x.height + top + bottom) * (x.width + left + right) > LARGEST_MAP:
+            raise ModelFileError(f"{name}: the padding makes too large a map of {x}")
+    if leaf.groups > 1 and not _is_depthwise(leaf):
+        full = leaf.c_out * leaf.c_in * leaf.kernel**2
+        if full > LARGEST_WEIGHT:
+            raise ModelFileError(
+                f"{name}: {leaf.groups:,} groups of {leaf.c_in:,} channels; done as one, they take {full:,} "
+                f"weights, above the limit of {LARGEST_WEIGHT:,}"
+            )
 
 
 def _join(name: str, own: str) -> str:
@@ -184,10 +226,12 @@ def _join(name: str, own: str) -> str:
 class _Draft:
     """A step that later operations may still join; its output is the last of them's.
 
+    number  counts the steps in the order in which they were made, which is that in which they run
     base    the convolution or pool, None for an elementwise step
     norm    BatchNorm to fold into the convolution
     """
 
+    number: int
     name: str
     x: int
     y: int
@@ -231,6 +275,7 @@ class _Fusing:
         self._listing, self._answer, self._weights = listing, answer, weights
         self._readers = Counter(value for line in listing.lines for value in line.inputs) + Counter([answer])
         self._drafts: list[_Draft] = []
+        self._numbers = count()
         self._maker: dict[int, _Draft] = {}
         self._origin: dict[int, _Draft] = {}
         self._inside: dict[int, tuple[int, int]] = {}
@@ -257,7 +302,7 @@ class _Fusing:
             draft.factor = copy if draft.factor == 0 else draft.factor
         if any(copy in _values(draft) for draft in self._drafts):
             self._listing.shapes.append(self._listing.shapes[0])
-            self._drafts.insert(0, _Draft("", 0, copy))
+            self._drafts.insert(0, _Draft(-1, "", 0, copy))
 
     def _take(self, line: _Line) -> None:
         what, x = line.what, line.inputs[0]
@@ -292,7 +337,7 @@ class _Fusing:
                 assert_never(what)
 
     def _new(self, line: _Line, **fields: Any) -> None:
-        draft = _Draft(line.name, line.inputs[0], line.output, **fields)
+        draft = _Draft(next(self._numbers), line.name, line.inputs[0], line.output, **fields)
         self._drafts.append(draft)
         self._maker[line.output] = self._origin[line.output] = draft
 
@@ -361,14 +406,16 @@ class _Fusing:
             maker.add = earlier
             self._join(maker, line)
         else:
-            self._new(replace(line, inputs=(earlier, later)), add=later)
+            self._new(line._replace(inputs=(earlier, later)), add=later)
 
     def _age(self, value: int) -> int:
         """Number of the step after which the value is whole; -1 for the input."""
-        return next((i for i, draft in enumerate(self._drafts) if draft is self._origin.get(value)), -1)
+        origin = self._origin.get(value)
+        return -1 if origin is None else origin.number
 
     def _concat(self, line: _Line) -> None:
         first = 0
+        parts = []
         for value in line.inputs:
             channels = self._listing.shapes[value].channels
             if value == 0 or value in self._inside or line.inputs.count(value) > 1:
@@ -378,7 +425,7 @@ class _Fusing:
                 value = copy
             self._inside[value] = (line.output, first)
             first += channels
-        parts = [value for value, (whole, _) in self._inside.items() if whole == line.output]
+            parts.append(value)
         self._origin[line.output] = self._origin[max(parts, key=self._age)]
 
     def _place(self, value: int) -> tuple[int, int]:
@@ -411,17 +458,17 @@ class _Fusing:
             case nodes.Pool():
                 return Pooling(draft.name, x, y, base)
             case nodes.Conv() | nodes.Linear():
-                weight, bias = self._weights.convolution(draft.name, base, draft.norm)
+                weight, scale, bias = self._weights.convolution(draft.name, base, draft.norm)
                 if isinstance(base, nodes.Linear):
                     base = nodes.Conv(base.c_in, base.c_out)
                 if draft.depthwise:
+                    weight = weight if scale is None else weight * scale[:, None, None, None]
                     return Depthwise(
                         draft.name, x, y, base, weight, bias, draft.activation, maybe(draft.mean)
                     )
                 after = After(draft.activation, maybe(draft.add), draft.then)
-                return Conv(
-                    draft.name, x, y, base, weight, bias, draft.runs, before, maybe(draft.factor), after
-                )
+                gate = maybe(draft.factor)
+                return Conv(draft.name, x, y, base, weight, scale, bias, draft.runs, before, gate, after)
             case _:
                 assert_never(base)
 
@@ -441,7 +488,7 @@ def _expanding(steps: list[Step]) -> tuple[Step, ...]:
         if isinstance(step, Depthwise) and step.x in makers and readers[step.x.map] == 1:
             first = makers[step.x]
             joined.remove(first)
-            joined.append(replace(step, first=first))
+            joined.append(step._replace(first=first))
         else:
             joined.append(step)
     return tuple(joined)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from smidgen.engine.plan import Conv, Plan, Pointwise, Step, View, views_read, views_written
 
 __all__ = ["Arena", "lay_out"]
 
 
-@dataclass(frozen=True, slots=True)
-class Arena:
+class Arena(NamedTuple):
     """Places of the maps, in numbers (not bytes).
 
     at    the first element of each map; None for the input and the output, which are the caller's
@@ -106,13 +107,13 @@ def _place(order: Sequence[tuple[int, _Life]]) -> tuple[dict[int, int], int]:
     places: dict[int, int] = {}
     for number, life in order:
         at = 0
-        for other_at, other in sorted(placed, key=lambda item: item[0]):
+        for other_at, other in placed:
             apart = other.last < life.first or life.last < other.first
             if apart or other_at + other.size <= at:
                 continue
             if other_at >= at + life.size:
                 break
             at = other_at + other.size
-        placed.append((at, life))
+        insort(placed, (at, life), key=lambda item: item[0])
         places[number] = at
     return places, max((at + life.size for at, life in placed), default=0)

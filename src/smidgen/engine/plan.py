@@ -6,8 +6,7 @@ a convolution in the tree (normalisation, shift, gate, residual, activation) is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,7 @@ Array: TypeAlias = NDArray[np.float32]
 Run: TypeAlias = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """Neighbouring channels of a map: all of them, or the slice that a branch of a Concat writes.
 
     map       number of the map in the plan
@@ -52,8 +50,7 @@ class View:
     first: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Affine:
+class Affine(NamedTuple):
     """What happens to each channel of the input, before anything else: activation(x * scale + offset).
 
     scale, offset  float32[channels]; None for 1 and 0
@@ -64,8 +61,7 @@ class Affine:
     activation: ActivationKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class After:
+class After(NamedTuple):
     """What happens to each element of the output: then(activation(y) + add)."""
 
     activation: ActivationKind | None = None
@@ -73,12 +69,12 @@ class After:
     then: ActivationKind | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Conv:
-    """y = after(weight * (before(shift(x)) * gate) + bias); a Linear is one on a map of one pixel.
+class Conv(NamedTuple):
+    """y = after(scale * weight * (before(shift(x)) * gate) + bias); a Linear is one on a map of one pixel.
 
     leaf    kernel, stride, padding and dilation
     weight  float32[c_out, c_in, kernel, kernel]
+    scale   float32[c_out], or None for 1
     bias    float32[c_out]
     runs    of the shift that comes first; () for none. Shift, before and gate: 1x1 convolutions only
     gate    one factor for each input channel
@@ -89,6 +85,7 @@ class Conv:
     y: View
     leaf: ConvLeaf
     weight: Array
+    scale: Array | None
     bias: Array | None
     runs: tuple[Run, ...] = ()
     before: Affine | None = None
@@ -96,8 +93,7 @@ class Conv:
     after: After = After()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Depthwise:
+class Depthwise(NamedTuple):
     """y = activation(weight * x + bias), each channel by itself; `mean` receives the mean of each.
 
     weight  float32[channels, 1, kernel, kernel]
@@ -115,8 +111,7 @@ class Depthwise:
     first: Conv | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Pooling:
+class Pooling(NamedTuple):
     """Max or average over windows."""
 
     name: str
@@ -125,8 +120,7 @@ class Pooling:
     leaf: PoolLeaf
 
 
-@dataclass(frozen=True, slots=True)
-class Mean:
+class Mean(NamedTuple):
     """Mean over the map."""
 
     name: str
@@ -134,8 +128,7 @@ class Mean:
     y: View
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pointwise:
+class Pointwise(NamedTuple):
     """y = then(before(shift(x)) * factor + add): what no convolution could take on, and copies.
 
     factor  one for each channel, or a map like x
@@ -151,8 +144,7 @@ class Pointwise:
     then: ActivationKind | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Transpose:
+class Transpose(NamedTuple):
     """Channels one after the other, each with its pixels: torch's order where features are flat."""
 
     name: str
@@ -163,8 +155,7 @@ class Transpose:
 Step: TypeAlias = Conv | Depthwise | Pooling | Mean | Pointwise | Transpose
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class Plan(NamedTuple):
     """Steps in the order in which they run.
 
     maps    shape of each map for one picture; the first is the network's input
@@ -174,7 +165,7 @@ class Plan:
     steps: tuple[Step, ...]
     maps: tuple[Shape, ...]
     output: int
-    input: int = field(default=0, init=False)
+    input: int = 0
 
 
 def views_read(step: Step) -> list[View]:

@@ -6,7 +6,6 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from smidgen.families import names
 from smidgen.graph import Network
 from smidgen.images import MAX_PIXELS, Pixels, decode, normalise, resize_crop
 from smidgen.images.appearance import to_pixels
@@ -180,6 +178,8 @@ def model_path(model: str) -> Path:
     """
     path = Path(model)
     if not path.exists() and path.suffix == "" and len(path.parts) == 1:
+        from smidgen.families import names
+
         raise UnknownNameError(
             f"no file and no network '{model}'; {closest(model, names())}`smidgen models` lists all"
         )
@@ -268,6 +268,8 @@ def _in_order(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, ahead: int
 ) -> Iterator[Result]:
     """Results of the items in their order, from threads that run ahead by about `ahead` items, never more."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and arrays need none
+
     chunks = _chunks(iter(items))
     pool = ThreadPoolExecutor(threads, thread_name_prefix="smidgen-predict")
 

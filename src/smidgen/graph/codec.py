@@ -120,9 +120,9 @@ def _load(value: Any, path: str, depth: int) -> Node:
     cls = _CLASSES.get(op)
     if cls is None:
         raise TreeError(f"{path}: no operation {op!r:.40}; this version knows {', '.join(_CLASSES)}")
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = _fields(op)
     unknown = [name for name in document if name not in fields and name != "op"]
-    missing = [name for name, field in fields.items() if _is_required(field) and name not in document]
+    missing = [name for name, (_, needed) in fields.items() if needed and name not in document]
     if unknown:
         raise TreeError(f"{path}: {op} has no field {unknown[0]!r:.40}")
     if missing:
@@ -130,15 +130,20 @@ def _load(value: Any, path: str, depth: int) -> Node:
     arguments: dict[str, Any] = {
         name: _children(document[name], path, depth)
         if name == "children"
-        else _READERS[str(field.type)](document[name], f"{path}.{name}")
-        for name, field in fields.items()
+        else _READERS[kind](document[name], f"{path}.{name}")
+        for name, (kind, _) in fields.items()
         if name in document
     }
     return cls(**arguments)
 
 
-def _is_required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING
+@functools.cache
+def _fields(op: str) -> Mapping[str, tuple[str, bool]]:
+    """Annotation of each field of an operation's node, and whether it must be there."""
+    return {
+        field.name: (str(field.type), field.default is dataclasses.MISSING)
+        for field in dataclasses.fields(_CLASSES[op])
+    }
 
 
 def _children(value: Any, path: str, depth: int) -> nodes.Children:

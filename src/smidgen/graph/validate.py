@@ -31,7 +31,7 @@ from smidgen.spec import Shape, TreeError
 __all__ = ["RESERVED_NAMES", "validate"]
 
 MAX_DEPTH = 64
-MAX_NODES = 50_000
+MAX_NODES = 10_000  # over five times as many as the largest published network has
 MAX_SIZE = 1 << 24  # of any single integer: channels, kernel, offset
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_]*")

@@ -76,7 +76,7 @@ def _decode(stream: BinaryIO, channels: int | None, name: str) -> Pixels:
     try:
         # The readers are called by name: Image.open would try its own list of formats, and would warn
         # of bombs through `warnings`, whose filters no thread can set for itself alone.
-        image = format_.reader(stream)
+        image = format_.open(stream)
         _check_size(image, name)
         image.load()
         return to_pixels(image, channels)

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import re
-from dataclasses import dataclass
 from pathlib import PurePath
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 __all__ = ["FORMATS", "SIGNATURE_LENGTH", "SUFFIXES", "Format", "identify", "is_picture_name"]
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """One kind of picture file: its name, its first bytes, its file names, and who decodes it."""
+class Format(NamedTuple):
+    """One kind of picture file: its name, its first bytes, its file names, and Pillow's name of it."""
 
     name: str
     signature: re.Pattern[bytes]
     suffixes: tuple[str, ...]
-    reader: type[ImageFile]
+    plugin: str
+
+    def open(self, stream: BinaryIO) -> ImageFile:
+        """Read the header. Pillow's readers are imported when first needed: most programs meet one kind."""
+        module = importlib.import_module(f"PIL.{self.plugin}ImagePlugin")
+        image: ImageFile = getattr(module, f"{self.plugin}ImageFile")(stream)
+        return image
 
 
 def _bytes(pattern: bytes) -> re.Pattern[bytes]:
@@ -33,12 +34,12 @@ def _bytes(pattern: bytes) -> re.Pattern[bytes]:
 
 # Of animations and stacks, the first picture is read.
 FORMATS = (
-    Format("JPEG", _bytes(rb"\xff\xd8\xff"), (".jpg", ".jpeg", ".jpe"), JpegImageFile),
-    Format("PNG", _bytes(rb"\x89PNG\r\n\x1a\n"), (".png",), PngImageFile),
-    Format("WebP", _bytes(rb"RIFF....WEBP"), (".webp",), WebPImageFile),
-    Format("BMP", _bytes(rb"BM"), (".bmp",), BmpImageFile),
-    Format("GIF", _bytes(rb"GIF8[79]a"), (".gif",), GifImageFile),
-    Format("TIFF", _bytes(rb"II[*+]\0|MM\0[*+]"), (".tif", ".tiff"), TiffImageFile),
+    Format("JPEG", _bytes(rb"\xff\xd8\xff"), (".jpg", ".jpeg", ".jpe"), "Jpeg"),
+    Format("PNG", _bytes(rb"\x89PNG\r\n\x1a\n"), (".png",), "Png"),
+    Format("WebP", _bytes(rb"RIFF....WEBP"), (".webp",), "WebP"),
+    Format("BMP", _bytes(rb"BM"), (".bmp",), "Bmp"),
+    Format("GIF", _bytes(rb"GIF8[79]a"), (".gif",), "Gif"),
+    Format("TIFF", _bytes(rb"II[*+]\0|MM\0[*+]"), (".tif", ".tiff"), "Tiff"),
 )
 
 # Bytes that decide which format it is.

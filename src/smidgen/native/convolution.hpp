@@ -80,11 +80,20 @@ int64_t packed_floats(int64_t columns, int64_t depth) {
   return (columns / PANEL * PANEL + (rest == 0 ? 0 : is_narrow(rest) ? LANES : PANEL)) * depth;
 }
 
-void pack(const float* matrix, int64_t columns, int64_t depth, float* panels) {
+void pack(const float* matrix, const float* scale, int64_t columns, int64_t depth, float* panels) {
+  constexpr int64_t line = 16;  // as many of a column at a time as a line of the cache brings
   for (int64_t first = 0; first < columns; first += PANEL) {
-    const int64_t width = is_narrow(columns - first) ? LANES : PANEL;
-    for (int64_t k = 0; k < depth; ++k)
-      for (int64_t j = first; j < first + width; ++j) *panels++ = j < columns ? matrix[j * depth + k] : 0.0f;
+    const int64_t width = is_narrow(columns - first) ? LANES : PANEL, inside = least(width, columns - first);
+    for (int64_t k = 0; k < depth; k += line) {
+      const int64_t count = least(line, depth - k);
+      if (inside < width) std::memset(panels, 0, static_cast<size_t>(count * width) * sizeof(float));
+      for (int64_t j = 0; j < inside; ++j) {
+        const float* const from = matrix + (first + j) * depth + k;
+        const float factor = scale ? scale[first + j] : 1.0f;
+        for (int64_t i = 0; i < count; ++i) panels[i * width + j] = from[i] * factor;
+      }
+      panels += count * width;
+    }
   }
 }
 

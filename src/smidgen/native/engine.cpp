@@ -108,8 +108,8 @@ int64_t smidgen_padded(int64_t columns) { return up(columns, isa().layers->panel
 
 int64_t smidgen_packed_floats(int64_t columns, int64_t depth) { return isa().layers->packed_floats(columns, depth); }
 
-void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed) {
-  isa().layers->pack(matrix, columns, depth, packed);
+void smidgen_pack(const float* matrix, const float* scale, int64_t columns, int64_t depth, float* packed) {
+  isa().layers->pack(matrix, scale, columns, depth, packed);
 }
 
 int64_t smidgen_op_sums(const smidgen_op* op) { return isa().layers->sums(*op); }

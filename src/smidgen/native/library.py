@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 
 from smidgen.spec import DependencyError
@@ -13,20 +12,16 @@ from smidgen.spec import DependencyError
 __all__ = ["isa", "isas", "library", "missing", "use_openmp"]
 
 NAME = "libsmidgen.so"
-ABI = 2  # SMIDGEN_ABI of the interface that this package was written for
+ABI = 3  # SMIDGEN_ABI of the interface that this package was written for
 
 
 @cache
 def _loaded() -> ctypes.CDLL | str:
     """The library, or in one line why there is none."""
-    beside = Path(__file__).with_name(NAME)
-    # An editable installation keeps what was compiled beside the metadata, where importlib.resources, which
-    # follows the sources, does not look.
-    try:
-        installed = Path(str(metadata.distribution("smidgen").locate_file(f"smidgen/native/{NAME}")))
-    except metadata.PackageNotFoundError:
-        installed = beside
-    found = next((path for path in (beside, installed) if path.is_file()), None)
+    from smidgen import native
+
+    # An editable installation keeps what was compiled apart from the sources; the package's path has both.
+    found = next((path for home in native.__path__ if (path := Path(home, NAME)).is_file()), None)
     if found is None:
         return "the native library was not built; a C++ compiler and `pip install` make it"
     try:
@@ -67,7 +62,7 @@ def library() -> ctypes.CDLL:
 
 
 def isa() -> str:
-    """Instruction set that the kernels use: `avx512`, `avx2` or `portable`; SMIDGEN_ISA forces one."""
+    """Instruction set in use: `avx512`, `avx2`, `neon` or `portable`; SMIDGEN_ISA forces one."""
     return str(library().smidgen_isa().decode())
 
 

@@ -16,9 +16,10 @@ struct Places {
 struct Layers {
   int64_t panel;  // columns of outputs that are computed together
 
-  // A matrix float[columns][depth] as panels for a convolution, and how many floats these take.
+  // A matrix float[columns][depth] as panels for a convolution, each column times its scale where there is one, and
+  // how many floats these take.
   int64_t (*packed_floats)(int64_t columns, int64_t depth);
-  void (*pack)(const float* matrix, int64_t columns, int64_t depth, float* panels);
+  void (*pack)(const float* matrix, const float* scale, int64_t columns, int64_t depth, float* panels);
 
   // In how many parts an operation is done: given by its sizes, never by the number of threads, so that sums end
   // alike however many threads work.

@@ -16,6 +16,7 @@ __all__ = [
     "View",
     "op_sums",
     "pack",
+    "packed_floats",
     "padded",
     "run",
     "run_floats",
@@ -57,14 +58,23 @@ class Op(ctypes.Structure):
     ]
 
 
-def pack(matrix: int, columns: int, depth: int) -> Any:
-    """A copy of float[columns][depth], laid out for convolutions: a ctypes array of floats."""
-    count = _signed(library().smidgen_packed_floats, columns, depth)
-    packed = (ctypes.c_float * count)()
+def packed_floats(columns: int, depth: int) -> int:
+    """Floats that a matrix float[columns][depth] takes when packed."""
+    return _signed(library().smidgen_packed_floats, columns, depth)
+
+
+def pack(matrix: int, scale: int | None, columns: int, depth: int, packed: int) -> None:
+    """Lay the float[columns][depth] at the address `matrix` out for convolutions, at the address `packed`.
+
+    scale  address of a factor for each column; None for 1
+    """
     library().smidgen_pack(
-        ctypes.c_void_p(matrix), ctypes.c_int64(columns), ctypes.c_int64(depth), ctypes.byref(packed)
+        ctypes.c_void_p(matrix),
+        ctypes.c_void_p(scale),
+        ctypes.c_int64(columns),
+        ctypes.c_int64(depth),
+        ctypes.c_void_p(packed),
     )
-    return packed
 
 
 def padded(columns: int) -> int:

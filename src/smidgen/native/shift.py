@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from smidgen.native.library import library
 
@@ -15,8 +14,7 @@ __all__ = ["FLOAT_TYPES", "Maps", "ShiftConv", "shift2d", "shift_conv_backward",
 FLOAT_TYPES = {"float32": 0, "bfloat16": 1, "float16": 2}
 
 
-@dataclass(frozen=True, slots=True)
-class Maps:
+class Maps(NamedTuple):
     """Dense maps in memory: float[n, c, h, w], or [n, h, w, c] where channels_last."""
 
     n: int
@@ -26,8 +24,7 @@ class Maps:
     channels_last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ShiftConv:
+class ShiftConv(NamedTuple):
     """A shift and the 1x1 convolution after it.
 
     maps   of the input

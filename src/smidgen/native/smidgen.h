@@ -36,10 +36,10 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 2
+#define SMIDGEN_ABI 3
 SMIDGEN_API int32_t smidgen_abi(void);
 
-/* Name of the instruction set in use: "avx512", "avx2" or "portable". Chosen once, at the first call;
+/* Name of the instruction set in use: "avx512", "avx2", "neon" or "portable". Chosen once, at the first call;
  * the environment variable SMIDGEN_ISA forces one that the processor has, and is ignored otherwise. */
 SMIDGEN_API const char* smidgen_isa(void);
 
@@ -119,10 +119,10 @@ struct smidgen_op {
 };
 
 /* Columns rounded up as a bias must be; floats that a matrix float[columns][depth] takes when packed; and packing it.
- * They depend on the instruction set. */
+ * They depend on the instruction set. scale: [columns], by which each column is multiplied, or NULL. */
 SMIDGEN_API int64_t smidgen_padded(int64_t columns);
 SMIDGEN_API int64_t smidgen_packed_floats(int64_t columns, int64_t depth);
-SMIDGEN_API void smidgen_pack(const float* matrix, int64_t columns, int64_t depth, float* packed);
+SMIDGEN_API void smidgen_pack(const float* matrix, const float* scale, int64_t columns, int64_t depth, float* packed);
 
 /* How many pixels of sums a DEPTHWISE leaves. */
 SMIDGEN_API int64_t smidgen_op_sums(const struct smidgen_op* op);

@@ -3,6 +3,7 @@
 #include "threads.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
@@ -13,11 +14,21 @@
 
 #include "smidgen.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace smidgen {
 namespace {
 
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 std::atomic<GompParallel> gomp_parallel{nullptr};
+
+void rest() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
 
 struct Job {
   void (*part)(void*, int64_t);
@@ -45,6 +56,7 @@ class Pool {
     }
     job_ = &job;
     places_ = helpers;
+    calls_.fetch_add(1, std::memory_order_release);
     lock.unlock();
     wake_.notify_all();
     job.work();
@@ -56,10 +68,25 @@ class Pool {
   }
 
  private:
+  // Stays awake for a moment: the next picture mostly comes at once, waking takes long, and on a busy machine the
+  // thread that wakes may find itself on the caller's core.
+  void look_out(uint64_t last) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
+    while (calls_.load(std::memory_order_acquire) == last && std::chrono::steady_clock::now() < until)
+      for (int i = 0; i < 16; ++i) rest();
+  }
+
   void serve() {
+    uint64_t last = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
+      if (places_ == 0 && last) {
+        lock.unlock();
+        look_out(last);
+        lock.lock();
+      }
       wake_.wait(lock, [this] { return places_ > 0; });
+      last = calls_.load(std::memory_order_relaxed);
       --places_;
       ++active_;
       Job* job = job_;
@@ -73,6 +100,7 @@ class Pool {
   std::mutex busy_, mutex_;
   std::condition_variable wake_, done_;
   std::vector<std::thread> workers_;
+  std::atomic<uint64_t> calls_{0};
   Job* job_ = nullptr;
   int32_t places_ = 0, active_ = 0;
 };

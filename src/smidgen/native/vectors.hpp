@@ -18,6 +18,8 @@ namespace {
 constexpr int64_t LANES = 16, ROWS = 12;
 #elif defined(__AVX2__)
 constexpr int64_t LANES = 8, ROWS = 6;
+#elif defined(__aarch64__)  // NEON, with 32 registers
+constexpr int64_t LANES = 4, ROWS = 8;
 #else
 constexpr int64_t LANES = 4, ROWS = 4;
 #endif
