@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -103,6 +104,8 @@ class Worker:
         if "error" in came[0]:
             raise RivalError(f"{self._rival}: {came[0]['error']}")
         self._process.send_signal(signal.SIGSTOP)
+        # It stops a moment later; the next turn begins when it has. Its end is left for Popen to find.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         return came
 
     def _last_words(self) -> str:
