@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,13 @@ from shift_depthwise import depthwise_twin
 
 import smidgen
 from smidgen.bench.drawn import draw_weights
+from smidgen.bench.worker import turn
 
 COLUMNS = (
     "network", "resolution", "batch", "threads", "shift_ms", "depthwise_ms", "ratio", "ratio_low",
     "ratio_high", "shift_params", "depthwise_params", "shift_macs", "depthwise_macs", "isa", "load",
 )  # fmt: skip
 CASES = (("shiftresnet20_e3", 28), ("shiftresnet20_e3", 32), ("shiftresnet20_e6", 32), ("shiftnet_b", 224))
-CALLS = 10  # of a turn, after two that are not counted
 
 
 def main() -> None:
@@ -50,7 +49,7 @@ def one(name: str, resolution: int, batch: int, threads: int, rounds: int, out: 
     pair = [shift, depthwise_twin(shift)]
     engines = [smidgen.Engine((network, draw_weights(network)), threads=threads) for network in pair]
     x = np.random.default_rng(0).normal(size=(batch, *shift.input[:3])).astype(np.float32)
-    turns = [[turn(engine, x) for engine in engines] for _ in range(rounds)]
+    turns = [[statistics.median(turn(engine, x)) for engine in engines] for _ in range(rounds)]
     ratios = sorted(mine / other for mine, other in turns)
     costs = [network.cost() for network in pair]
     row = (
@@ -62,16 +61,6 @@ def one(name: str, resolution: int, batch: int, threads: int, rounds: int, out: 
     )  # fmt: skip
     append(out, COLUMNS, row)
     print(*row, flush=True)
-
-
-def turn(engine: smidgen.Engine, x: np.ndarray) -> float:  # type: ignore[type-arg]
-    """Median milliseconds of a call."""
-    times = []
-    for _ in range(CALLS + 2):
-        start = time.perf_counter()
-        engine(x)
-        times.append(1000 * (time.perf_counter() - start))
-    return statistics.median(times[2:])
 
 
 if __name__ == "__main__":

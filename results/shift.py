@@ -38,7 +38,7 @@ from smidgen.families import network
 from smidgen.families.shiftnet import shift_runs
 from smidgen.graph import Conv, Shift, layers
 from smidgen.kernels import shift2d, shift_conv
-from smidgen.native import machine_name
+from smidgen.machine import machine_name
 
 NETWORKS = ("shiftnet_a", "shiftnet_b", *(f"shiftresnet20_e{expand}" for expand in (1, 3, 6, 9)))
 WAYS = ("shift_conv", "plain", "onednn", "onehot", "depthwise", "shift2d", "copy")

@@ -29,7 +29,7 @@ ROOT = Path(smidgen.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 STANDARD_LIBRARY = set(sys.stdlib_module_names)
 # Tools without a layer of their own, that any layer may use: they import nothing of smidgen's.
-FREE = {"atomic", "watch"}
+FREE = {"atomic", "machine", "watch"}
 
 
 def layer_of(path: Path) -> str:

@@ -31,6 +31,7 @@ import numpy as np
 from fuzz.mutations import mutated
 from smidgen import Engine, modelfile
 from smidgen.graph import cost
+from smidgen.machine import peak_memory
 from smidgen.spec import Shape, ShapeError, SmidgenError
 
 __all__ = ["fuzz"]
@@ -97,7 +98,7 @@ def work(task: Task, seeds: range, current: Synchronized[int], results: Connecti
                 failures.append((seed, traceback.format_exc(limit=-4)))
             slowest = max(slowest, time.monotonic() - start)
             if failures or done % 100 == 0 or done == len(seeds):
-                resident = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+                resident = peak_memory()
                 if resident > RESIDENT:
                     failures.append((seed, f"{resident / 2**20:,.0f} MiB of memory, at this file or before"))
                 results.send((outcomes, failures, slowest))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 import smidgen
+from smidgen.machine import machine_name
 from smidgen.modules import create, save
-from smidgen.native import machine_name
 from smidgen.spec import Shape
 from smidgen.train import latency
 from smidgen.train.latency import Timing, clock, measure, measure_memory

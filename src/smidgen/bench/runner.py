@@ -22,6 +22,7 @@ from smidgen.bench.process import RivalError, Worker, cold_start
 from smidgen.bench.worker import TIMED
 from smidgen.export.depthwise import has_shifts
 from smidgen.graph import Network
+from smidgen.machine import cores, machine_name, processor_features
 
 __all__ = ["INTERFERES", "OURS", "Report", "Row", "machine", "measure"]
 
@@ -279,14 +280,13 @@ def _picture(folder: Path) -> Path:
 
 def machine(threads: int) -> dict[str, Any]:
     """What the figures belong to."""
-    cpuinfo = Path("/proc/cpuinfo")
-    words = set(cpuinfo.read_text().split()) if cpuinfo.exists() else set()
+    can = processor_features()
     return {
-        "processor": native.machine_name(),
-        "features": [feature for feature in FEATURES if feature in words],
+        "processor": machine_name(),
+        "features": [feature for feature in FEATURES if feature in can],
         "isa": "" if native.missing() else native.isa(),
         "threads": threads,
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "load": [round(load, 2) for load in os.getloadavg()],
         "python": platform.python_version(),
         "numpy": np.__version__,

@@ -20,6 +20,7 @@ import time
 from typing import IO, TYPE_CHECKING, Any
 
 from smidgen.bench.rivals import Rival, load
+from smidgen.machine import peak_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +74,6 @@ def _series(call: Call, x: NDArray[np.float32], count: int) -> list[float]:
 
 def memory(package: str) -> dict[str, int]:
     """Most memory that this process has held, and size of the package's native libraries in it."""
-    import resource
     from importlib import metadata, util
     from pathlib import Path
 
@@ -84,8 +84,7 @@ def memory(package: str) -> dict[str, int]:
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:  # noqa: PTH123
         mapped = {Path(parts[5].rstrip()) for line in maps if len(parts := line.split(None, 5)) == 6}
     own = [path for path in mapped if ".so" in path.name and any(map(path.is_relative_to, homes))]
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"peak_bytes": peak, "library_bytes": sum(path.stat().st_size for path in own)}
+    return {"peak_bytes": peak_memory(), "library_bytes": sum(path.stat().st_size for path in own)}
 
 
 def cold(request: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ import click
 
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.targets import is_file, open_network
+from smidgen.machine import cores
 from smidgen.spec import DependencyError, SmidgenError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def command(
     if plot_file is not None:
         plot.require_matplotlib()
     names, left_out = _rivals(wanted)
-    threads = threads or len(os.sched_getaffinity(0))
+    threads = threads or cores()
     before = runner.machine(threads)
     with tempfile.TemporaryDirectory(prefix="smidgen-bench-") as folder, _news() as news:
         path = _model_file(model, resolution, Path(folder))

@@ -12,6 +12,7 @@ import click
 import smidgen
 from smidgen import native
 from smidgen.cli.output import print_json, print_table, say
+from smidgen.machine import machine_name
 
 __all__ = ["command"]
 
@@ -54,7 +55,7 @@ def _machine() -> dict[str, Any]:
         "smidgen": smidgen.__version__,
         "python": platform.python_version(),
         "torch": torch,
-        "processor": native.machine_name(),
+        "processor": machine_name(),
         "cores": os.cpu_count(),
         "native": missing or kinds,
         "isa": None if missing else native.isa(),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeAlias, TypeVar
+
+from smidgen.machine import cores
 
 __all__ = ["Progress", "map_threads"]
 
@@ -33,7 +34,7 @@ def map_threads(
     Decoding releases Python's lock, so threads suffice. The first error, an interrupt included, cancels
     what has not begun and is raised.
     """
-    threads = _processors()
+    threads = cores()
     size = min(_BATCH, len(items) // (_AHEAD * threads) + 1)
 
     def batch(start: int) -> list[Result]:
@@ -58,10 +59,3 @@ def map_threads(
 def _report(progress: Progress | None, done: int, total: int) -> None:
     if progress is not None:
         progress(done, total)
-
-
-def _processors() -> int:
-    """Count the processors this process may use, which in a container are fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

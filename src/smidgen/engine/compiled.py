@@ -10,7 +10,6 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.engine.interpreter import sides
 from smidgen.engine.lower import LARGEST_MAP
 from smidgen.engine.memory import lay_out
 from smidgen.engine.plan import (
@@ -27,6 +26,7 @@ from smidgen.engine.plan import (
     View,
     views_read,
 )
+from smidgen.graph.leaves import sides
 from smidgen.native import network as native
 from smidgen.spec import ShapeError
 

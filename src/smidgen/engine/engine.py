@@ -18,8 +18,9 @@ from smidgen.engine.compiled import Compiled, Packed
 from smidgen.engine.interpreter import interpret
 from smidgen.engine.lower import Weights, lower
 from smidgen.engine.plan import Array, Depthwise, Plan
-from smidgen.engine.predictor import Picture, Prediction, Predictor, cores, require_sensible
+from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
 from smidgen.graph import Network, layers
+from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
 from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError
 

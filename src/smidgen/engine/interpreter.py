@@ -21,10 +21,11 @@ from smidgen.engine.plan import (
     Transpose,
     View,
 )
+from smidgen.graph.leaves import sides
 from smidgen.graph.nodes import ActivationKind, Pool
 from smidgen.graph.nodes import Conv as ConvLeaf
 
-__all__ = ["interpret", "sides"]
+__all__ = ["interpret"]
 
 
 def interpret(plan: Plan, x: Array) -> Array:
@@ -124,19 +125,6 @@ def _shifted(x: Array, runs: tuple[tuple[int, int, int], ...]) -> Array:
             y[:, part, rows, columns] = x[:, part, from_rows, from_columns]
         first += count
     return y
-
-
-def sides(leaf: ConvLeaf, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows above and below, columns left and right, that a convolution pads maps of this size with."""
-    if leaf.padding != "same":
-        return leaf.padding
-
-    def both(size: int) -> tuple[int, int]:
-        reach = leaf.dilation * (leaf.kernel - 1) + 1
-        total = max((-(-size // leaf.stride) - 1) * leaf.stride + reach - size, 0)
-        return total // 2, total - total // 2
-
-    return both(height), both(width)
 
 
 def _convolved(x: Array, weight: Array, bias: Array | None, leaf: ConvLeaf) -> Array:

@@ -31,6 +31,7 @@ from smidgen.engine.plan import (
     views_read,
 )
 from smidgen.graph import nodes
+from smidgen.graph.layers import join
 from smidgen.graph.leaves import leaf_cost
 from smidgen.spec import ModelFileError, Shape, ShapeError
 
@@ -156,7 +157,7 @@ class _Listing:
             case nodes.Chain(children=children):
                 return self._chain(children, name, value, x)
             case nodes.Sum(children=children):
-                found = [self.visit(child, _join(name, own), value, x) for own, child in children]
+                found = [self.visit(child, join(name, own), value, x) for own, child in children]
                 total, shape = found[0]
                 for other, other_shape in found[1:]:
                     if other_shape != shape:
@@ -167,7 +168,7 @@ class _Listing:
                 factor, _ = self._chain(children, name, value, x)
                 return self.append(name, "multiply", (value, factor), x), x
             case nodes.Concat(children=children):
-                found = [self.visit(child, _join(name, own), value, x) for own, child in children]
+                found = [self.visit(child, join(name, own), value, x) for own, child in children]
                 if len({shape[1:] for _, shape in found}) != 1:
                     raise ShapeError(f"a Concat needs maps of one size, not {found[0][1]} and {found[-1][1]}")
                 result = Shape(sum(shape.channels for _, shape in found), *found[0][1][1:])
@@ -177,7 +178,7 @@ class _Listing:
 
     def _chain(self, children: nodes.Children, name: str, value: int, x: Shape) -> tuple[int, Shape]:
         for own, child in children:
-            value, x = self.visit(child, _join(name, own), value, x)
+            value, x = self.visit(child, join(name, own), value, x)
         return value, x
 
     def _leaf(self, leaf: nodes.Leaf, name: str, value: int, x: Shape) -> tuple[int, Shape]:
@@ -213,10 +214,6 @@ def _require_sensible(leaf: nodes.Leaf, name: str, x: Shape) -> None:
                 f"{name}: {leaf.groups:,} groups of {leaf.c_in:,} channels; done as one, they take {full:,} "
                 f"weights, above the limit of {LARGEST_WEIGHT:,}"
             )
-
-
-def _join(name: str, own: str) -> str:
-    return ".".join(part for part in (name, own) if part)
 
 
 # ── operations into steps ────────────────────────────────────────────────────────────────────────────

@@ -18,6 +18,7 @@ from PIL import Image
 from smidgen.graph import Network
 from smidgen.images import MAX_PIXELS, Pixels, decode, normalise, resize_crop
 from smidgen.images.appearance import to_pixels
+from smidgen.machine import cores
 from smidgen.spec import ModelFileError, PictureError, UnknownNameError, closest
 
 __all__ = [
@@ -25,7 +26,6 @@ __all__ = [
     "Picture",
     "Prediction",
     "Predictor",
-    "cores",
     "model_path",
     "require_sensible",
 ]
@@ -184,13 +184,6 @@ def model_path(model: str) -> Path:
             f"no file and no network '{model}'; {closest(model, names())}`smidgen models` lists all"
         )
     return path
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def require_sensible(network: Network, source: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smidgen import graph, modelfile
 from smidgen.export.depthwise import without_shifts
 from smidgen.graph.layers import join
-from smidgen.graph.leaves import leaf_cost
+from smidgen.graph.leaves import leaf_cost, sides
 from smidgen.spec import DependencyError, Shape
 
 try:
@@ -108,7 +108,7 @@ class _Listing:
     def _leaf(self, leaf: graph.Leaf, path: str, x: str, shape: Shape) -> str:
         match leaf:
             case graph.Conv(kernel=kernel, stride=stride, dilation=dilation):
-                (top, bottom), (left, right) = _sides(leaf, shape)
+                (top, bottom), (left, right) = sides(leaf, shape.height, shape.width)
                 return self._add(
                     "Conv",
                     path,
@@ -212,13 +212,3 @@ class _Listing:
         output = f"{path}:{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
-
-
-def _sides(leaf: graph.Conv, shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows above and below, columns left and right."""
-    if leaf.padding != "same":
-        return leaf.padding
-    reach = leaf.dilation * (leaf.kernel - 1) + 1
-    totals = [max((-(-size // leaf.stride) - 1) * leaf.stride + reach - size, 0) for size in shape[1:3]]
-    rows, columns = ((total // 2, total - total // 2) for total in totals)
-    return rows, columns

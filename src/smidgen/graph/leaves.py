@@ -19,7 +19,7 @@ from smidgen.graph.nodes import (
 )
 from smidgen.spec import Shape, ShapeError
 
-__all__ = ["LeafCost", "leaf_cost", "leaf_tensors", "works_in_place"]
+__all__ = ["LeafCost", "leaf_cost", "leaf_tensors", "sides", "works_in_place"]
 
 
 _IN_PLACE = (BatchNorm, Activation, Dropout, Flatten)
@@ -76,6 +76,19 @@ def leaf_cost(leaf: Leaf, x: Shape) -> LeafCost:
             return LeafCost(Shape(c_out, flat=True), params=macs + bias * c_out, macs=macs)
         case _:
             assert_never(leaf)
+
+
+def sides(leaf: Conv, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows above and below, columns left and right, that a convolution pads maps of this size with."""
+    if leaf.padding != "same":
+        return leaf.padding
+
+    def both(size: int) -> tuple[int, int]:
+        reach = leaf.dilation * (leaf.kernel - 1) + 1
+        total = max((-(-size // leaf.stride) - 1) * leaf.stride + reach - size, 0)
+        return total // 2, total - total // 2
+
+    return both(height), both(width)
 
 
 def leaf_tensors(leaf: Leaf) -> Iterator[tuple[str, tuple[int, ...], bool]]:

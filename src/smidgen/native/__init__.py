@@ -4,7 +4,6 @@
 """
 
 from smidgen.native.library import isa, isas, missing, use_openmp
-from smidgen.native.machine import machine_name
 from smidgen.native.shift import (
     FLOAT_TYPES,
     Maps,
@@ -20,7 +19,6 @@ __all__ = [
     "ShiftConv",
     "isa",
     "isas",
-    "machine_name",
     "missing",
     "shift2d",
     "shift_conv_backward",

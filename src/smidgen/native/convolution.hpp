@@ -39,8 +39,9 @@ Cut cut(const smidgen_op& op) {
     c.left = most(c.left, -run[2]);
     c.right = most(c.right, run[2]);
   }
-  c.spatial = op.kernel > 1 || is_padded(op);
-  c.gathers = op.n_runs > 255 || op.scale || op.before || op.x.channel != 1 || is_padded(op);
+  const bool padded = is_padded(op);
+  c.spatial = op.kernel > 1 || padded;
+  c.gathers = op.scale || op.before || op.x.channel != 1 || padded;
   // One pixel's product waits for its weights: more threads bring more of them.
   const int64_t enough = 8, worthwhile = plane == 1 ? 12 * 1024 : 64 * 1024;
   const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);

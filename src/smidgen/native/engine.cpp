@@ -11,10 +11,6 @@
 #include "smidgen.h"
 #include "threads.hpp"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace smidgen {
 namespace {
 
@@ -42,11 +38,8 @@ double now() {
 }
 
 void wait_a_little(int64_t tries) {
-#if defined(__x86_64__)
-  if (tries < 2000) return _mm_pause();
-#else
-  if (tries < 200) return;
-#endif
+  constexpr int64_t awake = 2000;
+  if (tries < awake) return rest();
   std::this_thread::yield();
 }
 

@@ -90,10 +90,7 @@ def op_sums(op: Op) -> int:
 def run_floats(ops: Any, arena: int, threads: int) -> int:
     """Floats of memory that `run` needs."""
     function = library().smidgen_run_floats
-    function.restype = ctypes.c_int64
-    return int(
-        function(ctypes.byref(ops), ctypes.c_int64(len(ops)), ctypes.c_int64(arena), ctypes.c_int32(threads))
-    )
+    return _signed(function, ctypes.byref(ops), len(ops), arena, ctypes.c_int32(threads))
 
 
 def run(

@@ -14,21 +14,11 @@
 
 #include "smidgen.h"
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace smidgen {
 namespace {
 
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 std::atomic<GompParallel> gomp_parallel{nullptr};
-
-void rest() {
-#if defined(__x86_64__)
-  _mm_pause();
-#endif
-}
 
 struct Job {
   void (*part)(void*, int64_t);

@@ -3,7 +3,18 @@
 
 #include <cstdint>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 namespace smidgen {
+
+// A moment in a loop that waits.
+inline void rest() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
 
 // Calls part(context, number) once for each number in [0, parts), on up to `threads` threads, and returns
 // when all are done. Parts start in order; which thread runs which is not fixed.

@@ -209,8 +209,7 @@ void multiply(const Reading& reading, int64_t pixels, const float* const* a, con
 
 // One pixel against GROUP neighbouring panels: alone, a panel would keep the units waiting for its own sums.
 template <int64_t GROUP>
-void row(const Reading& reading, const float* a, const float* panels, int64_t depth,
-         Vector (*sums)[2]) {
+void row(const Reading& reading, const float* a, const float* panels, int64_t depth, Vector (*sums)[2]) {
   Vector mine[GROUP][2];
   for (int64_t g = 0; g < GROUP; ++g)
     for (int64_t v = 0; v < 2; ++v) mine[g][v] = sums[g][v];

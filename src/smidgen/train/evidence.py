@@ -21,8 +21,8 @@ from smidgen import report
 from smidgen.data import FilePicture
 from smidgen.graph import Network
 from smidgen.graph.draw import architecture
+from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
-from smidgen.native import machine_name
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, confusion, predict_logits
 from smidgen.train.latency import measure, measure_memory

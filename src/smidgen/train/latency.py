@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from smidgen.native import machine_name
+from smidgen.machine import machine_name
 from smidgen.spec import Shape
 
 __all__ = ["Timing", "clock", "measure", "measure_memory"]

@@ -1,0 +1,52 @@
+"""The machine that everything here runs on, and what this process has of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cores", "machine_name", "peak_memory", "processor_features"]
+
+
+def cores() -> int:
+    """Processor cores that this process may use, which in a container are fewer than the machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def machine_name() -> str:
+    """The processor's own name where the system tells it."""
+    for line in _lines("/proc/cpuinfo"):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    import platform
+
+    return platform.processor() or platform.machine()
+
+
+def processor_features() -> set[str]:
+    """What the processor can, in the system's words (avx2, asimd); empty where it tells nothing."""
+    for line in _lines("/proc/cpuinfo"):
+        name, _, words = line.partition(":")
+        if name.strip() in ("flags", "Features"):
+            return set(words.split())
+    return set()
+
+
+def peak_memory() -> int:
+    """Most bytes of memory that this process has held since its program began.
+
+    The system's other book, `ru_maxrss`, begins with what the process that started this one had held.
+    """
+    for line in _lines("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return 1024 * int(line.split()[1])
+    import resource
+
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text("utf-8", "replace").splitlines() if file.exists() else []
