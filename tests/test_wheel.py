@@ -14,7 +14,7 @@ from PIL import Image
 
 import smidgen
 from smidgen import modelfile, native
-from smidgen.bench.drawn import draw_weights
+from smidgen.engine.drawn import draw_weights
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,6 +7,11 @@ from pathlib import Path
 
 __all__ = ["cores", "machine_name", "peak_memory", "processor_features"]
 
+# What kernels for networks use, these and other people's, in the system's words.
+FEATURES = (
+    "avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve",
+)  # fmt: skip
+
 
 def cores() -> int:
     """Processor cores that this process may use, which in a container are fewer than the machine's."""
@@ -25,13 +30,14 @@ def machine_name() -> str:
     return platform.processor() or platform.machine()
 
 
-def processor_features() -> set[str]:
-    """What the processor can, in the system's words (avx2, asimd); empty where it tells nothing."""
+def processor_features() -> list[str]:
+    """Which of FEATURES the processor has; empty where the system tells nothing."""
     for line in _lines("/proc/cpuinfo"):
         name, _, words = line.partition(":")
         if name.strip() in ("flags", "Features"):
-            return set(words.split())
-    return set()
+            found = set(words.split())
+            return [feature for feature in FEATURES if feature in found]
+    return []
 
 
 def peak_memory() -> int:

@@ -14,12 +14,12 @@ import pytest
 import smidgen
 from smidgen import modelfile, native
 from smidgen.bench import rivals
-from smidgen.bench.drawn import draw_weights
 from smidgen.bench.plain import read
 from smidgen.bench.process import RivalError, Worker, cold_start
 from smidgen.bench.runner import OURS, Row, _picture
 from smidgen.bench.worker import receive, send
 from smidgen.engine import Engine
+from smidgen.engine.drawn import draw_weights
 from smidgen.images import decode, normalise, resize_crop
 from smidgen.spec import UnknownNameError
 

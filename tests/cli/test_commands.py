@@ -18,6 +18,7 @@ from smidgen import families, modelfile, report
 from smidgen.cli import COMMANDS
 from smidgen.graph import layers, parameters
 from smidgen.modules import create, load, save
+from smidgen.scaling import device, measure
 from tiny_set import COLOURS, shapes
 
 torch.set_num_threads(1)
@@ -364,3 +365,33 @@ def test_info_says_why_the_interpreter_predicts(monkeypatch: pytest.MonkeyPatch)
 def test_info_names_the_processor() -> None:
     found, text = json.loads(done("info", "--json")), done("info")
     assert found["processor"] in text
+
+
+def test_info_knows_what_the_machine_does_at_most() -> None:
+    found = json.loads(done("info", "--json", "--threads", "1"))
+    assert found["peaks"]["threads"] == 1
+    assert found["peaks"]["gflops"] > 1
+    assert f"copies of {found['peaks']['copies']:.0f} GB/s, on 1 thread" in done("info", "--threads", "1")
+
+
+def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure.measure, "__defaults__", (None, None, 4))  # networks, for they take time
+    path = tmp_path / "here.json"
+    text = done("info", "--measure", "-o", str(path), "--threads", "1")
+    found = device.read(path)
+    assert f"{found}: {len(found.steps):,} steps timed" in text
+    assert found.threads == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--measure",), "--measure needs a file to write: -o device.json"),
+        (("-o", "device.json"), "-o is where --measure writes; give both"),
+        (("--measure", "-o", "nowhere/device.json"), "nowhere/device.json: there is no such folder"),
+    ],
+)
+def test_info_refuses_half_a_wish(arguments: tuple[str, ...], message: str) -> None:
+    outcome = smidgen("info", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert message in outcome.err

@@ -15,6 +15,7 @@ from PIL import Image
 import smidgen
 from smidgen import Engine, modelfile, native
 from smidgen.engine.engine import PLANS, StepTime
+from smidgen.engine.work import Work
 from smidgen.graph import tensors
 from smidgen.modelfile import ModelFile
 from smidgen.search import Fitted
@@ -180,15 +181,18 @@ def test_a_profile_has_every_multiply_add_of_the_network(name: str) -> None:
         assert sum(step.macs for step in steps) == file.network.cost().macs
         assert all(step.ms >= 0 for step in steps)
         assert all((step.gflops > 0) == (step.macs > 0 and step.ms > 0) for step in steps)
-        assert {step.kind for step in steps if step.macs} <= {"conv", "depthwise"}
+        assert {step.work.kind for step in steps if step.macs} <= {"conv", "winograd", "depthwise"}
         assert len({step.name for step in steps}) == len(steps)
     larger = Engine(file).profile(pictures(1, 128), repeats=1)
     assert sum(step.macs for step in larger) > 2 * file.network.cost().macs
 
 
 def test_operations_a_second_are_two_for_each_multiply_add() -> None:
-    assert StepTime("a", "conv", ms=2.0, macs=3_000_000).gflops == pytest.approx(3.0)
-    assert StepTime("a", "conv", ms=0.0, macs=3).gflops == 0
+    work = Work("conv", 1, 1, 10, 10, 100, 300)
+    step = StepTime("a", work, ms=2.0, macs=3_000_000, peak=12.0)
+    assert step.gflops == pytest.approx(3.0)
+    assert step.share == pytest.approx(0.25)
+    assert step._replace(ms=0.0).gflops == 0
 
 
 def test_a_profile_of_nothing_is_refused() -> None:

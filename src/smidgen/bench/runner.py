@@ -30,9 +30,6 @@ OURS = "smidgen"
 TRIALS = 2  # turns of each setting, of which the least counts
 COLD_STARTS, LONGEST_COLD = 5, 10_000.0  # of each rival; milliseconds after which one is not started again
 INTERFERES = 0.10  # difference of turns and alone that is reported
-FEATURES = (
-    "avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve",
-)  # fmt: skip
 
 Say = Callable[[str], None]
 
@@ -280,10 +277,9 @@ def _picture(folder: Path) -> Path:
 
 def machine(threads: int) -> dict[str, Any]:
     """What the figures belong to."""
-    can = processor_features()
     return {
         "processor": machine_name(),
-        "features": [feature for feature in FEATURES if feature in can],
+        "features": processor_features(),
         "isa": "" if native.missing() else native.isa(),
         "threads": threads,
         "cores": cores(),

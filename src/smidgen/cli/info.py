@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,26 +13,47 @@ import click
 import smidgen
 from smidgen import native
 from smidgen.cli.output import print_json, print_table, say
-from smidgen.machine import machine_name
+from smidgen.cli.watching import Terminal
+from smidgen.machine import cores, machine_name, processor_features
+from smidgen.spec import SmidgenError
 
 __all__ = ["command"]
 
 
 @click.command("info", short_help="Say which kernels run on this machine, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(as_json: bool) -> None:
+@click.option("--measure", is_flag=True, help="Time this machine's kernels; takes minutes. Needs -o.")
+@click.option(
+    "-o", "out", type=click.Path(path_type=Path), metavar="DEVICE.json", help="Where --measure writes."
+)
+@click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Of the peaks and of --measure; default: all cores."
+)
+def command(as_json: bool, measure: bool, out: Path | None, threads: int | None) -> None:
     """Say which kernels run on this machine, for which numbers, and why.
 
     SMIDGEN_ISA forces the native kernels onto one of the instruction sets listed.
+
+    With --measure it records how long this machine takes for the steps of networks: elsewhere, the file
+    predicts this machine's milliseconds (`smidgen scale`, `smidgen fit`).
     """
-    found = _machine() | {"engine": _engine(), "kernels": _kernels()}
+    if measure or out:
+        _measure(measure, out, threads)
+        return
+    found = _machine(threads or cores()) | {"engine": _engine(), "kernels": _kernels()}
     if as_json:
         print_json(found)
         return
     say(f"smidgen {found['smidgen']}, Python {found['python']}, torch {found['torch'] or 'not installed'}")
-    say(f"{found['processor']}, {found['cores']} cores")
+    say(f"{found['processor']}, {found['cores']} cores, {' '.join(found['features'])}")
     say(f"native library: {found['native']}")
     say(f"engine (predict): {found['engine']['backend']}, because {found['engine']['reason']}")
+    if peaks := found["peaks"]:
+        plural = "s" if peaks["threads"] > 1 else ""
+        say(
+            f"at most: {peaks['gflops']:.0f} GFLOP/s in float32, copies of {peaks['copies']:.0f} GB/s, "
+            f"on {peaks['threads']} thread{plural}"
+        )
     if not found["torch"]:
         say("the operators below the line need torch: pip install 'smidgen[train]'")
         return
@@ -43,7 +65,7 @@ def command(as_json: bool) -> None:
     print_table(("operator", "device", "numbers", "runs on", "because"), rows, left=5)
 
 
-def _machine() -> dict[str, Any]:
+def _machine(threads: int) -> dict[str, Any]:
     torch = None
     if importlib.util.find_spec("torch") is not None:
         import torch as installed
@@ -56,10 +78,38 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch,
         "processor": machine_name(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
+        "features": processor_features(),
         "native": missing or kinds,
         "isa": None if missing else native.isa(),
+        "peaks": None if missing else _peaks(threads),
     }
+
+
+def _peaks(threads: int) -> dict[str, float]:
+    """What arithmetic and memory do at most, measured now."""
+    return {
+        "threads": threads,
+        "gflops": round(native.arithmetic(threads), 1),
+        "copies": round(native.copies(threads), 1),
+    }
+
+
+def _measure(asked: bool, out: Path | None, threads: int | None) -> None:
+    """Write the device file of this machine."""
+    from smidgen.scaling import device
+    from smidgen.scaling.measure import measure
+
+    if not asked:
+        raise SmidgenError("-o is where --measure writes; give both")
+    if out is None:
+        raise SmidgenError("--measure needs a file to write: -o device.json")
+    if not out.absolute().parent.is_dir():
+        raise SmidgenError(f"{out}: there is no such folder")
+    found = measure(threads, Terminal())
+    device.write(out, found)
+    say(f"{found}: {len(found.steps):,} steps timed")
+    say(f"`smidgen scale FAMILY --budget latency=2ms --device {out}` scales for this machine")
 
 
 def _engine() -> dict[str, str]:

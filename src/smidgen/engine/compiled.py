@@ -30,7 +30,7 @@ from smidgen.graph.leaves import sides
 from smidgen.native import network as native
 from smidgen.spec import ShapeError
 
-__all__ = ["Compiled", "Packed"]
+__all__ = ["Compiled", "Packed", "by_winograd"]
 
 BLOCK = 2**22  # floats of memory that is asked for at a time, where packed weights lie
 
@@ -97,6 +97,20 @@ def winograd(weight: Array) -> Array:
     products = np.einsum("ia,ocab,jb->ijoc", _WINOGRAD, weight.astype(np.float64), _WINOGRAD, optimize=True)
     factors: Array = products.reshape(36, *weight.shape[:2]).astype(np.float32)
     return factors
+
+
+def by_winograd(step: Conv, plan: Plan) -> bool:
+    """Whether Winograd's way is the faster one: enough channels and pixels for its transformations to pay,
+    and weights, four times as many, that a cache still holds.
+    """
+    leaf, y, enough, cached = step.leaf, plan.maps[step.y.map], 16, 2**20
+    return (
+        (leaf.kernel, leaf.stride, leaf.dilation) == (3, 1, 1)
+        and step.x.map != plan.input  # its channels lie apart
+        and min(leaf.c_in, leaf.c_out) >= enough
+        and y.height * y.width >= enough * 6
+        and 36 * leaf.c_in * leaf.c_out <= cached
+    )
 
 
 class Compiled:
@@ -190,7 +204,7 @@ class Compiled:
         def transformed() -> Any:
             return self._packed.pack(list(winograd(step.weight)), step.scale)
 
-        op.winograd = self._by_winograd(step, op)
+        op.winograd = by_winograd(step, self._plan)
         make, part = (transformed, "winograd") if op.winograd else (packed, "weight")
         op.weight = self._packed.address(step.name, part, make)
         self._before(op, step.name, step.before, step.runs)
@@ -203,19 +217,6 @@ class Compiled:
         gating = native.Op(kind=kind, x=op.x, y=op.x, gate=op.gate, kernel=1, stride=1, dilation=1)
         op.gate = native.View()
         return [gating, op]
-
-    def _by_winograd(self, step: Conv, op: native.Op) -> bool:
-        """Whether Winograd's way is the faster one: enough channels and pixels for its transformations to
-        pay, and weights, four times as many, that a cache still holds.
-        """
-        leaf, enough, cached = step.leaf, 16, 2**20
-        return (
-            (leaf.kernel, leaf.stride, leaf.dilation) == (3, 1, 1)
-            and op.x.channel == 1
-            and min(leaf.c_in, leaf.c_out) >= enough
-            and op.y.h * op.y.w >= enough * 6
-            and 36 * leaf.c_in * leaf.c_out <= cached
-        )
 
     def _gates_apart(self, step: Conv) -> bool:
         """Whether the input is multiplied by its gate where it lies, before the convolution.

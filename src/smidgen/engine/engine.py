@@ -19,6 +19,7 @@ from smidgen.engine.interpreter import interpret
 from smidgen.engine.lower import Weights, lower
 from smidgen.engine.plan import Array, Depthwise, Plan
 from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
+from smidgen.engine.work import Work, work
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
@@ -34,20 +35,29 @@ class StepTime(NamedTuple):
     """What one fused step took for one picture.
 
     name   state-dict prefix of the layer whose name the step bears
-    kind   of step: conv, depthwise, pooling, mean, pointwise or transpose
+    work   what the step has to do
     ms     milliseconds
     macs   multiply-adds; 0 for steps without any
+    peak   GFLOP/s of this machine's arithmetic, on as many threads
     """
 
     name: str
-    kind: str
+    work: Work
     ms: float
     macs: int
+    peak: float
 
     @property
     def gflops(self) -> float:
         """Thousand million operations a second, a multiply-add being two."""
         return 2 * self.macs / (1e6 * self.ms) if self.ms else 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the machine's peak. By Winograd's way a convolution may pass 1: its multiply-adds are counted as
+        the direct way would do them.
+        """
+        return self.gflops / self.peak
 
 
 class _Ready(NamedTuple):
@@ -132,7 +142,8 @@ class Engine:
         return Predictor(self.network, self, self.provenance).predict(pictures, top=top)
 
     def profile(self, x: NDArray[Any] | None = None, repeats: int = 20) -> list[StepTime]:
-        """The time of every fused step, in the order in which they run: the median over repeated calls.
+        """The time of every fused step, in the order in which they run: the median over repeated calls; and
+        what the machine could do at most.
 
         x        as a call takes it, at least one picture; default: one of zeros at the network's size
         repeats  calls that are timed, after one that is not
@@ -153,6 +164,7 @@ class Engine:
         for row in seconds:
             self._run(ready, ready.compiled, x, y, row)
         macs = {layer.path: layer.macs for layer in layers(self.network.tree, shape)}
+        peak = native.arithmetic(self.threads)
         ms = 1000 * seconds / len(x)
         times = []
         for name, step in {step.name: step for step in reversed(ready.plan.steps)}.items():
@@ -161,7 +173,7 @@ class Engine:
             spent = float(np.median(ms[:, mine].sum(1)))
             first = step.first if isinstance(step, Depthwise) else None
             done = macs.get(name, 0) + (macs.get(first.name, 0) if first else 0)
-            times.append(StepTime(name, type(step).__name__.lower(), spent, done))
+            times.append(StepTime(name, work(step, ready.plan), spent, done, peak))
         return times[::-1]
 
     def arena_bytes(self, height: int | None = None, width: int | None = None) -> int:

@@ -3,7 +3,8 @@
 `smidgen.h` is the interface, `kernels.cpp` the kernels, compiled once for each instruction set.
 """
 
-from smidgen.native.library import isa, isas, missing, use_openmp
+from smidgen.native.library import fingerprint, isa, isas, missing, use_openmp
+from smidgen.native.peaks import arithmetic, copies
 from smidgen.native.shift import (
     FLOAT_TYPES,
     Maps,
@@ -17,6 +18,9 @@ __all__ = [
     "FLOAT_TYPES",
     "Maps",
     "ShiftConv",
+    "arithmetic",
+    "copies",
+    "fingerprint",
     "isa",
     "isas",
     "missing",

@@ -143,3 +143,9 @@ int32_t smidgen_run(const smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t
 } catch (const std::bad_alloc&) {
   return 1;
 }
+
+int64_t smidgen_multiply_adds(int64_t rounds, int32_t threads) {
+  std::atomic<int64_t> done{0};
+  in_parallel(threads, threads, [&](int64_t) { done += isa().layers->multiply_adds(rounds); });
+  return done;
+}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from smidgen.spec import DependencyError
 
-__all__ = ["isa", "isas", "library", "missing", "use_openmp"]
+__all__ = ["fingerprint", "isa", "isas", "library", "missing", "use_openmp"]
 
 NAME = "libsmidgen.so"
-ABI = 3  # SMIDGEN_ABI of the interface that this package was written for
+ABI = 4  # SMIDGEN_ABI of the interface that this package was written for
 
 
 @cache
@@ -59,6 +59,14 @@ def library() -> ctypes.CDLL:
     if isinstance(loaded, str):
         raise DependencyError(loaded)
     return loaded
+
+
+@cache
+def fingerprint() -> str:
+    """Twelve digits of the library's SHA-256: another one may take other times."""
+    import hashlib
+
+    return hashlib.sha256(Path(library()._name).read_bytes()).hexdigest()[:12]
 
 
 def isa() -> str:

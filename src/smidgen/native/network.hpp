@@ -32,6 +32,9 @@ struct Layers {
   int64_t (*scratch_floats)(const smidgen_op&);
 
   void (*run)(const smidgen_op&, const Places&, int64_t part, float* scratch);
+
+  // Multiplies and adds in registers alone; returns how many multiply-adds that were.
+  int64_t (*multiply_adds)(int64_t rounds);
 };
 
 extern const Layers layers_portable;

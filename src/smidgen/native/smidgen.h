@@ -36,7 +36,7 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 3
+#define SMIDGEN_ABI 4
 SMIDGEN_API int32_t smidgen_abi(void);
 
 /* Name of the instruction set in use: "avx512", "avx2", "neon" or "portable". Chosen once, at the first call;
@@ -137,6 +137,12 @@ SMIDGEN_API int64_t smidgen_run_floats(const struct smidgen_op* ops, int64_t n_o
 SMIDGEN_API int32_t smidgen_run(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t pictures,
                                 const float* x, int64_t input, float* y, int64_t output, float* memory,
                                 int32_t threads, double* seconds);
+
+/* ---- The machine ---- */
+
+/* Multiplies and adds on each of the threads, in registers alone: what the arithmetic of this instruction set can do.
+ * Returns how many multiply-adds that were, all threads together. */
+SMIDGEN_API int64_t smidgen_multiply_adds(int64_t rounds, int32_t threads);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,58 @@
+"""What this machine can do at most: arithmetic in registers, and copies in memory."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from smidgen.native.library import library
+
+__all__ = ["arithmetic", "copies"]
+
+TRIES = 7
+LEAST = 0.01  # seconds of a try
+COPIED = 2**25  # bytes that a thread copies at a time: more than caches hold
+
+
+@functools.cache
+def arithmetic(threads: int) -> float:
+    """GFLOP/s of float32 multiply-adds with the instruction set in use, a multiply-add being two.
+
+    The best of several tries: whatever else runs can only take from it.
+
+    Raises   DependencyError without the native library.
+    """
+    function = library().smidgen_multiply_adds
+    function.restype = ctypes.c_int64
+    rounds, seconds = 250, 0.0
+    while seconds < LEAST:
+        rounds *= 4
+        begun = time.perf_counter()
+        done = function(ctypes.c_int64(rounds), ctypes.c_int32(threads))
+        seconds = time.perf_counter() - begun
+    call = functools.partial(function, ctypes.c_int64(rounds), ctypes.c_int32(threads))
+    return 2e-9 * int(done) / _least_seconds(call)
+
+
+@functools.cache
+def copies(threads: int) -> float:
+    """GB/s, read and written together, of copies larger than the caches; the best of several tries."""
+    sources = [np.ones(COPIED, np.uint8) for _ in range(threads)]
+    targets = [np.zeros(COPIED, np.uint8) for _ in range(threads)]
+    with ThreadPoolExecutor(threads) as pool:
+        seconds = _least_seconds(lambda: list(pool.map(np.copyto, targets, sources)))
+    return 2e-9 * threads * COPIED / seconds
+
+
+def _least_seconds(work: Callable[[], object]) -> float:
+    times = []
+    for _ in range(TRIES):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return min(times)

@@ -1,0 +1,177 @@
+"""Time the fused steps of many networks on this machine."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import random
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import smidgen
+from smidgen import native
+from smidgen.download import cache_folder
+from smidgen.engine import Engine
+from smidgen.engine.drawn import draw_weights
+from smidgen.engine.work import Work
+from smidgen.families import Request, families, realise
+from smidgen.graph import Network
+from smidgen.machine import cores, machine_name
+from smidgen.native.network import padded
+from smidgen.scaling import device as device_file
+from smidgen.scaling.device import Device, DeviceError
+from smidgen.scaling.latency import Peaks
+from smidgen.spec import SmidgenError
+from smidgen.watch import Watch
+
+__all__ = ["NETWORKS", "drawn_networks", "measure", "this_machine", "timed"]
+
+NETWORKS = 320
+MOST_STEPS = 1200  # of a kind: learning from them takes time with the third power
+MOST_MACS = 4 * 10**8
+SIDES = (8, 16, 24, 28, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224)
+CLASSES = (2, 10, 37, 100, 1000)
+WIDTHS, DEPTHS = (0.12, 1.6), (0.2, 1.5)  # of the families' baselines
+
+SECONDS = 0.04  # for each of the series of a network
+FEWEST_CALLS, MOST_CALLS = 9, 200
+SERIES = 2  # apart in time: what else runs may disturb one of them
+
+
+class Timed(NamedTuple):
+    """One network: milliseconds of each step, and of a whole call."""
+
+    network: Network
+    steps: list[tuple[Work, float]]
+    ms: float
+
+
+def this_machine(threads: int | None = None, watch: Watch | None = None) -> Device:
+    """The device that this is: measured at the first call, which takes some minutes, and kept in the cache.
+
+    threads  that a prediction uses; default: the cores that this process may use
+    Raises   DeviceError without the native kernels.
+    """
+    if missing := native.missing():
+        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
+    threads = threads or cores()
+    path = cache_folder() / "devices" / f"{native.isa()}-{threads}-{native.fingerprint()}.json"
+    if path.exists():
+        found = device_file.read(path)
+        if found.machine == machine_name():
+            return found
+    found = measure(threads, watch)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    device_file.write(path, found)
+    return found
+
+
+def measure(threads: int | None = None, watch: Watch | None = None, networks: int = NETWORKS) -> Device:
+    """Time the steps of so many networks, drawn from all families at all sizes, with random weights.
+
+    Raises   DeviceError without the native kernels.
+    """
+    if missing := native.missing():
+        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
+    threads, watch = threads or cores(), watch or Watch()
+    peaks = Peaks(native.arithmetic(threads), native.copies(threads), padded(1))
+    drawn, found = drawn_networks(seed=0), []
+    with watch.progress("timing networks") as report:
+        for done in range(networks):
+            found.append(timed(next(drawn), threads))
+            report(done + 1, networks)
+    call_ms, input_ns, share = _calls(found)
+    return Device(
+        machine=machine_name(),
+        isa=native.isa(),
+        threads=threads,
+        library=native.fingerprint(),
+        peaks=peaks,
+        call_ms=call_ms,
+        input_ns=input_ns,
+        share=share,
+        steps=_thinned(found),
+        made={
+            "smidgen": smidgen.__version__,
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        },
+    )
+
+
+def drawn_networks(seed: int) -> Iterator[Network]:
+    """Networks of every family in turn, without end: widths, depths, pictures and classes at random."""
+    generator = random.Random(seed)
+    while True:
+        for family in families().values():
+            side, classes = generator.choice(SIDES), generator.choice(CLASSES)
+            width = math.exp(generator.uniform(*map(math.log, WIDTHS)))
+            depth = generator.uniform(*DEPTHS)
+            request = Request(classes, generator.choice((1, 3)), side)
+            name = f"{family.name}_w{width:.2f}_d{depth:.2f}_{side}"
+            try:
+                network = realise(family, family.scaled(width, depth, side), name, request)
+            except SmidgenError:  # pictures too small for so deep a network
+                continue
+            if network.cost().macs <= MOST_MACS:
+                yield network
+
+
+def timed(network: Network, threads: int) -> Timed:
+    """The quietest of several series of calls, for each step and for the whole."""
+    engine = Engine((network, draw_weights(network)), threads=threads)
+    x = np.random.default_rng(0).standard_normal((1, *network.input[:3]), np.float32)
+    engine(x)
+    first = _seconds(engine, x)
+    calls = round(min(max(SECONDS / first, FEWEST_CALLS), MOST_CALLS))
+    steps, whole = [], []
+    for _ in range(SERIES):
+        profile = engine.profile(x, calls)
+        steps.append([step.ms for step in profile])
+        whole.append(1000 * float(np.median([_seconds(engine, x) for _ in range(calls)])))
+    ms = np.min(steps, axis=0)
+    return Timed(
+        network, [(step.work, float(one)) for step, one in zip(profile, ms, strict=True)], min(whole)
+    )
+
+
+def _seconds(engine: Engine, x: NDArray[np.float32]) -> float:
+    begun = time.perf_counter()
+    engine(x)
+    return time.perf_counter() - begun
+
+
+def _calls(found: list[Timed]) -> tuple[float, float, float]:
+    """Milliseconds of a call, nanoseconds for each number of its input, and time of a network over that of
+    its steps: least absolute relative errors, by least squares weighted anew.
+    """
+    ms = np.array([one.ms for one in found])
+    inputs = [1e-6 * one.network.input.numel for one in found]
+    causes = np.stack([np.ones(len(found)), inputs, [sum(ms for _, ms in one.steps) for one in found]], 1)
+    weights = 1 / ms
+    for _ in range(20):
+        answer = np.linalg.lstsq(causes * weights[:, None], ms * weights, rcond=None)[0]
+        errors = np.abs(causes @ answer / ms - 1)
+        weights = 1 / (ms * np.sqrt(np.maximum(errors, 0.01)))
+    call_ms, input_ns, share = map(float, answer)
+    return call_ms, input_ns, share
+
+
+def _thinned(found: list[Timed]) -> dict[Work, float]:
+    """The median time of each step that came, at most MOST_STEPS of a kind."""
+    times: dict[Work, list[float]] = {}
+    for one in found:
+        for step, ms in one.steps:
+            times.setdefault(step, []).append(ms)
+    steps = list(times)
+    random.Random(0).shuffle(steps)
+    kept: dict[str, int] = {}
+    result = {}
+    for step in steps:
+        kept[step.kind] = kept.get(step.kind, 0) + 1
+        if kept[step.kind] <= MOST_STEPS:
+            result[step] = float(np.median(times[step]))
+    return result

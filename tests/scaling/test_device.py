@@ -1,0 +1,131 @@
+"""Device files: measured here, read anywhere."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import smidgen
+from smidgen import native
+from smidgen.native.network import padded
+from smidgen.scaling import device, measure
+from smidgen.scaling.device import Device, DeviceError
+
+pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
+
+
+@pytest.fixture(scope="module")
+def here() -> Device:
+    return measure.measure(threads=1, networks=8)
+
+
+def test_a_device_file_is_read_as_it_was_written(here: Device, tmp_path: Path) -> None:
+    path = tmp_path / "device.json"
+    device.write(path, here)
+    again = device.read(path)
+    assert replace(again, steps={}) == replace(here, steps={})
+    assert list(again.steps) == list(here.steps)
+    assert all(math.isclose(again.steps[step], ms, abs_tol=1e-6) for step, ms in here.steps.items())
+    network = smidgen.network("shiftresnet20_e3")
+    assert again.latency_ms(network) == pytest.approx(here.latency_ms(network), rel=0.01)
+
+
+def test_a_device_says_what_it_is(here: Device) -> None:
+    assert here.threads == 1
+    assert here.isa == native.isa()
+    assert here.peaks.panel == padded(1)
+    assert str(here).endswith(f"{here.isa}, 1 thread")
+    assert here.library == native.fingerprint()
+    assert len({step.kind for step in here.steps}) >= 4
+    assert all(ms > 0 for ms in here.steps.values())
+
+
+def test_larger_networks_are_predicted_to_take_longer(here: Device) -> None:
+    times = [here.latency_ms(smidgen.network("resnet20", resolution=side)) for side in (16, 32, 64, 128)]
+    assert times == sorted(times)
+    assert times[-1] > 5 * times[0]
+
+
+def test_a_network_costs_its_call_its_input_and_its_steps(here: Device) -> None:
+    network = smidgen.network("resnet20")
+    free = replace(here, call_ms=0.0, input_ns=0.0)
+    steps = free.latency_ms(network)
+    assert replace(free, share=2 * here.share).latency_ms(network) == pytest.approx(2 * steps)
+    assert replace(free, call_ms=3.0).latency_ms(network) == pytest.approx(3 + steps)
+    assert replace(free, input_ns=1e6).latency_ms(network) == pytest.approx(3 * 32 * 32 + steps)
+
+
+def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, here: Device) -> None:
+    calls: list[int | None] = []
+
+    def once(threads: int | None, watch: Any) -> Device:
+        calls.append(threads)
+        return here
+
+    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
+    monkeypatch.setattr(measure, "measure", once)
+    first, second = measure.this_machine(1), measure.this_machine(1)
+    assert calls == [1]
+    assert list(first.steps) == list(second.steps)
+    measure.this_machine(2)
+    assert calls == [1, 2]
+
+
+def test_drawn_networks_are_of_all_families_and_the_same_again() -> None:
+    first, second = (measure.drawn_networks(seed=5) for _ in range(2))
+    some = [next(first) for _ in range(12)]
+    assert {network.family for network in some} == {"efficientnet", "squeezenet", "shiftnet", "resnet"}
+    assert some == [next(second) for _ in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a device file"),
+        ("[]", "not a whole device file"),
+        ('{"format": 2}', "format 2, but this version reads 1"),
+        ('{"format": 1}', "not a whole device file"),
+    ],
+)
+def test_what_is_no_device_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "device.json"
+    path.write_text(text)
+    with pytest.raises(DeviceError, match=message) as caught:
+        device.read(path)
+    assert "`smidgen info --measure -o device.json`" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["ms", "columns", "peaks", "steps"])
+def test_a_damaged_device_file_is_refused(here: Device, tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "device.json"
+    device.write(path, here)
+    document = json.loads(path.read_text())
+    if damage == "ms":
+        document["steps"][3][-1] = -1
+    elif damage == "columns":
+        document["columns"][0] = "sort"
+    elif damage == "peaks":
+        document["peaks"]["gflops"] = 0
+    else:
+        document["steps"] = []
+    path.write_text(json.dumps(document))
+    with pytest.raises(DeviceError, match="not a whole device file"):
+        device.read(path)
+
+
+def test_a_missing_file_and_a_full_disk_are_one_line(tmp_path: Path, here: Device) -> None:
+    with pytest.raises(DeviceError, match=r"nothing.json: cannot be read \(No such file"):
+        device.read(tmp_path / "nothing.json")
+    with pytest.raises(DeviceError, match="cannot be written"):
+        device.write(Path("/dev/full/x.json"), here)
+
+
+def test_nothing_is_measured_without_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "missing", lambda: "the native library was not built")
+    for measuring in (measure.measure, measure.this_machine):
+        with pytest.raises(DeviceError, match="native kernels only; the native library was not built"):
+            measuring()
