@@ -29,8 +29,8 @@ def test_the_first_step_of_squeezenet_is_its_stem() -> None:
 
 def test_a_shift_is_no_step_of_its_own() -> None:
     steps = listed(smidgen.network("shiftresnet20_e3"))
-    assert sum(step.shifted for step in steps) == 9  # a block each, twenty layers having nine blocks
-    assert {step.kind for step in steps if step.shifted} == {"conv"}
+    assert sum(step.runs == 9 for step in steps) == 9  # a block each, twenty layers having nine blocks
+    assert {step.kind for step in steps if step.runs} == {"conv"}
 
 
 def test_an_expansion_belongs_to_the_depthwise_convolution_behind_it() -> None:

@@ -15,7 +15,7 @@ def machine(step: Work) -> float:
     """Milliseconds; unlike the model's estimate in its shape, so that it has to learn."""
     panels = -(-step.c_out // PEAKS.panel)
     work = float((step.pixels * step.c_in * panels * step.kernel**2) ** 0.97)
-    return 1e-3 + 7e-7 * work * (1.5 if step.shifted else 1.0) + 1e-6 * step.pixels
+    return 1e-3 + 7e-7 * work * (1.5 if step.runs else 1.0) + 1e-6 * step.pixels
 
 
 def drawn(count: int, seed: int, kind: str = "conv") -> list[Work]:
@@ -27,7 +27,7 @@ def drawn(count: int, seed: int, kind: str = "conv") -> list[Work]:
     return [
         Work(
             kind, generator.choice((1, 3)), 1, size(4, 256), size(4, 256), side := size(4, 64), side,
-            shifted=generator.random() < 0.3,
+            runs=9 * (generator.random() < 0.3),
         )
         for _ in range(count)
     ]  # fmt: skip

@@ -27,7 +27,8 @@ class Work(NamedTuple):
     narrow         channels before the expansion that a depthwise convolution makes itself; 0 for none
     activation     that of the output, or of the input where the output has none
     before         the input is normalised, or activated
-    shifted, gated, added   the input is shifted; multiplied by a gate; something is added to the output
+    runs           of the shift of the input, each of some channels; 0 for none
+    gated, added   the input is multiplied by a gate; something is added to the output
     planar         the input's channels lie apart, as the caller's do
     """
 
@@ -41,7 +42,7 @@ class Work(NamedTuple):
     narrow: int = 0
     activation: ActivationKind | None = None
     before: bool = False
-    shifted: bool = False
+    runs: int = 0
     gated: bool = False
     added: bool = False
     planar: bool = False
@@ -81,7 +82,7 @@ def work(step: Step, plan: Plan) -> Work:
                 kind="winograd" if by_winograd(step, plan) else "conv",
                 activation=after.activation or after.then or (before.activation if before else None),
                 before=before is not None,
-                shifted=bool(step.runs),
+                runs=len(step.runs),
                 gated=step.gate is not None,
                 added=after.add is not None,
             )
@@ -91,7 +92,7 @@ def work(step: Step, plan: Plan) -> Work:
             return found._replace(
                 activation=step.then or (before.activation if before else None),
                 before=before is not None,
-                shifted=bool(step.runs),
+                runs=len(step.runs),
                 gated=step.factor is not None,
                 added=step.add is not None,
             )

@@ -24,11 +24,13 @@ __all__ = ["Peaks", "StepModel"]
 Numbers: TypeAlias = NDArray[np.floating[Any]]
 
 REACH = 4.0  # distance at which two steps know little of each other; doubling a size is a step of 0.7
-NOISE = 0.03  # of a time, as a share of what the process explains
+NOISE = 0.01  # of a time, as a share of what the process explains
 LEAST_MS = 1e-4  # below it the clock's grain is all there is
 
 START_MS = 2e-3  # of handing a step to the threads
 EXPONENTIAL_NS = 0.3  # of an exponential in a vector
+TAIL_NS = 1.0  # of a channel that fills no vector
+RUN_NS = 1.0  # of fetching the channels of a run from a pixel's neighbour
 
 
 class Peaks(NamedTuple):
@@ -96,8 +98,11 @@ class StepModel:
 
     def _place(self, step: Work) -> tuple[float, ...]:
         """Where a step lies among its kind; a window's size counts twice, for it is squared in the work."""
-        sizes = (step.c_in, self._columns(step), step.pixels, step.kernel**2, step.stride**2, 1 + step.narrow)
-        flags = (_exponentials(step) > 0, step.before, step.shifted, step.gated, step.added, step.planar)
+        sizes = (
+            step.c_in, step.c_out, step.pixels, step.kernel**2, step.stride**2,
+            1 + step.narrow, 1 + step.runs, self._columns(step) / step.c_out,
+        )  # fmt: skip
+        flags = (_exponentials(step) > 0, step.before, step.gated, step.added, step.planar)
         return (*map(math.log, sizes), *map(float, flags))
 
     def _columns(self, step: Work) -> int:
@@ -110,6 +115,8 @@ class StepModel:
             + 2e-6 * self._macs(step) / self._peaks.gflops
             + 4e-6 * _numbers(step) / self._peaks.copies
             + 1e-6 * EXPONENTIAL_NS * _exponentials(step)
+            + 1e-6 * RUN_NS * step.pixels * step.runs
+            + 1e-6 * TAIL_NS * step.pixels * (step.c_out % (self._peaks.panel // 2)) * (1 + step.added)
         )
 
     def _macs(self, step: Work) -> float:

@@ -31,7 +31,7 @@ from smidgen.watch import Watch
 __all__ = ["NETWORKS", "drawn_networks", "measure", "this_machine", "timed"]
 
 NETWORKS = 320
-MOST_STEPS = 1200  # of a kind: learning from them takes time with the third power
+MOST_STEPS = 2000  # of a kind: learning from them takes time with the third power
 MOST_MACS = 4 * 10**8
 SIDES = (8, 16, 24, 28, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224)
 CLASSES = (2, 10, 37, 100, 1000)
