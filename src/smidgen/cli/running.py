@@ -94,7 +94,10 @@ def run_options(function: Decorated) -> Decorated:
                 help="Processor threads of a training; default: one for small steps.",
             ),
             click.option(
-                "--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda if there is one."
+                "--train-on",
+                "device",
+                type=click.Choice(["cpu", "cuda"]),
+                help="Default: cuda if there is one.",
             ),
             click.option(
                 "--checkpoint-every",

@@ -261,9 +261,7 @@ def _runner(
 
 def _device(job: Job) -> str:
     if job.device == "cuda" and not torch.cuda.is_available():
-        raise SmidgenError(
-            "device=cuda: torch sees no CUDA device here; --device cpu trains on the processor"
-        )
+        raise SmidgenError("torch sees no CUDA device here; --train-on cpu trains on the processor")
     return job.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 import smidgen
 from smidgen import report
 from smidgen.data import FilePicture
+from smidgen.engine import Engine
+from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
 from smidgen.graph.draw import architecture
 from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, confusion, predict_logits
-from smidgen.train.latency import measure, measure_memory
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row
 from smidgen.train.pixels import Pixels
@@ -97,7 +98,7 @@ def write_run(
             "test": evaluated(logits, data.labels),
             "reliability": _reliability(logits, data.labels),
             "none_of_these": refusal,
-            "measured": _measured(folder / MODEL_FILE, model, network, size),
+            "measured": _measured(folder / MODEL_FILE, size),
             "candidates": list(candidates) or None,
             "contest": contest,
             "starting_point": starting_point,
@@ -172,10 +173,11 @@ def _reliability(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> list
     return list(report.reliability(confidence, right)) if np.isfinite(confidence).all() else None
 
 
-def _measured(path: Path, model: NetworkModule, network: Network, size: int) -> dict[str, Any]:
-    """Time, memory and size of the model, and why one of them is missing."""
-    latency, unclocked = measure(model, network.input)
-    memory, unmetered = measure_memory(path)
+def _measured(path: Path, size: int) -> dict[str, Any]:
+    """Time, memory and size of the model as `smidgen predict` runs it, and why one of them is missing."""
+    engine = Engine(path)
+    latency, unclocked = measure(engine)
+    memory, unmetered = measure_memory(path, engine.backend)
     note = "; ".join(filter(None, (unclocked, unmetered))) or None
     return {"latency_ms": latency, "memory": memory, "size_bytes": size, "note": note}
 

@@ -6,14 +6,15 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import nn
+from numpy.typing import NDArray
 
-from smidgen.machine import machine_name
+from smidgen.engine.engine import Engine
+from smidgen.machine import cores, machine_name
 from smidgen.spec import Shape
 
 __all__ = ["Timing", "clock", "measure", "measure_memory"]
@@ -30,21 +31,19 @@ METERED = (
     "while it loads the model file and predicts one picture; the library code that this brings in counts"
 )
 # VmHWM is the highest VmRSS so far, and writing 5 to clear_refs starts it again from where it is now. The
-# plain maximum would hide a small model behind what importing torch has taken and given back.
+# plain maximum would hide a small model behind what importing numpy has taken and given back.
 _CHILD = """
 import sys
-import torch
-from smidgen.modules import load
-torch.set_num_threads(int(sys.argv[2]))
+import numpy
+from smidgen import Engine
 def book(name):
     with open("/proc/self/status") as file:
         return next(1024 * int(line.split()[1]) for line in file if line.startswith(name + ":"))
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = book("VmRSS")
-network, model = load(sys.argv[1])
-with torch.inference_mode():
-    model(torch.zeros(1, *network.input[:3]))
+engine = Engine(sys.argv[1], threads=int(sys.argv[2]))
+engine(numpy.zeros((1, *engine.network.input[:3]), numpy.float32))
 print(book("VmHWM") - before)
 """
 
@@ -70,7 +69,7 @@ class Timing(NamedTuple):
         return None
 
 
-def measure(model: nn.Module, shape: Shape, tries: int = TRIES) -> tuple[dict[str, Any] | None, str | None]:
+def measure(engine: Engine, tries: int = TRIES) -> tuple[dict[str, Any] | None, str | None]:
     """The latency of the first quiet series, or None and the reason, where the machine was busy each time.
 
     A series is quiet where its 95th percentile is at most MOST_SPREAD medians and the process had at least
@@ -78,47 +77,48 @@ def measure(model: nn.Module, shape: Shape, tries: int = TRIES) -> tuple[dict[st
     """
     reason = ""
     for _ in range(tries):
-        timing = clock(model, shape)
+        timing = clock(engine, engine.network.input)
         if timing.disturbed is None:
-            return _row(timing), None
+            return _row(timing, engine), None
         reason = timing.disturbed
     return None, f"latency: the machine was busy in each of {tries} series; in the last, {reason}"
 
 
-def clock(model: nn.Module, shape: Shape) -> Timing:
-    """Time CALLS predictions of one picture in eager torch, fp32, on this machine's processor."""
-    x = torch.zeros(1, *shape[:3])
-    model.eval()
+def clock(call: Callable[[NDArray[np.float32]], object], shape: Shape) -> Timing:
+    """Time CALLS predictions of one picture of that shape."""
+    x = np.zeros((1, *shape[:3]), np.float32)
     times = []
-    with torch.inference_mode():
-        for _ in range(WARM_UP):
-            model(x)
-        began, worked = time.perf_counter(), time.process_time()
-        for _ in range(CALLS):
-            start = time.perf_counter()
-            model(x)
-            times.append(1000 * (time.perf_counter() - start))
-        share = (time.process_time() - worked) / (time.perf_counter() - began)
+    for _ in range(WARM_UP):
+        call(x)
+    began, worked = time.perf_counter(), time.process_time()
+    for _ in range(CALLS):
+        start = time.perf_counter()
+        call(x)
+        times.append(1000 * (time.perf_counter() - start))
+    share = (time.process_time() - worked) / (time.perf_counter() - began)
     median, p95 = np.percentile(times, [50, 95])
     return Timing(float(median), float(p95), share)
 
 
-def _row(timing: Timing) -> dict[str, Any]:
+def _row(timing: Timing, engine: Engine) -> dict[str, Any]:
     return {
         "value": round(timing.median, 4),
         "p95": round(timing.p95, 4),
-        "device": _device(),
+        "device": _device(engine.backend),
         "precision": "fp32",
-        "threads": torch.get_num_threads(),
+        "threads": engine.threads,
     }
 
 
-def measure_memory(path: Path, limit: float = MEMORY_LIMIT) -> tuple[dict[str, Any] | None, str | None]:
+def measure_memory(
+    path: Path, backend: str, limit: float = MEMORY_LIMIT
+) -> tuple[dict[str, Any] | None, str | None]:
     """Memory that predicting one picture with a model file adds to a process, or None and the reason.
 
+    backend  of an engine in a process like this one
     limit    seconds after which the attempt is given up
     """
-    command = [sys.executable, "-P", "-c", _CHILD, str(path.absolute()), str(torch.get_num_threads())]
+    command = [sys.executable, "-P", "-c", _CHILD, str(path.absolute()), str(cores())]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if not Path("/proc/self/clear_refs").exists():
         return None, "memory: this system does not tell a process's peak"
@@ -131,8 +131,8 @@ def measure_memory(path: Path, limit: float = MEMORY_LIMIT) -> tuple[dict[str, A
         return None, f"memory: the metered process took more than {limit:g} s"
     except (OSError, subprocess.CalledProcessError, ValueError):
         return None, "memory: the metered process did not finish"
-    return {"value": value, "what": METERED, "device": _device(), "precision": "fp32"}, None
+    return {"value": value, "what": METERED, "device": _device(backend), "precision": "fp32"}, None
 
 
-def _device() -> str:
-    return f"{machine_name()}, torch {torch.__version__} eager"
+def _device(backend: str) -> str:
+    return f"{machine_name()}, smidgen's engine on {backend}"

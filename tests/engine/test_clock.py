@@ -2,33 +2,39 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 import smidgen
+from smidgen import Engine, modelfile
+from smidgen.engine import clock as clocks
+from smidgen.engine.clock import Timing, clock, measure, measure_memory
+from smidgen.engine.drawn import draw_weights
 from smidgen.machine import machine_name
-from smidgen.modules import create, save
+from smidgen.modelfile import ModelFile
 from smidgen.spec import Shape
-from smidgen.train import latency
-from smidgen.train.latency import Timing, clock, measure, measure_memory
+
+NETWORK = smidgen.network("squeezenet1_1", num_classes=10, resolution=64)
 
 
-class Slow(nn.Module):
+class Slow:
     """Sleeps a known time, every tenth call four times as long."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.calls = 0
         self.shapes: set[tuple[int, ...]] = set()
 
-    def forward(self, x: Tensor) -> Tensor:
-        assert torch.is_inference_mode_enabled()
-        assert not self.training
-        self.shapes.add(tuple(x.shape))
+    def __call__(self, x: NDArray[np.float32]) -> None:
+        assert x.dtype == np.float32
+        self.shapes.add(x.shape)
         self.calls += 1
         time.sleep(0.008 if self.calls % 10 == 0 else 0.002)
-        return x
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine((NETWORK, draw_weights(NETWORK)), threads=2)
 
 
 def test_median_and_percentile_are_those_of_a_sleep() -> None:
@@ -40,11 +46,14 @@ def test_median_and_percentile_are_those_of_a_sleep() -> None:
     assert timing.share < 0.5  # asleep, it uses no processor
 
 
-def test_an_uneven_series_is_tried_three_times_and_then_void() -> None:
-    model = Slow()
-    row, note = measure(model, Shape(1, 2, 2))
+def test_an_uneven_series_is_tried_three_times_and_then_void(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = iter([Timing(1.0, 9.0, 1.0), Timing(1.0, 1.0, 0.1), Timing(2.0, 5.0, 1.0)])
+    monkeypatch.setattr(clocks, "clock", lambda _call, _shape: next(series))
+    row, note = measure(engine)
     assert row is None
-    assert model.calls == 3 * (latency.WARM_UP + latency.CALLS)
+    assert next(series, None) is None
     assert note
     assert note.startswith("latency: the machine was busy in each of 3 series; ")
     assert "\n" not in note
@@ -64,18 +73,18 @@ def test_the_rule_for_a_quiet_machine(timing: Timing, reason: str | None) -> Non
 
 
 def test_the_first_quiet_series_counts_and_names_what_it_was_measured_on(
-    monkeypatch: pytest.MonkeyPatch,
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     series = iter([Timing(1.0, 9.0, 1.0), Timing(3.0, 3.5, 0.99), Timing(2.0, 2.0, 1.0)])
-    monkeypatch.setattr(latency, "clock", lambda _model, _shape: next(series))
-    row, note = measure(nn.Identity(), Shape(1, 2, 2))
+    monkeypatch.setattr(clocks, "clock", lambda _call, _shape: next(series))
+    row, note = measure(engine)
     assert note is None
     assert row == {
         "value": 3.0,
         "p95": 3.5,
-        "device": f"{machine_name()}, torch {torch.__version__} eager",
+        "device": f"{machine_name()}, smidgen's engine on {engine.backend}",
         "precision": "fp32",
-        "threads": torch.get_num_threads(),
+        "threads": 2,
     }
 
 
@@ -84,23 +93,15 @@ def test_the_machine_has_a_name_of_one_line() -> None:
     assert machine_name().isprintable()
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_statistics_of_the_model_are_left_alone(training: bool) -> None:
-    norm = nn.BatchNorm2d(2).train(training)
-    clock(norm, Shape(2, 3, 3))
-    assert norm.num_batches_tracked == 0
-
-
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="the system keeps no such books")
 def test_memory_holds_at_least_weights_and_the_largest_map(tmp_path: Path) -> None:
-    network = smidgen.network("squeezenet1_1", num_classes=10)
-    size = save(tmp_path / "model.safetensors", network, create(network))
-    row, note = measure_memory(tmp_path / "model.safetensors", limit=60)
+    size = modelfile.write(tmp_path / "model.safetensors", ModelFile(NETWORK, draw_weights(NETWORK)))
+    row, note = measure_memory(tmp_path / "model.safetensors", "avx2", limit=60)
     assert note is None
     assert row
-    assert row["value"] > size + network.cost().peak_bytes
-    assert row["value"] < 1_000_000_000  # neither pages nor kibibytes taken for bytes, nor torch itself
-    assert row["device"].startswith(machine_name())
+    largest = 4 * 64 * 31 * 31  # bytes of what the stem makes of 64 pixels
+    assert size + largest < row["value"] < 200_000_000  # neither pages nor kibibytes taken for bytes
+    assert row["device"] == f"{machine_name()}, smidgen's engine on avx2"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_memory_that_cannot_be_metered_is_none_with_a_reason(
     path = tmp_path / "model.safetensors"
     if content is not None:
         path.write_bytes(content)
-    row, note = measure_memory(path, limit)
+    row, note = measure_memory(path, "avx2", limit)
     assert row is None
     assert note
     assert note.startswith("memory: ")
