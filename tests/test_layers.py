@@ -171,3 +171,12 @@ def test_no_name_belongs_to_two_families() -> None:
     found = [name for family in families.families().values() for name in family.variants]
     assert len(found) == len(set(found))
     assert set(found) == set(families.names())
+
+
+def test_without_torch_what_needs_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['torch'] = None\nimport smidgen\nsmidgen.create('resnet20')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        "smidgen.spec.DependencyError: smidgen.create needs torch: pip install 'smidgen[train]'"
+    )

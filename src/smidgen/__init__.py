@@ -78,7 +78,14 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'smidgen' has no attribute '{name}'")
-    module = importlib.import_module(home)
+    try:
+        module = importlib.import_module(home)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from smidgen.spec import DependencyError
+
+        raise DependencyError(f"smidgen.{name} needs torch: pip install 'smidgen[train]'") from None
     value = module if home == f"smidgen.{name}" else getattr(module, name)
     globals()[name] = value
     return value

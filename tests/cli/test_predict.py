@@ -411,6 +411,12 @@ def test_a_published_name_needs_torch_once(tmp_path: Path) -> None:
     ]
 
 
+def test_convert_says_what_it_needs(tmp_path: Path) -> None:
+    outcome = without_torch("convert", tmp_path / "weights.pth", "--as", "squeezenet1_1")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err.strip() == "this command needs torch: pip install 'smidgen[train]'"
+
+
 def test_info_says_what_predicts_without_torch() -> None:
     outcome = without_torch("info")
     assert (outcome.code, outcome.err) == (0, "")

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from smidgen.cli.output import bytes_text, say
+from smidgen.cli.running import require_torch
 from smidgen.cli.targets import output_option
 from smidgen.spec import SmidgenError
 
@@ -20,6 +21,7 @@ __all__ = ["command"]
 @click.option("--force", is_flag=True, help="Replace an existing model file.")
 def command(source: Path, name: str, output: Path | None, force: bool) -> None:
     """Turn the weights in FILE.pth into a model file. Code in the file is refused, never run."""
+    require_torch()
     from smidgen.modelfile import ModelFile, write
     from smidgen.modules import convert
 
