@@ -16,7 +16,8 @@ from smidgen import modelfile
 from smidgen.families import Request, realise
 from smidgen.families.family import InitChoice
 from smidgen.graph import Network
-from smidgen.scaling.compound import BASE_RESOLUTION, PAPER, Rule, family_named, multipliers
+from smidgen.scaling.compound import BASE_RESOLUTION, family_named
+from smidgen.scaling.rules import PAPER, Rule
 from smidgen.spec import Budget, BudgetError
 
 __all__ = ["PHI_RANGE", "PHI_STEP", "Solution", "costs", "solve"]
@@ -76,7 +77,7 @@ def solve(
     chosen = family_named(family)
 
     def at(step: int) -> Network:
-        ruled, width, _ = multipliers(rule, step * PHI_STEP)
+        ruled, width, _ = rule.multipliers(step * PHI_STEP)
         deep = ruled if depth is None else depth
         row = chosen.scaled(width, deep, resolution)
         request = Request(num_classes, c_in, resolution, init=init)
