@@ -120,12 +120,18 @@ def grow(
     phi: float,
     *,
     base_resolution: int = BASE_RESOLUTION,
+    resolution: int | None = None,
     num_classes: int | None = None,
     **options: Any,
 ) -> Network:
-    """Baseline of `family` scaled by any rule; arguments and errors as `scale`."""
+    """Baseline of `family` scaled by any rule; the rest as `scale`.
+
+    resolution  side of the pictures that stays, whatever the rule says; None: it moves
+    """
     factors = rule.multipliers(phi)
-    start = baseline(family, base_resolution, num_classes=num_classes, **options)
+    fixed = resolution is not None
+    side = base_resolution if resolution is None else resolution
+    start = baseline(family, side, fixed=fixed, num_classes=num_classes, **options)
     return start.network(factors, f"{family}_phi{phi:g}")
 
 
