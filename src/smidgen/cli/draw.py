@@ -12,7 +12,8 @@ from smidgen.cli.output import say
 from smidgen.cli.targets import network_options, open_network, output_option
 from smidgen.graph.draw import Point, architecture, block, compare, locate, scaling, scatter, shift_operation
 from smidgen.scaling import scale
-from smidgen.scaling.compound import DEPTH, PAPER, RESOLUTION, WIDTH, Rule, family_named
+from smidgen.scaling.compound import family_named
+from smidgen.scaling.rules import DEPTH, PAPER, RESOLUTION, WIDTH, Rule
 from smidgen.spec import SmidgenError
 from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
 
