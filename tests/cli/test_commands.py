@@ -406,7 +406,7 @@ def test_info_knows_what_the_machine_does_at_most() -> None:
 
 
 def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure.measure, "__defaults__", (None, None, 4))  # networks, for they take time
+    monkeypatch.setattr(measure.measure, "__defaults__", (None, None, 4, 2))  # networks: they take time
     path = tmp_path / "here.json"
     text = done("info", "--measure", "-o", str(path), "--threads", "1")
     found = device.read(path)

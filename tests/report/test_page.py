@@ -274,3 +274,41 @@ def test_a_column_that_no_candidate_fills_is_left_out(report: Report) -> None:
     for row in report["candidates"] or []:
         row["weight_bytes"] = None
     assert "Multiply-adds Peak memory Epochs" in heads()
+
+
+def predicted(report: Report, *, here: bool, limit: float) -> str:
+    report["budget"] = {"latency_ms": limit}
+    assert report["measured"]
+    report["measured"]["predicted_ms"] = {
+        "value": 0.77,
+        "device": "Cortex-A72, neon",
+        "here": here,
+        "error": 0.08,
+    }
+    return Page(render(report)).text.replace("\u202f", " ")
+
+
+def test_the_budgets_milliseconds_are_measured_again_where_they_can_be(report: Report) -> None:
+    text = predicted(report, here=True, limit=0.9)
+    assert "0.84 ms of 0.9 ms" in text
+    assert "0.77 ms were predicted for Cortex-A72, neon, 0.84 ms were measured: the budget holds." in text
+    assert "the budget does not hold" in predicted(report, here=True, limit=0.8)
+
+
+def test_another_devices_milliseconds_are_what_was_predicted(report: Report) -> None:
+    text = predicted(report, here=False, limit=0.8)
+    assert "0.77 ms of 0.8 ms" in text
+    assert "predicted for Cortex-A72, neon, within 8 % in nine of ten cases" in text
+    assert "was not measured" in text
+
+
+def test_candidates_are_drawn_against_every_limit_that_they_have(report: Report) -> None:
+    assert report["candidates"]
+    for row in report["candidates"]:
+        row["latency_ms"] = 1e-6 * row["macs"]
+    report["budget"] = {"latency_ms": 3.0, "weight_bytes": 200_000}
+    text = Page(render(report)).text
+    assert "Validation accuracy by latency" in text
+    assert "Validation accuracy by model file" in text
+    assert "Validation accuracy by peak memory" not in text
+    assert "Latency, predicted" in text

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
+from smidgen.cli.targets import device_option
 from smidgen.data import open_dataset
 from smidgen.spec import Budget
 
@@ -15,8 +16,9 @@ __all__ = ["command"]
 
 @click.command("fit", short_help="Find, train and report the best classifier inside a budget.")
 @click.argument("data")
-@click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, macs=40M".')
+@click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, latency=2ms".')
 @click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")
+@device_option
 @contest_options
 @run_options
 def command(
@@ -27,7 +29,8 @@ def command(
     DATA is a folder with a subfolder for each class (or train/, val/ and test/ that have them), a CSV
     with the columns path and label, or the name of a set: digits, fashion-mnist.
 
-    Limits are params, macs, weight_bytes and peak_bytes; k is 1000, KB 1000 bytes, KiB 1024.
+    Limits are params, macs, weight_bytes, peak_bytes and latency; k is 1000, KB 1000 bytes, KiB 1024.
+    Milliseconds are this machine's, which takes some minutes to measure at first, or those of --device.
     """
     limits = Budget.parse(budget)
     refuse_processes("fit")

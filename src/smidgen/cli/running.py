@@ -95,7 +95,6 @@ def run_options(function: Decorated) -> Decorated:
             ),
             click.option(
                 "--train-on",
-                "device",
                 type=click.Choice(["cpu", "cuda"]),
                 help="Default: cuda if there is one.",
             ),

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import click
 
 from smidgen import modelfile
 from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.targets import device_option
+from smidgen.cli.watching import Terminal
 from smidgen.graph import Network
-from smidgen.scaling import PAPER, RULES, Rule, Scaling, Solution, costs, grow, rule_named, solve
+from smidgen.scaling import (
+    PAPER,
+    RULES,
+    Device,
+    Rule,
+    Scaling,
+    Solution,
+    costs,
+    device_for,
+    grow,
+    rule_named,
+    solve,
+)
 from smidgen.scaling.compound import BASE_RESOLUTION
+from smidgen.scaling.measure import timed
 from smidgen.scaling.published import comparisons
-from smidgen.spec import Budget, SmidgenError
+from smidgen.spec import Budget, SmidgenError, shown
 
 __all__ = ["command"]
 
@@ -35,6 +52,8 @@ __all__ = ["command"]
 @click.option("--channels", "c_in", default=3, show_default=True, help="Channels of the pictures.")
 @click.option("--base-resolution", type=int, help=f"Pixels at phi 0.  [default: {BASE_RESOLUTION}]")
 @click.option("--resolution", type=int, help="Pixels that stay, whatever the rule says.")
+@device_option
+@click.option("--explain", is_flag=True, help="Print milliseconds as predicted and as measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     family: str,
@@ -50,6 +69,8 @@ def command(
     c_in: int,
     base_resolution: int | None,
     resolution: int | None,
+    device: Path | None,
+    explain: bool,
     as_json: bool,
 ) -> None:
     """Scale FAMILY by a rule (--phi), or to the largest network of the rule inside a --budget.
@@ -67,19 +88,37 @@ def command(
     chosen = _rule(rule, alpha, beta, gamma)
     chosen.check(unconstrained)
     base = BASE_RESOLUTION if base_resolution is None else base_resolution
+    limits = Budget.parse(budget) if budget is not None else Budget()
+    wanted = device is not None or explain or limits.latency_ms is not None
+    target = device_for(device, Terminal()) if wanted else None
+    options: dict[str, Any] = {
+        "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
+    }  # fmt: skip
     if budget is None:
         assert phi is not None
-        network = grow(
-            family, chosen, phi, base_resolution=base, resolution=resolution,
-            num_classes=num_classes, c_in=c_in,
-        )  # fmt: skip
-        _print(network, phi, None, as_json)
-        return
-    solution = solve(
-        family, Budget.parse(budget), rule=chosen, base_resolution=base, resolution=resolution,
-        num_classes=num_classes, c_in=c_in,
-    )  # fmt: skip
-    _print(solution.network, solution.phi, solution, as_json)
+        network, solution = grow(family, chosen, phi, **options), None
+    else:
+        latency = target.bound_ms if target else None
+        solution = solve(family, limits, rule=chosen, latency=latency, **options)
+        network, phi = solution.network, solution.phi
+    _print(network, phi, solution, _times(network, target, explain), as_json)
+
+
+class _Times(NamedTuple):
+    """Milliseconds of one picture: as predicted, what nineteen of twenty stay within, as measured."""
+
+    device: str
+    predicted: float
+    bound: float
+    measured: float | None
+
+
+def _times(network: Network, device: Device | None, explain: bool) -> _Times | None:
+    if device is None:
+        return None
+    predicted, bound = device.latency_ms(network), device.bound_ms(network)
+    measured = timed(network, device.threads).ms if explain and device.here else None
+    return _Times(str(device), predicted, bound, measured)
 
 
 def _rule(name: str | None, alpha: float | None, beta: float | None, gamma: float | None) -> Scaling:
@@ -95,7 +134,9 @@ def _rule(name: str | None, alpha: float | None, beta: float | None, gamma: floa
     )
 
 
-def _print(network: Network, phi: float, solution: Solution | None, as_json: bool) -> None:
+def _print(
+    network: Network, phi: float, solution: Solution | None, times: _Times | None, as_json: bool
+) -> None:
     used = costs(network) | {"weight_bytes": modelfile.weight_bytes(network)}
     slack: Mapping[str, float] = solution.slack if solution else {}
     binding = solution.binding if solution else None
@@ -106,6 +147,7 @@ def _print(network: Network, phi: float, solution: Solution | None, as_json: boo
                 "phi": phi,
                 "input": network.input[:3],
                 **used,
+                "latency_ms": times._asdict() if times else None,
                 "binding": binding,
                 "slack": dict(slack),
             }
@@ -116,11 +158,23 @@ def _print(network: Network, phi: float, solution: Solution | None, as_json: boo
     say(f"MACs          {used['macs']:,}")
     say(f"model file    {bytes_text(used['weight_bytes'])}")
     say(f"peak memory   {bytes_text(used['peak_bytes'])}")
+    if times:
+        _print_times(times)
     if solution is None:
         return
     say(f"slack         {', '.join(f'{unit} {100 * share:.1f} %' for unit, share in slack.items())}")
     told = f"{binding}: one step larger would break it" if binding else "nothing: the range of phi ends here"
     say(f"binding       {told}")
+
+
+def _print_times(times: _Times) -> None:
+    say(
+        f"latency       {shown(times.predicted)} ms predicted, at most {shown(times.bound)} in 19 of 20 cases"
+    )
+    say(f"              on {times.device}")
+    if times.measured is not None:
+        off = 100 * (times.predicted / times.measured - 1)
+        say(f"              {shown(times.measured)} ms measured: the prediction is {off:+.1f} % off")
 
 
 def _print_table(family: str) -> None:

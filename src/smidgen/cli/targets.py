@@ -15,7 +15,15 @@ from smidgen import atomic, families, modelfile
 from smidgen.graph import Network
 from smidgen.spec import SmidgenError, UnknownNameError
 
-__all__ = ["csv_option", "csv_table", "is_file", "network_options", "open_network", "output_option"]
+__all__ = [
+    "csv_option",
+    "csv_table",
+    "device_option",
+    "is_file",
+    "network_options",
+    "open_network",
+    "output_option",
+]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -91,6 +99,16 @@ def csv_table(
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         yield writer.writerow
+
+
+def device_option(function: Decorated) -> Decorated:
+    """Add --device FILE, the machine whose milliseconds are predicted."""
+    return click.option(
+        "--device",
+        type=click.Path(path_type=Path),
+        metavar="DEVICE.json",
+        help="Whose milliseconds count, from `smidgen info --measure`; default: this machine.",
+    )(function)
 
 
 def is_file(target: str) -> bool:

@@ -15,6 +15,11 @@ __all__ = ["candidates"]
 
 _ROWS = 12  # of more candidates the best are shown, the rest folded away
 _UNITS: tuple[scatter.Unit, ...] = ("params", "macs")
+_FURTHER: tuple[scatter.Unit, ...] = (
+    "weight_bytes",
+    "peak_bytes",
+    "latency_ms",
+)  # drawn where the budget limits them
 
 
 def candidates(report: Report) -> Html:
@@ -35,17 +40,18 @@ def candidates(report: Report) -> Html:
 
 
 def _drawings(report: Report, rows: list[Candidate]) -> Html:
-    """Accuracy against both costs that every candidate has, with the budget where it limits one."""
+    """Accuracy against both costs that every candidate has and those that are limited, with the budget."""
     if all(row["val_accuracy"] is None for row in rows):
         return Html("")
     limits = report["budget"] or {}
+    further = [unit for unit in _FURTHER if unit in limits and any(row[unit] for row in rows)]
     figures = [
         tag(
             "figure",
             tag("h3", f"Validation accuracy by {formats.UNITS[unit].lower()}"),
             Html(scatter.candidates(rows, limits.get(unit), unit)),
         )
-        for unit in _UNITS
+        for unit in (*_UNITS, *further)
     ]
     key = [tag("span", f"{sign} {family}") for family, sign in scatter.family_signs(rows).items()]
     return join(tag("div", *figures, class_="pair"), tag("p", *key, class_="key"))
@@ -58,6 +64,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Candidate], str]], ...] = (
     ("Multiply-adds", lambda row: formats.compact(row["macs"])),
     ("Model file", lambda row: formats.amount("weight_bytes", row["weight_bytes"])),
     ("Peak memory", lambda row: formats.amount("peak_bytes", row["peak_bytes"])),
+    ("Latency, predicted", lambda row: formats.amount("latency_ms", row["latency_ms"])),
     ("Epochs", lambda row: formats.count(row["epochs"])),
     ("Time", lambda row: formats.duration(row["seconds"])),
 )

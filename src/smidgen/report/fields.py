@@ -17,6 +17,7 @@ __all__ = [
     "Mistake",
     "NetworkRow",
     "NoneOfThese",
+    "Predicted",
     "Provenance",
     "Report",
     "Rung",
@@ -102,10 +103,24 @@ class Memory(TypedDict):
     precision: str
 
 
+class Predicted(TypedDict):
+    """Milliseconds for one picture as a device file foretells them.
+
+    here   whether the device is the machine that measured
+    error  that nine of ten predictions keep within, as a share
+    """
+
+    value: float
+    device: str
+    here: bool
+    error: float
+
+
 class Measured(TypedDict):
     """What a clock or a meter said; `note` says why something was not measured."""
 
     latency_ms: Latency | None
+    predicted_ms: Predicted | None
     memory: Memory | None
     size_bytes: int | None
     note: str | None
@@ -120,7 +135,7 @@ class Rung(TypedDict):
 
 
 class Candidate(TypedDict):
-    """One network that was trained against the others; val_accuracy is a fraction."""
+    """One network that was trained against the others; val_accuracy is a fraction, latency_ms predicted."""
 
     name: str
     family: str
@@ -128,6 +143,7 @@ class Candidate(TypedDict):
     macs: int
     peak_bytes: int | None
     weight_bytes: int | None
+    latency_ms: float | None
     val_accuracy: float | None
     epochs: int | None
     seconds: float | None

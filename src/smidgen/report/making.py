@@ -12,7 +12,6 @@ from smidgen.report.parts import (
     data_row,
     fact_list,
     json_value,
-    latency_row,
     section,
 )
 from smidgen.report.schema import Report, SetRow
@@ -23,11 +22,12 @@ __all__ = ["budget", "commands", "curves", "provenance"]
 def budget(report: Report) -> Html:
     """Each limit as a bar of what is used, then the costs that were left free."""
     limits = report["budget"] or {}
-    costs, latency = _costs(report), latency_row(report)
-    times = (
-        {"latency_ms": latency["value"]} if latency else {}
-    )  # free, it waits for the place that names its device
+    costs = _costs(report)
+    # Free, milliseconds wait for the place that names their device.
+    times = {"latency_ms": prose.budgeted_ms(report)}
     bars = [_limit(unit, {**costs, **times}.get(unit), limit) for unit, limit in limits.items()]
+    if "latency_ms" in limits and (told := prose.prediction(report)):
+        bars.append(tag("p", told, class_="quiet"))
     free = [
         f"{formats.UNITS[unit].lower()} {formats.amount(unit, cost)}"
         for unit, cost in costs.items()

@@ -5,7 +5,17 @@ from __future__ import annotations
 from smidgen.report import formats, statistics
 from smidgen.report.schema import Latency, Memory, Report
 
-__all__ = ["balanced", "latency", "memory", "missing", "refusal", "size", "start"]
+__all__ = [
+    "balanced",
+    "budgeted_ms",
+    "latency",
+    "memory",
+    "missing",
+    "prediction",
+    "refusal",
+    "size",
+    "start",
+]
 
 
 def balanced(report: Report) -> float | None:
@@ -33,6 +43,36 @@ def latency(row: Latency) -> str:
         f"{formats.amount('latency_ms', row['value'])} for one picture{tail} "
         f"on {row['device']}{busy}, {row['precision']}"
     )
+
+
+def budgeted_ms(report: Report) -> float | None:
+    """The milliseconds that a budget limits: measured, where its device is the machine that measured."""
+    measured = report["measured"]
+    if measured is None:
+        return None
+    predicted, latency = measured["predicted_ms"], measured["latency_ms"]
+    if predicted is not None and not predicted["here"]:
+        return predicted["value"]
+    return latency["value"] if latency else None
+
+
+def prediction(report: Report) -> str | None:
+    """What was foretold of the latency, for which device, and how it compares with what was measured."""
+    measured = report["measured"]
+    row = measured["predicted_ms"] if measured else None
+    if measured is None or row is None:
+        return None
+    foretold = f"{formats.amount('latency_ms', row['value'])} were predicted for {row['device']}"
+    if not row["here"]:
+        return (
+            f"{foretold}, within {formats.percent(row['error'], 0)} in nine of ten cases; "
+            "this is not the machine that trained, so it was not measured."
+        )
+    limit, latency = (report["budget"] or {}).get("latency_ms"), measured["latency_ms"]
+    if latency is None or limit is None:
+        return f"{foretold}; it was not measured."
+    held = "the budget holds" if latency["value"] <= limit else "the budget does not hold"
+    return f"{foretold}, {formats.amount('latency_ms', latency['value'])} were measured: {held}."
 
 
 def memory(row: Memory) -> str:

@@ -1,13 +1,16 @@
 """Compound scaling, and solving it for a budget."""
 
 from smidgen.scaling.compound import grow, scale
+from smidgen.scaling.device import Device
+from smidgen.scaling.measure import device_for
 from smidgen.scaling.rules import PAPER, RULES, Multipliers, Rule, Scaling, candidates, rule_named
-from smidgen.scaling.solve import Solution, costs, require_device, solve
+from smidgen.scaling.solve import Solution, costs, solve
 from smidgen.scaling.stairs import Latency
 
 __all__ = [
     "PAPER",
     "RULES",
+    "Device",
     "Latency",
     "Multipliers",
     "Rule",
@@ -15,8 +18,8 @@ __all__ = [
     "Solution",
     "candidates",
     "costs",
+    "device_for",
     "grow",
-    "require_device",
     "rule_named",
     "scale",
     "solve",

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from smidgen import atomic
+from smidgen import atomic, native
 from smidgen.engine.work import Work, listed
 from smidgen.graph import Network
+from smidgen.machine import machine_name
 from smidgen.scaling.latency import Peaks, StepModel
 from smidgen.spec import SmidgenError
 
@@ -40,6 +41,7 @@ class Device:
     call_ms   milliseconds of a call, whatever the network
     input_ns  nanoseconds of a call for each number of the input
     share     time of a whole network over that of its steps, timed one by one
+    error     that nine of ten predictions kept within, as a share, of networks that nothing was learnt from
     steps     milliseconds of each step that was timed
     made      version of smidgen, and date
     """
@@ -52,6 +54,7 @@ class Device:
     call_ms: float
     input_ns: float
     share: float
+    error: float
     steps: Mapping[Work, float]
     made: Mapping[str, str]
 
@@ -65,6 +68,20 @@ class Device:
         """
         steps = self._model.ms(listed(network))
         return self.call_ms + 1e-6 * self.input_ns * network.input.numel + self.share * steps
+
+    def bound_ms(self, network: Network) -> float:
+        """Milliseconds that a network stays within nineteen times in twenty: the prediction and its error.
+
+        Raises   as `latency_ms`.
+        """
+        return self.latency_ms(network) * (1 + self.error)
+
+    @cached_property
+    def here(self) -> bool:
+        """Whether it is this machine, with these kernels."""
+        return not native.missing() and (self.machine, self.isa, self.library) == (
+            machine_name(), native.isa(), native.fingerprint(),
+        )  # fmt: skip
 
     @cached_property
     def _model(self) -> StepModel:
@@ -122,6 +139,7 @@ def _device(document: dict[str, Any]) -> Device:
         call_ms=float(document["call_ms"]),
         input_ns=float(document["input_ns"]),
         share=_positive(document["share"]),
+        error=_positive(document["error"]),
         steps=steps,
         made=dict(document["made"]),
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import math
 import random
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -28,9 +30,10 @@ from smidgen.scaling.latency import Peaks
 from smidgen.spec import SmidgenError
 from smidgen.watch import Watch
 
-__all__ = ["NETWORKS", "drawn_networks", "measure", "this_machine", "timed"]
+__all__ = ["NETWORKS", "device_for", "drawn_networks", "measure", "this_machine", "timed"]
 
 NETWORKS = 320
+HELD = 40  # more, that nothing is learnt from, tell how far predictions are off
 MOST_STEPS = 2000  # of a kind: learning from them takes time with the third power
 MOST_MACS = 4 * 10**8
 SIDES = (8, 16, 24, 28, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224)
@@ -70,7 +73,9 @@ def this_machine(threads: int | None = None, watch: Watch | None = None) -> Devi
     return found
 
 
-def measure(threads: int | None = None, watch: Watch | None = None, networks: int = NETWORKS) -> Device:
+def measure(
+    threads: int | None = None, watch: Watch | None = None, networks: int = NETWORKS, held: int = HELD
+) -> Device:
     """Time the steps of so many networks, drawn from all families at all sizes, with random weights.
 
     Raises   DeviceError without the native kernels.
@@ -81,11 +86,12 @@ def measure(threads: int | None = None, watch: Watch | None = None, networks: in
     peaks = Peaks(native.arithmetic(threads), native.copies(threads), padded(1))
     drawn, found = drawn_networks(seed=0), []
     with watch.progress("timing networks") as report:
-        for done in range(networks):
+        for done in range(networks + held):
             found.append(timed(next(drawn), threads))
-            report(done + 1, networks)
+            report(done + 1, networks + held)
+    found, unseen = found[:networks], found[networks:]
     call_ms, input_ns, share = _calls(found)
-    return Device(
+    device = Device(
         machine=machine_name(),
         isa=native.isa(),
         threads=threads,
@@ -94,12 +100,20 @@ def measure(threads: int | None = None, watch: Watch | None = None, networks: in
         call_ms=call_ms,
         input_ns=input_ns,
         share=share,
+        error=1.0,
         steps=_thinned(found),
         made={
             "smidgen": smidgen.__version__,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )
+    errors = [abs(device.latency_ms(one.network) / one.ms - 1) for one in unseen]
+    return dataclasses.replace(device, error=round(float(np.quantile(errors, 0.9)), 4))
+
+
+def device_for(path: Path | None, watch: Watch | None = None) -> Device:
+    """The device of a file, or this machine. Raises DeviceError as `device.read` and `this_machine`."""
+    return this_machine(watch=watch) if path is None else device_file.read(path)
 
 
 def drawn_networks(seed: int) -> Iterator[Network]:

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from smidgen.families.family import InitChoice
 from smidgen.graph import Network
 from smidgen.scaling.compound import BASE_RESOLUTION, baseline
+from smidgen.scaling.measure import this_machine
 from smidgen.scaling.rules import PAPER, Scaling
 from smidgen.scaling.stairs import PHI_STEP, Latency, Stairs, Step, file_bytes, last
 from smidgen.spec import Budget, BudgetError, SmidgenError, shown
 
-__all__ = ["Solution", "costs", "require_device", "solve"]
+__all__ = ["Solution", "costs", "solve"]
 
 # Peak memory dips where two neighbouring stages of EfficientNet round to different widths, and a residual
 # ends; by 1/13 at most. From this width on neighbours always differ (tests/scaling/test_stairs.py).
@@ -57,15 +58,6 @@ def costs(network: Network) -> dict[str, int]:
     }
 
 
-def require_device(budget: Budget, latency: Latency | None) -> None:
-    """Raise BudgetError where the budget limits a time that nothing predicts."""
-    if budget.latency_ms is not None and latency is None:
-        raise BudgetError(
-            f"{budget}: milliseconds need a device to be predicted for, and none is given; "
-            "limit macs or peak_bytes instead"
-        )
-
-
 def solve(
     family: str,
     budget: Budget,
@@ -87,11 +79,13 @@ def solve(
     depth            multiplier of the baseline's depth that stays, while the rule moves the rest
     classes          names of the classes where they are known: the model file will hold them, so they cost
                      bytes
-    latency          predicts the milliseconds that `budget.latency_ms` limits; a network at twice the limit
-                     must not have a larger sister that meets it
+    latency          the milliseconds that `budget.latency_ms` limits; a network at twice the limit must not
+                     have a larger sister that meets it. Default: `Device.bound_ms` of this machine, which is
+                     measured at first need, for some minutes
     Raises           BudgetError that names the smallest network and its cost where nothing fits.
     """
-    require_device(budget, latency)
+    if budget.latency_ms is not None and latency is None:
+        latency = this_machine().bound_ms
     rule.check(unconstrained=True)
     fixed = resolution is not None
     start = baseline(

@@ -16,12 +16,12 @@ import torch
 from smidgen import report
 from smidgen.graph import Network
 from smidgen.report import Report
-from smidgen.scaling import costs
+from smidgen.scaling import Device, costs, device_for
 from smidgen.scaling.compound import family_named
 from smidgen.search import record
 from smidgen.search.contest import Outcome, contest
 from smidgen.search.job import Job
-from smidgen.search.plan import ETA, SCRATCH, Plan, Trial, rungs_for
+from smidgen.search.plan import ETA, SCRATCH, Plan, Target, Trial, rungs_for
 from smidgen.search.propose import propose
 from smidgen.search.record import Record
 from smidgen.search.runner import Runner
@@ -69,15 +69,21 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
         family_named(family)
     clock = Clock()
     material = _prepared(job, watch)
-    networks = [material.fitted(solution.network) for solution in propose(material, budget, watch, families)]
+    device = _target(job, budget, watch)
+    latency = device.bound_ms if device else None
+    solutions = propose(material, budget, watch, families, latency)
+    networks = [material.fitted(solution.network) for solution in solutions]
     trials = [_default(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
-        started = [_as_asked(trial, job) for trial in published_trials(material, budget, families)]
+        started = [_as_asked(trial, job) for trial in published_trials(material, budget, families, latency)]
         teacher = None if started else teacher_trial(material, watch)
         trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
     workers = _workers(job, trials)
-    plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher)
+    if device:
+        trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
+    target = Target(str(device), device.here, device.error) if device else None
+    plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target)
     return _begun(job, budget, plan, material, workers, clock, watch)
 
 
@@ -94,7 +100,7 @@ def train_one(
     Raises   as `fit`
     """
     clock = Clock()
-    with world(_device(job)) as processes:
+    with world(_trains_on(job)) as processes:
         if not processes.leads:
             return _following(job, processes, watch)
         material = _prepared(job, watch)
@@ -117,7 +123,7 @@ def resume(folder: Path, watch: Watch) -> Fitted:
     if (folder / "report.json").exists():
         _tidy(folder)  # it may have been killed while it did so itself
         raise SmidgenError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
-    with world(_device(kept.job)) as processes:
+    with world(_trains_on(kept.job)) as processes:
         if not processes.leads:
             return _following(kept.job, processes, watch)
         with record.locked(folder):
@@ -197,6 +203,7 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         starts=kept.starts,
         trained={"device": runner.device, "workers": kept.workers, "processes": processes.size},
         starting_point=_starting_point(best, plan, outcome),
+        predicted=_predicted(best, plan),
         watch=watch,
     )
     _tidy(folder)
@@ -208,6 +215,16 @@ def _tidy(folder: Path) -> None:
     """Remove the checkpoints of a run that is finished: there is nothing to take up."""
     for place in folder.glob("**/checkpoints"):
         checkpoint.remove(place)
+
+
+def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
+    """The device whose milliseconds matter: the one asked for, or this machine where time is limited."""
+    if job.device is None and budget.latency_ms is None:
+        return None
+    watch.heading("milliseconds of the device")
+    device = device_for(job.device, watch)
+    watch.say(f"{device}; nine of ten predictions are off by at most {100 * device.error:.0f} %")
+    return device
 
 
 def _prepared(job: Job, watch: Watch) -> Material:
@@ -254,22 +271,22 @@ def _runner(
         every=job.every,
         threads=job.threads,
         all_threads=threads,
-        device=_device(job),
+        device=_trains_on(job),
         world=processes,
     )
 
 
-def _device(job: Job) -> str:
-    if job.device == "cuda" and not torch.cuda.is_available():
+def _trains_on(job: Job) -> str:
+    if job.train_on == "cuda" and not torch.cuda.is_available():
         raise SmidgenError("torch sees no CUDA device here; --train-on cpu trains on the processor")
-    return job.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return job.train_on or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _workers(job: Job, trials: Sequence[Trial]) -> int:
     """Candidates to train at the same time: one a processor where each uses one thread, else one."""
     if job.workers is not None:
         return min(job.workers, len(trials))
-    if _device(job) != "cpu":
+    if _trains_on(job) != "cpu":
         return 1
     largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
     threads = job.threads or threads_worth(largest, torch.get_num_threads())
@@ -298,6 +315,7 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
                 "macs": used["macs"],
                 "peak_bytes": used["peak_bytes"],
                 "weight_bytes": used["weight_bytes"],
+                "latency_ms": trial.latency_ms,
                 "val_accuracy": rows[-1].val_accuracy if rows else None,
                 "epochs": len(rows),
                 "seconds": round(rows[-1].seconds, 2) if rows else None,
@@ -317,6 +335,18 @@ def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]
     if best.start != SCRATCH:
         return {"kind": "weights", "weights": f"{best.network.name}, {best.start}", "teacher": None}
     return {"kind": "scratch", "weights": None, "teacher": None}
+
+
+def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
+    """The winner's milliseconds on the device that it is meant for, for the report."""
+    if plan.device is None:
+        return None
+    return {
+        "value": best.latency_ms,
+        "device": plan.device.name,
+        "here": plan.device.here,
+        "error": plan.device.error,
+    }
 
 
 def _at(row: Row) -> dict[str, Any]:

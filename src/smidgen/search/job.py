@@ -30,7 +30,8 @@ class Job:
                   torch's choice
     workers       candidates that train at the same time; default: as many as there are processors for
     every         seconds between checkpoints
-    device        "cpu" or "cuda"; default: cuda where there is one
+    train_on      "cpu" or "cuda"; default: cuda where there is one
+    device        file of the device that will predict; default: this machine, where its time is limited
     from_scratch  use no published weights, neither to start from nor to learn from
     class_weights  let the classes count alike, however many pictures they have
     """
@@ -47,7 +48,8 @@ class Job:
     threads: int | None = None
     workers: int | None = None
     every: float = 30.0
-    device: str | None = None
+    train_on: str | None = None
+    device: Path | None = None
     from_scratch: bool = False
     class_weights: bool = False
     command: str = ""
@@ -72,7 +74,7 @@ class Job:
         """Read what `to_json` wrote."""
         known = {field.name for field in dataclasses.fields(cls)}
         values = {key: value for key, value in document.items() if key in known}
-        for key in ("out", "base"):
+        for key in ("out", "base", "device"):
             if values.get(key) is not None:
                 values[key] = Path(values[key])
         return cls(**values)

@@ -6,12 +6,12 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from smidgen.graph import Network, from_json, to_json
 from smidgen.train.recipe import Recipe
 
-__all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
+__all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Target", "Trial", "full_trainings", "rungs_for"]
 
 
 SCRATCH = "scratch"
@@ -39,12 +39,14 @@ class Trial:
 
     start    SCRATCH, or the key of the published weights that it starts from
     teacher  published network that teaches it, after it was tuned to the data itself
+    latency_ms  that the plan's device will take for one picture, as predicted
     """
 
     network: Network
     recipe: Recipe
     start: str = SCRATCH
     teacher: str | None = None
+    latency_ms: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The trial, ready for JSON."""
@@ -53,17 +55,31 @@ class Trial:
             "recipe": self.recipe.to_dict(),
             "start": self.start,
             "teacher": self.teacher,
+            "latency_ms": self.latency_ms,
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Trial:
         """Read what `to_json` wrote."""
         network, plan = from_json(document["network"]), Recipe.from_dict(document["recipe"])
-        return cls(network, plan, document["start"], document["teacher"])
+        return cls(network, plan, document["start"], document["teacher"], document.get("latency_ms"))
 
     def epochs_at(self, share: float) -> int:
         """Whole epochs of a share of the training, at least one."""
         return min(self.recipe.epochs, max(1, round(share * self.recipe.epochs)))
+
+
+class Target(NamedTuple):
+    """The device that the networks are meant for.
+
+    name   as it is printed beside milliseconds
+    here   whether it is this machine
+    error  of nine of ten predictions at most, as a share
+    """
+
+    name: str
+    here: bool
+    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +87,13 @@ class Plan:
     """Trials, and the rungs at which they are compared; the last rung is the end of the training.
 
     teacher  trained before them, where some of them learn from it
+    device   that the latencies are predicted for
     """
 
     trials: tuple[Trial, ...]
     rungs: tuple[Rung, ...]
     teacher: Trial | None = None
+    device: Target | None = None
 
     def __post_init__(self) -> None:
         if not (self.trials and self.rungs):
@@ -87,15 +105,21 @@ class Plan:
             "trials": [trial.to_json() for trial in self.trials],
             "rungs": [dataclasses.asdict(rung) for rung in self.rungs],
             "teacher": self.teacher.to_json() if self.teacher else None,
+            "device": self.device._asdict() if self.device else None,
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Plan:
         """Read what `to_json` wrote. Raises TreeError and the like on anything else."""
         trials = tuple(map(Trial.from_json, document["trials"]))
-        teacher = document["teacher"]
+        teacher, device = document["teacher"], document.get("device")
         rungs = tuple(Rung(**row) for row in document["rungs"])
-        return cls(trials, rungs, Trial.from_json(teacher) if teacher else None)
+        return cls(
+            trials,
+            rungs,
+            Trial.from_json(teacher) if teacher else None,
+            Target(**device) if device else None,
+        )
 
 
 # Shares of the training after which candidates are compared; one in ETA goes on.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smidgen.families import families
-from smidgen.scaling import Solution, require_device, solve
+from smidgen.scaling import Latency, Solution, solve
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material
 from smidgen.watch import Watch
@@ -20,18 +20,24 @@ SHAPES = 3  # of one family
 LEAST_USE = 0.75
 
 
-def propose(material: Material, budget: Budget, watch: Watch, chosen: tuple[str, ...] = ()) -> list[Solution]:
+def propose(
+    material: Material,
+    budget: Budget,
+    watch: Watch,
+    chosen: tuple[str, ...] = (),
+    latency: Latency | None = None,
+) -> list[Solution]:
     """Largest networks of every family (or of those `chosen`) inside the budget, for these pictures.
 
+    latency  as `solve` takes it
     returns  up to SHAPES of each family: shallow and wide, deep and narrow, and between
     Raises   BudgetError where no family has one; it names the smallest of each.
     """
-    require_device(budget, None)
     found: list[Solution] = []
     refusals: dict[str, str] = {}
     for family in chosen or families():
         try:
-            found += _shapes(family, material, budget)
+            found += _shapes(family, material, budget, latency)
         except BudgetError as error:
             refusals[family] = str(error)
     if not found:
@@ -41,12 +47,12 @@ def propose(material: Material, budget: Budget, watch: Watch, chosen: tuple[str,
     return found
 
 
-def _shapes(family: str, material: Material, budget: Budget) -> list[Solution]:
+def _shapes(family: str, material: Material, budget: Budget, latency: Latency | None) -> list[Solution]:
     """The compound rule's network, and others of other depths that use the budget as well."""
-    solutions = [_solution(family, material, budget, None)]
+    solutions = [_solution(family, material, budget, None, latency)]
     for depth in DEPTHS:
         try:
-            solutions.append(_solution(family, material, budget, depth))
+            solutions.append(_solution(family, material, budget, depth, latency))
         except BudgetError:  # too deep for the budget at any width
             break
     different = list({solution.network.tree: solution for solution in reversed(solutions)}.values())[::-1]
@@ -55,7 +61,9 @@ def _shapes(family: str, material: Material, budget: Budget) -> list[Solution]:
     return sorted(well_used, key=_use, reverse=True)[:SHAPES]
 
 
-def _solution(family: str, material: Material, budget: Budget, depth: float | None) -> Solution:
+def _solution(
+    family: str, material: Material, budget: Budget, depth: float | None, latency: Latency | None
+) -> Solution:
     return solve(
         family,
         budget,
@@ -64,6 +72,7 @@ def _solution(family: str, material: Material, budget: Budget, depth: float | No
         resolution=material.resolution,
         depth=depth,
         classes=material.dataset.classes,
+        latency=latency,
     )
 
 

@@ -19,7 +19,7 @@ from smidgen.train.runfolder import RECORD
 
 __all__ = ["Record", "locked", "read", "taken_up", "write"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 
 from smidgen import families, weights
-from smidgen.scaling import costs
+from smidgen.scaling import Latency, costs
 from smidgen.search.plan import Trial
 from smidgen.spec import Budget
 from smidgen.train.distil import VIEWS
@@ -53,7 +53,9 @@ def teacher_trial(material: Material, watch: Watch) -> Trial | None:
     return None
 
 
-def published_trials(material: Material, budget: Budget, chosen: tuple[str, ...] = ()) -> list[Trial]:
+def published_trials(
+    material: Material, budget: Budget, chosen: tuple[str, ...] = (), latency: Latency | None = None
+) -> list[Trial]:
     """Published networks inside the budget, to start from their weights; `chosen` families, default all."""
     trials = [
         tuned(row, material)
@@ -64,9 +66,15 @@ def published_trials(material: Material, budget: Budget, chosen: tuple[str, ...]
         trial
         for trial in trials
         if (not chosen or trial.network.family in chosen)
-        and not budget.excesses(costs(trial.network))
+        and not budget.excesses(_used(trial, latency))
         and _macs(trial, material) <= AFFORDABLE_MACS
     ]
+
+
+def _used(trial: Trial, latency: Latency | None) -> dict[str, float]:
+    """Costs in the units of a budget; milliseconds where something predicts them."""
+    times = {} if latency is None else {"latency_ms": latency(trial.network)}
+    return {**costs(trial.network), **times}
 
 
 def _macs(trial: Trial, material: Material) -> float:

@@ -59,6 +59,7 @@ def write_run(
     time_limit: float | None = None,
     starts: Sequence[str] = (),
     trained: Mapping[str, Any] | None = None,
+    predicted: Mapping[str, Any] | None = None,
 ) -> report.Report:
     """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`.
 
@@ -70,6 +71,7 @@ def write_run(
     time_limit      seconds that the job was given
     starts          when the work was begun and taken up again
     trained         device, threads and processes of the training
+    predicted       milliseconds on the device that the network is meant for, as the report's schema has it
     """
     if val_logits is None:
         val = material.pixels("val", watch, network)
@@ -98,7 +100,7 @@ def write_run(
             "test": evaluated(logits, data.labels),
             "reliability": _reliability(logits, data.labels),
             "none_of_these": refusal,
-            "measured": _measured(folder / MODEL_FILE, size),
+            "measured": _measured(folder / MODEL_FILE, size) | {"predicted_ms": predicted},
             "candidates": list(candidates) or None,
             "contest": contest,
             "starting_point": starting_point,

@@ -1,0 +1,75 @@
+"""A budget of milliseconds: the device's, from the search to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from smidgen import native, report
+from smidgen.scaling import device as device_file
+from smidgen.scaling.device import Device
+from smidgen.scaling.measure import measure
+from smidgen.search import Fitted, Job, fit, record
+from smidgen.spec import Budget, BudgetError
+from smidgen.watch import Watch
+
+pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
+
+
+@pytest.fixture(scope="module")
+def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This machine, measured in a hurry."""
+    path = tmp_path_factory.mktemp("device") / "here.json"
+    device_file.write(path, measure(threads=1, networks=24, held=8))
+    return path
+
+
+@pytest.fixture(scope="module")
+def timely(shapes: Path, device: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    out = tmp_path_factory.mktemp("timely") / "run"
+    job = Job(str(shapes), epochs=1, out=out, device=device, threads=1, workers=1, from_scratch=True)
+    return fit(job, Budget(latency_ms=3.0, params=20_000), Watch(), ("resnet", "squeezenet"))
+
+
+def test_every_candidate_is_predicted_to_keep_the_budget(timely: Fitted, device: Path) -> None:
+    kept, here = record.read(timely.folder), device_file.read(device)
+    assert len(kept.plan.trials) >= 2
+    for trial in kept.plan.trials:
+        assert trial.latency_ms == pytest.approx(here.latency_ms(trial.network))
+        assert here.bound_ms(trial.network) <= 3.0
+    assert kept.plan.device is not None
+    assert kept.plan.device.name == str(here)
+
+
+def test_the_report_has_prediction_and_measurement(timely: Fitted, device: Path) -> None:
+    document = report.read(timely.folder / "report.json")
+    assert document["budget"] == {"params": 20_000, "latency_ms": 3.0}
+    assert document["measured"]
+    row = document["measured"]["predicted_ms"]
+    assert row
+    assert row["here"]
+    assert row["value"] == pytest.approx(device_file.read(device).latency_ms(timely.network))
+    assert document["candidates"]
+    assert all(candidate["latency_ms"] for candidate in document["candidates"])
+    assert "were predicted for" in (timely.folder / "report.html").read_text("utf-8")
+
+
+def test_another_machines_file_is_not_taken_for_this_one(device: Path, tmp_path: Path) -> None:
+    document = json.loads(device.read_text("utf-8"))
+    assert device_file.read(device).here
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(document | {"machine": "Cortex-A72"}))
+    assert not device_file.read(other).here
+
+
+def test_an_impossible_time_names_what_is_possible(shapes: Path, device: Path) -> None:
+    job = Job(str(shapes), device=device)
+    with pytest.raises(BudgetError, match=r"no network fits latency_ms=1e-05 at .* latency_ms=0\.0"):
+        fit(job, Budget(latency_ms=1e-5), Watch(), ("resnet",))
+
+
+def test_a_device_knows_how_far_it_is_off(device: Path) -> None:
+    here: Device = device_file.read(device)
+    assert 0 < here.error < 2
