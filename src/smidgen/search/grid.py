@@ -22,7 +22,7 @@ from smidgen.search.agenda import Agenda
 from smidgen.search.growth import BASE, base_within, groups, grown, rule_label, rule_of
 from smidgen.search.outcome import conclude
 from smidgen.search.schedule import default_recipe
-from smidgen.search.study import Study, require_optuna
+from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
 from smidgen.spec import SmidgenError, StoppedError
 from smidgen.train.material import Material, prepare
@@ -94,7 +94,8 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
         "command": wanted.command,
     }
     _describe(agenda, watch)
-    with new_run_folder(wanted.out, Path("runs", f"{material.dataset.name}-search")) as folder:
+    base = Path("runs", f"{material.dataset.name}-search")
+    with new_run_folder(wanted.out, base, RECORD) as folder:
         return folder, _finish(Study.create(folder, agenda, about), workers, watch)
 
 
