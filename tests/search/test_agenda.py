@@ -79,10 +79,25 @@ def test_the_winner_is_compared_at_every_budget() -> None:
 
 
 def test_work_that_was_foretold_is_the_work_that_is_done() -> None:
-    """Where a finalist is a named rule too, less is."""
-    what = agenda(rules=("width", "resolution"), grid=GRID)
+    what = agenda(rules=("width", "depth", "resolution"))
     done = sum(task.epochs * task.macs for task in everything(what, random.Random(0)))
     assert done == what.work()
+
+
+def test_a_grid_never_takes_more_work_than_was_foretold() -> None:
+    for rules in (("width",), ("compound", "depth"), ("resolution", "width")):
+        what = agenda(rules=rules, grid=GRID)
+        done = sum(task.epochs * task.macs for task in everything(what, random.Random(0)))
+        assert 0.5 * what.work() < done <= what.work()
+
+
+def test_equal_networks_are_trained_once() -> None:
+    """Width alone is on the lattice too, as 1/1.4/1, and has the same network here."""
+    what = agenda(rules=("width",), grid=(("1/1.4/1",), ("compound",)))
+    assert what.network("width", 2_000_000)[1].tree == what.network("1/1.4/1", 2_000_000)[1].tree
+    tasks = everything(what, random.Random(0))
+    assert "1/1.4/1" not in {task.rule for task in tasks if task.macs == 2_000_000}
+    assert what.found(tasks) is not None
 
 
 def test_an_agenda_survives_json() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.tiny_search import GRID, agenda, at_once, begun, score
+from search.tiny_search import BUDGETS, GRID, agenda, at_once, begun, score
 from smidgen.search.agenda import Task
 from smidgen.search.study import MOST_DEATHS, Result, Study
 from smidgen.search.worker import work
@@ -39,7 +39,7 @@ def test_one_worker_does_every_task_once(tmp_path: Path) -> None:
 def test_answers_come_back_as_they_were(tmp_path: Path) -> None:
     study = begun(tmp_path / "s")
     work(study, at_once, never)
-    tasks = study.agenda.tasks_of("width", 100_000)
+    tasks = study.agenda.tasks_of("width", BUDGETS[0])
     right = Study(study.folder).right(tasks)
     assert right is not None
     for task, found in zip(tasks, right, strict=True):
@@ -174,7 +174,7 @@ def test_a_training_gone_wrong_is_a_row_and_not_repeated(tmp_path: Path) -> None
     assert len(tried) == len(set(tried))
     wrong = [row for row in study.rows() if row.accuracy is None]
     assert {(row.task.rule, row.note) for row in wrong} == {("width", "the loss is nan")}
-    assert study.right(study.agenda.tasks_of("width", 100_000)) is None
+    assert study.right(study.agenda.tasks_of("width", BUDGETS[0])) is None
 
 
 def test_a_report_after_ones_own_funeral_changes_nothing(tmp_path: Path) -> None:

@@ -13,14 +13,16 @@ from smidgen.search.growth import Base
 from smidgen.search.study import Result, Study
 from smidgen.train.recipe import recipe
 
-BASE = Base("shiftnet", 1 / 3, 0.25, 8, 2, 3, 1)
-GRID = (("1/1/1.4", "1/1/1.45"), ("1/1.4/1",), ("compound", "1.2/1.15/1.1"), ("2/1/1",), ("1.5/1.15/1",))
+BASE = Base("shiftnet", 1 / 3, 0.56, 16, 0, 3, 1)
+BUDGETS = (2_000_000, 4_000_000)
+# At the smaller budget no two of them, nor compound and width, have the same network.
+GRID = (("1/1/1.4", "1/1/1.45"), ("1.2/1.15/1.1",), ("1.5/1.15/1",), ("2/1/1",), ("1.3/1.25/1",))
 
 
 def agenda(
     rules: tuple[str, ...] = ("compound", "width"), grid: tuple[tuple[str, ...], ...] = (), seeds: int = 2
 ) -> Agenda:
-    return Agenda(BASE, 30_000, (100_000, 200_000), rules, grid, seeds, recipe("small").shortened(6))
+    return Agenda(BASE, 737_388, BUDGETS, rules, grid, seeds, recipe("small").shortened(6))
 
 
 def begun(folder: Path, what: Agenda | None = None) -> Study:

@@ -151,9 +151,9 @@ def _tell_found(found: dict[str, Any]) -> None:
         for low, high in [found["ranges"][axis]]
     ]
     say(f"found: {', '.join(axes)}", "bold")
-    say(f"  in brackets: {1 + len(found['same_network'])} rules with this network", "")
-    if found["no_difference_to"]:
-        say(f"  and of finalists to which no difference was found: {', '.join(found['no_difference_to'])}")
+    also = ", ".join(found["no_difference_to"])
+    beside = f" and with those to which no difference was found: {also}" if also else ""
+    say(f"  in brackets: the rules with this network{beside}")
     best = found["share_of_resamples"]
     say("  best in so many resamples: " + ", ".join(f"{name} {100 * s:.0f} %" for name, s in best.items()))
 

@@ -26,7 +26,10 @@ FIRST_SHARE, SECOND_SHARE = 1 / 3, 2 / 3  # of the epochs, in the heats before
 
 
 class Task(NamedTuple):
-    """One training: a rule's largest network inside a budget, a seed, and so many epochs."""
+    """One training: a rule's largest network inside a budget, a seed, and so many epochs.
+
+    rule   the first of those that have this network: none is trained twice
+    """
 
     rule: str
     macs: int
@@ -97,7 +100,7 @@ class Agenda:
         return largest(self.base, rule, macs)
 
     def work(self) -> int:
-        """Multiply-adds of one picture through all trainings, as far as budgets tell."""
+        """Multiply-adds of one picture through all trainings, at most: as far as budgets tell."""
         compared = set(self.rules) | ({"the one found"} if self.grid else set())
         heats = sum(heat.candidates * heat.seeds * heat.epochs for heat in self.heats())
         full = self.seeds * self.recipe.epochs
@@ -107,8 +110,16 @@ class Agenda:
         return heats * self.budgets[0] + curves - again
 
     def tasks_of(self, rule: str, macs: int) -> tuple[Task, ...]:
-        """The full trainings of a rule at a budget, a seed each."""
-        return tuple(Task(rule, macs, seed, self.recipe.epochs) for seed in range(self.seeds))
+        """The full trainings of a rule's network at a budget, a seed each."""
+        first = self.first_alike(rule, macs)
+        return tuple(Task(first, macs, seed, self.recipe.epochs) for seed in range(self.seeds))
+
+    def first_alike(self, rule: str, macs: int) -> str:
+        """The first rule, named ones before those of the grid, with this one's network at a budget."""
+        if rule == BASE:
+            return BASE
+        wanted = self._shape(rule, macs)
+        return next((named for named in self.rules if self._shape(named, macs) == wanted), rule)
 
     def to_json(self) -> dict[str, Any]:
         """The agenda, ready for JSON."""
@@ -154,15 +165,23 @@ class Agenda:
                 return
             yield heat, labels
 
+    def _shape(self, rule: str, macs: int) -> tuple[object, object]:
+        """What makes two networks the same, but for their names."""
+        network = self.network(rule, macs)[1]
+        return network.tree, network.input
+
     def _of(self, heat: Heat, labels: Sequence[str]) -> tuple[Task, ...]:
-        return tuple(
-            Task(label, self.budgets[0], seed, heat.epochs) for seed in range(heat.seeds) for label in labels
-        )
+        macs = self.budgets[0]
+        firsts = [self.first_alike(label, macs) for label in labels]
+        return tuple(Task(first, macs, seed, heat.epochs) for seed in range(heat.seeds) for first in firsts)
 
     def _ranked(self, heat: Heat, labels: Sequence[str], scores: Mapping[Task, float]) -> tuple[str, ...]:
         """The heat's candidates, best mean first, the grid's order between equals; none before it is over."""
         tasks = self._of(heat, labels)
         if any(task not in scores for task in tasks):
             return ()
-        total = {label: sum(scores[task] for task in tasks if task.rule == label) for label in labels}
+        total = {
+            label: sum(scores[task] for task in tasks[place :: len(labels)])
+            for place, label in enumerate(labels)
+        }
         return tuple(sorted(labels, key=lambda label: -total[label]))

@@ -6,11 +6,11 @@ Source   Tan & Le 2019, arXiv:1905.11946, section 3.3
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -125,8 +125,8 @@ def _work(study: Study, workers: int, watch: Watch) -> None:
         try:
             _wait(study, processes, stop, watch)
         finally:
-            for process in processes:  # whatever happened, nobody is left behind
-                process.terminate()
+            for process in processes:  # where they were not waited for, nobody is left behind
+                process.kill()
                 process.wait()
         if study.finished():
             return
@@ -141,22 +141,19 @@ def _work(study: Study, workers: int, watch: Watch) -> None:
 def _wait(
     study: Study, processes: list[subprocess.Popen[bytes]], stop: threading.Event, watch: Watch
 ) -> None:
-    """Report until all processes have ended; once somebody asks, they are asked to end."""
-    total, told = study.agenda.work(), study.agenda.found(study.scores())
+    """Report until all processes have ended; once somebody asks, they are asked to end after their step."""
+    total, told, asked = study.agenda.work(), study.agenda.found(study.scores()), False
     with watch.progress("searching, %") as report:
-        asked = False
         while any(process.poll() is None for process in processes):
-            if stop.wait(LOOK) and not asked:
+            time.sleep(LOOK)
+            if stop.is_set() and not asked:
                 asked = True
                 for process in processes:
-                    process.send_signal(signal.SIGTERM)
+                    process.terminate()
             scores = study.scores()
-            done = sum(task.epochs * task.macs for task in scores)
-            report(min(100, 100 * done // total), 100)
+            report(min(100, 100 * sum(task.epochs * task.macs for task in scores) // total), 100)
             if told is None and (told := study.agenda.found(scores)):
                 watch.say(f"the grid's best: {told}")
-            if asked:
-                processes[0].wait()
 
 
 def _started(folder: Path, words: IO[bytes]) -> subprocess.Popen[bytes]:

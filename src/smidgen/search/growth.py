@@ -9,6 +9,7 @@ Source   Tan & Le 2019, arXiv:1905.11946, section 3.3
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
@@ -19,7 +20,8 @@ from smidgen.families import Request, realise
 from smidgen.graph import Network
 from smidgen.scaling import PAPER, RULES, Rule, Scaling, candidates, rule_named, solve
 from smidgen.scaling.compound import family_named
-from smidgen.spec import Budget, SmidgenError
+from smidgen.search.propose import DEPTHS, LEAST_USE
+from smidgen.spec import Budget, BudgetError, SmidgenError
 
 __all__ = ["BASE", "Base", "base_within", "groups", "grown", "largest", "rule_label", "rule_of"]
 
@@ -60,21 +62,33 @@ class Base:
 
 
 def base_within(family: str, macs: int, *, resolution: int, num_classes: int, c_in: int) -> Base:
-    """The compound rule's largest network inside the budget at this resolution, as a base.
+    """A network that fills the budget at this resolution: the compound rule's, where rounding lets it.
 
-    Rounding gives many multipliers the same network; depth and width are the largest that do, so that the
-    next block and the next channels are not a long way off.
+    Small networks grow in large steps, so the compound rule's last step may lie far below the budget; then
+    it is another of the shapes that `fit` would try.
     Raises   BudgetError where nothing of the family is that small.
     """
-    solution = solve(
-        family, Budget(macs=macs), num_classes=num_classes, c_in=c_in, resolution=resolution, rule=PAPER
-    )
-    depth, width, _ = PAPER.multipliers(solution.phi)
-    dropped = solution.network.dropped_strides
-    base = Base(family, depth, width, resolution, dropped, num_classes, c_in)
-    for axis in ("depth", "width"):
-        base = _lifted(base, axis)
-    return base
+
+    def at(depth: float | None) -> Base:
+        solution = solve(
+            family,
+            Budget(macs=macs),
+            num_classes=num_classes,
+            c_in=c_in,
+            resolution=resolution,
+            depth=depth,
+        )
+        ruled, width, _ = PAPER.multipliers(solution.phi)
+        dropped = solution.network.dropped_strides
+        found = Base(family, depth or ruled, width, resolution, dropped, num_classes, c_in)
+        return _lifted(_lifted(found, "depth"), "width")
+
+    shapes = [at(None)]
+    for depth in DEPTHS:
+        with contextlib.suppress(BudgetError):  # too deep for the budget at any width
+            shapes.append(at(depth))
+    used = [grown(base, PAPER, 0).cost().macs for base in shapes]
+    return shapes[0] if used[0] >= LEAST_USE * max(used) else shapes[used.index(max(used))]
 
 
 def grown(base: Base, rule: Scaling, phi: float) -> Network:

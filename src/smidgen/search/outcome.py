@@ -14,7 +14,7 @@ from smidgen.graph import Network
 from smidgen.scaling import Rule
 from smidgen.search.agenda import Agenda
 from smidgen.search.figure import draw
-from smidgen.search.growth import grown, rule_of
+from smidgen.search.growth import BASE, grown, rule_of
 from smidgen.search.study import Row, Study
 from smidgen.search.verdict import difference, winners
 
@@ -34,8 +34,9 @@ def conclude(study: Study) -> dict[str, Any]:
     Raises   OSError where the disk refuses.
     """
     agenda, rows = study.agenda, study.rows()
-    points = _points(agenda, rows)
     found = _found(study)
+    lines = dict.fromkeys([*agenda.rules, *agenda.finalists(study.scores())])
+    points = _points(agenda, list(lines), rows)
     best = found["rule"] if found else _best(points, agenda.rules)
     document = {
         **study.about,
@@ -56,10 +57,10 @@ def conclude(study: Study) -> dict[str, Any]:
     return document
 
 
-def _points(agenda: Agenda, rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _points(agenda: Agenda, rules: list[str], rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Accuracy of every rule at every budget, over the seeds that came to an end."""
     full = {row.task: row.accuracy for row in rows if row.accuracy is not None}
-    places = {(task.rule, task.macs): None for task in full}
+    places = [(BASE, agenda.base_macs), *((rule, macs) for rule in rules for macs in agenda.budgets)]
     points = []
     for rule, macs in places:
         values = [full[task] for task in agenda.tasks_of(rule, macs) if task in full]
@@ -114,8 +115,10 @@ def _comparisons(study: Study, first: str) -> Iterable[dict[str, Any]]:
             if second == first or ours is None or theirs is None:
                 continue
             gap = difference(ours, theirs)
+            same = agenda.first_alike(first, macs) == agenda.first_alike(second, macs)
             yield {
-                "budget": macs, "first": first, "second": second, **gap._asdict(), "verdict": gap.verdict,
+                "budget": macs, "first": first, "second": second, **gap._asdict(),
+                "verdict": "the same network" if same else gap.verdict,
                 "seeds": ours.shape[0], "pictures": ours.shape[1],
             }  # fmt: skip
 
