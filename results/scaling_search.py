@@ -2,9 +2,9 @@
 
     python results/scaling_search.py --out results/scaling_search
 
-Pictures of the training part alone: so many of each class are drawn, of which the search takes 85 % to train
-and 15 % to validate. The budgets were found by counting alone, before anything was trained: two at which every
-rule uses most of what it may (84 to 99 %).
+Pictures of the training part alone: so many of each class are drawn, of which the search takes 85 % to
+train and 15 % to validate. The budgets were found by counting alone, before anything was trained: two at
+which every rule uses most of what it may (84 to 99 %).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from smidgen.data import open_dataset, write_folder
 def main() -> None:
     """Draw the pictures, run the command, keep its three files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--per-class", type=int, default=800)
+    parser.add_argument("--per-class", type=int, default=700)
     parser.add_argument("--draw", type=int, default=0)
     parser.add_argument("--family", default="shiftnet")
     parser.add_argument("--macs", default="800k,1.6M")
     parser.add_argument("--resolution", default="16")
-    parser.add_argument("--epochs", default="7")
+    parser.add_argument("--epochs", default="6")
     parser.add_argument("--seeds", default="5")
     parser.add_argument("--workers", default="2")
     parser.add_argument("--no-grid", action="store_true")

@@ -13,14 +13,14 @@ from smidgen.search.growth import BASE
 
 __all__ = ["draw"]
 
-_STYLES = {  # rule -> colour and marker; the one that was found, if it has no name, is black
+_STYLES = {  # rule -> colour and marker; the one that was found, if it has no name, lies wide below the others
     "compound": ("tab:red", "o"),
     "width": ("tab:blue", "s"),
     "depth": ("tab:green", "^"),
     "resolution": ("tab:orange", "D"),
     "tinynet": ("tab:purple", "v"),
 }
-_FOUND = ("black", "*")
+_FOUND = ("0.75", "o")
 
 
 def draw(document: Mapping[str, Any], path: Path) -> None:
@@ -32,14 +32,15 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
     axes = figure.subplots()
     start = [point for point in points if point["rule"] == BASE]
     found = [document["found"]["rule"]] if document["found"] else []
-    for rule in dict.fromkeys([*agenda["rules"], *found]):
+    for rule in dict.fromkeys([*found, *agenda["rules"]]):
+        wide = 3 if rule not in _STYLES else 1
         colour, marker = _STYLES.get(rule, _FOUND)
         curve = sorted(start + [p for p in points if p["rule"] == rule], key=lambda p: p["budget"])
         axes.errorbar(
             [point["macs"] for point in curve],
             [100 * point["accuracy"] for point in curve],
             [100 * (point["std"] or 0) for point in curve],
-            color=colour, marker=marker, markersize=5, capsize=3, linewidth=1.3, label=_label(rule, found),
+            color=colour, marker=marker, markersize=4 + 2 * wide, capsize=2 + wide, linewidth=1.3 * wide, label=_label(rule, found),
         )  # fmt: skip
     _background(axes, document, points)
     seeds = f"{agenda['seeds']} seeds" if agenda["seeds"] > 1 else "1 seed"
