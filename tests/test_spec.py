@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 
 import pytest
 from hypothesis import given
@@ -90,12 +91,42 @@ def test_budget_is_read_from_text() -> None:
         ("macs=3MiB", "count"),
         ("params=1\n2", "quantity"),
         ("a\nb=1", "unit"),
+        ("latency=2", "us, ms or s"),  # milliseconds, or seconds?
+        ("latency=2kb", "not a time"),
+        ("latency_ms=fast", "not a time"),
+        ("latency=0ms", "above 0"),
+        ("latency=2ms, latency_ms=2", "twice"),
+        ("latency=9999999999999999999s", "out of range"),
     ],
 )
 def test_broken_budgets_say_what_is_wrong_in_one_line(text: str, says: str) -> None:
     with pytest.raises(BudgetError, match=says) as caught:
         Budget.parse(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("latency=2ms", 2.0), ("latency_ms=2", 2.0), ("latency_ms=2ms", 2.0), ("latency = 1.5 s", 1500.0),
+        ("latency=800us", 0.8), ("latency_ms=0.25", 0.25), ("latency=3MS", 3.0),
+    ],
+)  # fmt: skip
+def test_a_time_is_read_in_milliseconds(text: str, time: float) -> None:
+    assert Budget.parse(text).limits() == {"latency_ms": pytest.approx(time)}
+
+
+def test_a_time_may_be_a_fraction_and_must_be_finite() -> None:
+    assert Budget(latency_ms=0.01).limits() == {"latency_ms": 0.01}
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(BudgetError, match="above 0"):
+            Budget(latency_ms=wrong)
+
+
+def test_times_read_as_times() -> None:
+    assert str(Budget(params=1000, latency_ms=2.0)) == "params=1,000, latency_ms=2"
+    assert str(Excess("latency_ms", 2.4133, 2.0)) == "latency_ms: 2.413 is 1.21x the budget of 2"
+    assert str(Excess("latency_ms", 12345.6, 0.0005)).startswith("latency_ms: 12,346 is ")
 
 
 @given(st.text(max_size=30))

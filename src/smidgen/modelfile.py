@@ -7,6 +7,7 @@ provenance. A picture and a model file suffice to predict. Nothing in it is ever
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +126,7 @@ def weight_bytes(network: Network, provenance: Mapping[str, Any] | None = None) 
     end = 0
     # safetensors orders by falling alignment, then by name; counters are int64, weights float32.
     for tensor in sorted(tensors(network.tree), key=lambda tensor: (tensor.shape != (), tensor.name)):
-        start, end = end, end + (8 if tensor.shape == () else 4 * int(np.prod(tensor.shape)))
+        start, end = end, end + (8 if tensor.shape == () else 4 * math.prod(tensor.shape))
         dtype = "I64" if tensor.shape == () else "F32"
         entries[tensor.name] = {"dtype": dtype, "shape": tensor.shape, "data_offsets": (start, end)}
     header = len(json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode())

@@ -6,9 +6,10 @@ Standard library only.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = [
     "Budget",
@@ -27,7 +28,9 @@ __all__ = [
     "UnknownNameError",
     "WeightsError",
     "closest",
+    "milliseconds",
     "quantity",
+    "shown",
 ]
 
 
@@ -147,16 +150,39 @@ def quantity(text: str) -> int:
     return round(number)
 
 
+_TIMES = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+
+
+def milliseconds(text: str) -> float:
+    """Read a time with a unit: `2ms`, `800us`, `1.5 s`.
+
+    Raises   BudgetError on anything else, and beyond 10^18.
+    """
+    match = _QUANTITY.fullmatch(text)
+    factor = _TIMES.get(match[2].lower()) if match else None
+    if match is None or factor is None:
+        raise BudgetError(f"{text.strip()!r:.60} is not a time; write a number with us, ms or s")
+    time = float(match[1]) * factor
+    if time > _LARGEST:
+        raise BudgetError(f"{text.strip()!r:.60} is out of range; at most 10^18 ms can be asked for")
+    return time
+
+
 class Excess(NamedTuple):
     """One limit that a network breaks."""
 
     unit: str
-    value: int
-    limit: int
+    value: float
+    limit: float
 
     def __str__(self) -> str:
         times = max(1.01, self.value / self.limit)  # what is over never reads as 1.00x
-        return f"{self.unit}: {self.value:,} is {times:.2f}x the budget of {self.limit:,}"
+        return f"{self.unit}: {shown(self.value)} is {times:.2f}x the budget of {shown(self.limit)}"
+
+
+def shown(value: float) -> str:
+    """A count in full; a time in four digits, or in whole milliseconds."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -166,25 +192,29 @@ class Budget:
     params, macs   counts, as `Cost` has them
     weight_bytes   the model file as saved
     peak_bytes     activation memory, batch 1, fp32
+    latency_ms     time of one picture, on a device that the budget does not name; option `latency=2ms`
     """
 
     params: int | None = None
     macs: int | None = None
     weight_bytes: int | None = None
     peak_bytes: int | None = None
+    latency_ms: float | None = None
 
     def __post_init__(self) -> None:
         for unit, limit in self.limits().items():
-            if limit <= 0:
+            if unit != "latency_ms" and limit <= 0:
                 raise BudgetError(f"{unit}={limit}: a limit must be at least 1")
+            if unit == "latency_ms" and not 0 < limit < math.inf:  # nor NaN
+                raise BudgetError(f"latency_ms={limit}: a time must be above 0, and finite")
 
     @classmethod
     def parse(cls, text: str) -> Budget:
-        """Read `params=200k, macs=3M`.
+        """Read `params=200k, macs=3M, latency=2ms`.
 
         Raises   BudgetError on an unknown or repeated unit, an unreadable number, or a count in bytes.
         """
-        limits: dict[str, int] = {}
+        limits: dict[str, Any] = {}
         for part in filter(None, (part.strip() for part in text.split(","))):
             unit, value = cls._limit(part)
             if unit in limits:
@@ -195,16 +225,20 @@ class Budget:
         return cls(**limits)
 
     @classmethod
-    def _limit(cls, text: str) -> tuple[str, int]:
-        """Unit and value of `params=200k`."""
+    def _limit(cls, text: str) -> tuple[str, float]:
+        """Unit and value of `params=200k`, or of `latency=2ms`."""
         unit, equals, value = (piece.strip() for piece in text.partition("="))
         if not equals:
             raise BudgetError(f"{text!r:.60} is not a limit; write unit=number, as in params=200k")
         if "=" in value:
             raise BudgetError(f"{text!r:.60} holds two limits; put a comma between them")
+        if unit == "latency":
+            return "latency_ms", milliseconds(value)
         if unit not in cls.units():
             hint = closest(unit, cls.units())
             raise BudgetError(f"no unit {unit!r:.40}; {hint}limits are {', '.join(cls.units())}")
+        if unit == "latency_ms":
+            return unit, milliseconds(f"{value}ms" if value[-1:].isdigit() else value)
         if value[-1:] in ("b", "B") and not unit.endswith("_bytes"):
             raise BudgetError(f"{text!r:.60} is a size in bytes, but {unit} are a count; leave out the B")
         return unit, quantity(value)
@@ -214,12 +248,12 @@ class Budget:
         """Names of the units a budget may limit."""
         return tuple(field.name for field in dataclasses.fields(cls))
 
-    def limits(self) -> dict[str, int]:
+    def limits(self) -> dict[str, float]:
         """The limits that are set, by unit."""
         values = ((unit, getattr(self, unit)) for unit in self.units())
         return {unit: value for unit, value in values if value is not None}
 
-    def excesses(self, costs: Mapping[str, int]) -> list[Excess]:
+    def excesses(self, costs: Mapping[str, float]) -> list[Excess]:
         """Limits that `costs` (unit -> value) breaks, worst first."""
         broken = [
             Excess(unit, costs[unit], limit) for unit, limit in self.limits().items() if costs[unit] > limit
@@ -227,7 +261,7 @@ class Budget:
         return sorted(broken, key=lambda excess: excess.limit / excess.value)
 
     def __str__(self) -> str:
-        return ", ".join(f"{unit}={limit:,}" for unit, limit in self.limits().items())
+        return ", ".join(f"{unit}={shown(limit)}" for unit, limit in self.limits().items())
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -140,6 +140,37 @@ def test_scaling_into_a_budget_obeys_all_its_limits(family: str) -> None:
     assert scaled["binding"] in text
 
 
+def test_scaling_into_a_budget_says_how_much_of_each_limit_is_left() -> None:
+    arguments = ("resnet", "--budget", "params=60k, macs=30M", "--classes", 10, "--resolution", 32)
+    scaled = json.loads(done("scale", *arguments, "--json"))
+    assert scaled["slack"] == {
+        "params": 1 - scaled["params"] / 60_000,
+        "macs": 1 - scaled["macs"] / 30_000_000,
+    }
+    assert f"params {100 * scaled['slack']['params']:.1f} %" in done("scale", *arguments)
+
+
+def test_a_rule_is_chosen_by_name_or_by_its_factors() -> None:
+    wider = done("scale", "efficientnet", "--phi", 2, "--rule", "width", "--json")
+    root = str(2**0.5)
+    assert wider == done(
+        "scale", "efficientnet", "--phi", 2, "--alpha", 1, "--beta", root, "--gamma", 1, "--json"
+    )
+    assert json.loads(wider)["input"] == [3, 224, 224]
+    steep = ("scale", "efficientnet", "--phi", 1, "--alpha", 3, "--json")
+    assert "4.801" in smidgen(*steep).err
+    assert json.loads(done(*steep, "--unconstrained"))["phi"] == 1
+
+
+def test_a_resolution_stays_or_is_where_the_rule_begins() -> None:
+    def side(*arguments: object) -> int:
+        return int(json.loads(done("scale", "resnet", "--phi", 3, *arguments, "--json"))["input"][1])
+
+    assert side("--resolution", 57) == 57
+    assert side("--base-resolution", 64) == 96  # 64 · 1.15³ = 97.3, to the nearest multiple of 8
+    assert side() == 344  # 224 · 1.15³ = 340.7
+
+
 def test_check_as_json_says_what_is_in_the_folder(place: Path, tmp_path: Path) -> None:
     found = json.loads(done("check", place / "tiny", "--json"))
     assert found["classes"] == dict.fromkeys(COLOURS, 20)

@@ -4,7 +4,7 @@ import pytest
 
 from smidgen import families
 from smidgen.families import Request, realise
-from smidgen.scaling import PAPER, Rule, scale
+from smidgen.scaling import PAPER, RULES, Rule, grow, scale
 from smidgen.spec import SmidgenError, UnknownNameError
 
 
@@ -39,6 +39,30 @@ def test_the_product_of_a_bad_rule_is_named() -> None:
 def test_a_factor_below_one_is_refused(rule: Rule) -> None:
     with pytest.raises(SmidgenError, match="at least 1"):
         rule.check()
+
+
+def test_a_bad_product_can_be_insisted_on_and_a_shrinking_factor_cannot() -> None:
+    insisted = scale("efficientnet", 1, alpha=3.0, beta=1.0, gamma=1.0, unconstrained=True)
+    family = families.families()["efficientnet"]
+    tripled = realise(family, family.scaled(1, 3, 224), "x", Request(1000, 3, 224))
+    assert insisted.tree == tripled.tree
+    with pytest.raises(SmidgenError, match="at least 1"):
+        scale("efficientnet", 1, alpha=0.9, unconstrained=True)
+
+
+@pytest.mark.parametrize("family", ["efficientnet", "resnet", "shiftnet", "squeezenet"])
+@pytest.mark.parametrize("base", [16, 32, 64, 224])
+def test_dropped_strides_are_those_of_phi_zero(family: str, base: int) -> None:
+    start = scale(family, 0, base_resolution=base)
+    grown = [scale(family, phi, base_resolution=base) for phi in (-30, -5, 3)]
+    assert {network.dropped_strides for network in grown} == {start.dropped_strides}
+
+
+def test_one_baseline_is_scaled_whatever_the_resolution() -> None:
+    sides = [scale("shiftnet", phi, num_classes=10).input.height for phi in (-12, 0)]
+    assert sides[0] < 64 < sides[1]  # at 64 pixels the baseline would be another, ShiftResNet
+    kernels = [scale("shiftnet", phi, num_classes=10).cost().params for phi in (-9.5, -9.0, -8.5, -8.0)]
+    assert kernels == sorted(kernels)
 
 
 def test_phi_zero_is_the_baseline() -> None:
@@ -109,6 +133,13 @@ def test_the_smallest_networks_still_build(family: str, phi: float) -> None:
 @pytest.mark.parametrize("resolution", [0, -100])
 def test_pictures_without_pixels_are_refused(resolution: int) -> None:
     assert "at least 1 pixel" in refusal(phi=0, base_resolution=resolution)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_grows_every_family(name: str) -> None:
+    for family in families.families():
+        small, large = (grow(family, RULES[name], phi).cost().macs for phi in (-2.0, 1.0))
+        assert 2 < large / small < 16
 
 
 def test_options_of_a_network_are_passed_on_and_checked() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 import smidgen
 from smidgen import modelfile, report
 from smidgen.modules import create
-from smidgen.scaling.solve import PROVENANCE_RESERVE
+from smidgen.scaling.stairs import PROVENANCE_RESERVE
 from smidgen.search import Fitted, Job, fit
 from smidgen.train.evidence import evaluated, none_of_these, scored, write_run
 from smidgen.train.material import prepare

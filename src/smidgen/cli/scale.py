@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from smidgen import modelfile
-from smidgen.cli.output import bytes_text, print_json, say
-from smidgen.scaling import PAPER, costs, scale, solve
+from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.graph import Network
+from smidgen.scaling import PAPER, RULES, Rule, Scaling, Solution, costs, grow, rule_named, solve
 from smidgen.scaling.compound import BASE_RESOLUTION
+from smidgen.scaling.published import comparisons
 from smidgen.spec import Budget, SmidgenError
 
 __all__ = ["command"]
@@ -15,55 +19,124 @@ __all__ = ["command"]
 
 @click.command("scale", short_help="Scale a family by the compound rule, or into a budget.")
 @click.argument("family")
-@click.option("--phi", type=float, help="Exponent of the compound rule.")
-@click.option("--alpha", default=PAPER.alpha, show_default=True, help="Depth for each unit of phi.")
-@click.option("--beta", default=PAPER.beta, show_default=True, help="Width for each unit of phi.")
-@click.option("--gamma", default=PAPER.gamma, show_default=True, help="Resolution for each unit of phi.")
-@click.option("--budget", help='Limits instead of phi, as in "params=200k, macs=40M".')
+@click.option("--phi", type=float, help="Exponent of the rule: each unit about doubles the multiply-adds.")
+@click.option(
+    "--budget", metavar="LIMITS", help='Limits instead of phi, as in "params=200k, macs=40M, peak_bytes=1MB".'
+)
+@click.option("--table", is_flag=True, help="Print EfficientNet's published table beside the rule instead.")
+@click.option("--rule", metavar="NAME", help=f"One of {', '.join(RULES)}.  [default: compound]")
+@click.option("--alpha", type=float, help=f"Depth for each unit of phi.  [default: {PAPER.alpha}]")
+@click.option("--beta", type=float, help=f"Width for each unit of phi.  [default: {PAPER.beta}]")
+@click.option("--gamma", type=float, help=f"Resolution for each unit of phi.  [default: {PAPER.gamma}]")
+@click.option(
+    "--unconstrained", is_flag=True, help="Take alpha, beta, gamma whose alpha·beta²·gamma² is far from 2."
+)
 @click.option("--classes", "num_classes", default=1000, show_default=True, help="Number of classes.")
 @click.option("--channels", "c_in", default=3, show_default=True, help="Channels of the pictures.")
-@click.option(
-    "--resolution", default=BASE_RESOLUTION, show_default=True, help="Pixels, with --phi those at phi 0."
-)
+@click.option("--base-resolution", type=int, help=f"Pixels at phi 0.  [default: {BASE_RESOLUTION}]")
+@click.option("--resolution", type=int, help="Pixels that stay, whatever the rule says.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     family: str,
     phi: float | None,
-    alpha: float,
-    beta: float,
-    gamma: float,
     budget: str | None,
+    table: bool,
+    rule: str | None,
+    alpha: float | None,
+    beta: float | None,
+    gamma: float | None,
+    unconstrained: bool,
     num_classes: int,
     c_in: int,
-    resolution: int,
+    base_resolution: int | None,
+    resolution: int | None,
     as_json: bool,
 ) -> None:
-    """Scale FAMILY by the compound rule (--phi), or to the largest network inside a --budget.
+    """Scale FAMILY by a rule (--phi), or to the largest network of the rule inside a --budget.
 
-    With a budget the resolution is fixed, and depth and width grow by alpha and beta.
+    Depth, width and resolution grow by alpha, beta and gamma for each unit of phi, which may be a fraction
+    or negative. With --resolution the pictures stay, and depth and width grow alone.
     """
-    if (phi is None) == (budget is None):
-        raise SmidgenError("give either --phi or --budget")
-    binding = None
-    if budget is not None:
-        solution = solve(
-            family, Budget.parse(budget), num_classes=num_classes, c_in=c_in, resolution=resolution
-        )
-        network, phi, binding = solution.network, solution.phi, solution.binding
-    else:
+    if (phi is not None) + (budget is not None) + table != 1:
+        raise SmidgenError("give one of --phi or --budget, or --table")
+    if table:
+        _print_table(family)
+        return
+    if resolution is not None and base_resolution is not None:
+        raise SmidgenError("give --resolution, which stays, or --base-resolution, which the rule moves")
+    chosen = _rule(rule, alpha, beta, gamma)
+    chosen.check(unconstrained)
+    base = BASE_RESOLUTION if base_resolution is None else base_resolution
+    if budget is None:
         assert phi is not None
-        network = scale(
-            family, phi, alpha=alpha, beta=beta, gamma=gamma,
-            base_resolution=resolution, num_classes=num_classes, c_in=c_in,
+        network = grow(
+            family, chosen, phi, base_resolution=base, resolution=resolution,
+            num_classes=num_classes, c_in=c_in,
         )  # fmt: skip
+        _print(network, phi, None, as_json)
+        return
+    solution = solve(
+        family, Budget.parse(budget), rule=chosen, base_resolution=base, resolution=resolution,
+        num_classes=num_classes, c_in=c_in,
+    )  # fmt: skip
+    _print(solution.network, solution.phi, solution, as_json)
+
+
+def _rule(name: str | None, alpha: float | None, beta: float | None, gamma: float | None) -> Scaling:
+    """The rule that the options ask for."""
+    if (alpha, beta, gamma) == (None, None, None):
+        return rule_named(name or "compound")
+    if name not in (None, "compound"):
+        raise SmidgenError(f"--rule {name} has its own factors; leave out --alpha, --beta and --gamma")
+    return Rule(
+        PAPER.alpha if alpha is None else alpha,
+        PAPER.beta if beta is None else beta,
+        PAPER.gamma if gamma is None else gamma,
+    )
+
+
+def _print(network: Network, phi: float, solution: Solution | None, as_json: bool) -> None:
     used = costs(network) | {"weight_bytes": modelfile.weight_bytes(network)}
+    slack: Mapping[str, float] = solution.slack if solution else {}
+    binding = solution.binding if solution else None
     if as_json:
-        print_json({"name": network.name, "phi": phi, "input": network.input[:3], **used, "binding": binding})
+        print_json(
+            {
+                "name": network.name,
+                "phi": phi,
+                "input": network.input[:3],
+                **used,
+                "binding": binding,
+                "slack": dict(slack),
+            }
+        )
         return
     say(f"{network.name}: {network.input} picture, {network.num_classes} classes, phi {phi:g}", "bold")
     say(f"params        {used['params']:,}")
     say(f"MACs          {used['macs']:,}")
     say(f"model file    {bytes_text(used['weight_bytes'])}")
     say(f"peak memory   {bytes_text(used['peak_bytes'])}")
-    if binding:
-        say(f"binding       {binding}: one step larger would break it")
+    if solution is None:
+        return
+    say(f"slack         {', '.join(f'{unit} {100 * share:.1f} %' for unit, share in slack.items())}")
+    told = f"{binding}: one step larger would break it" if binding else "nothing: the range of phi ends here"
+    say(f"binding       {told}")
+
+
+def _print_table(family: str) -> None:
+    """EfficientNet's published coefficients, the φ that each implies, and the rule at the same cost."""
+    if family != "efficientnet":
+        raise SmidgenError(f"no table of {family} was published; --table is EfficientNet's")
+    columns = ("", "d", "w", "px", "phi of d", "of w", "of px", "of MACs", "rule d", "w", "px")
+    rows = [
+        (
+            row.name,
+            *(f"{row.published.depth:.1f}", f"{row.published.width:.1f}", str(row.side)),
+            *(f"{phi:.2f}" for phi in row.implied),
+            f"{row.octaves:.2f}",
+            *(f"{row.ruled.depth:.2f}", f"{row.ruled.width:.2f}"),
+            f"{BASE_RESOLUTION * row.ruled.resolution:.0f}",
+        )
+        for row in comparisons()
+    ]
+    print_table(columns, rows)

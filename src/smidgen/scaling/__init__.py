@@ -1,18 +1,22 @@
 """Compound scaling, and solving it for a budget."""
 
-from smidgen.scaling.compound import scale
+from smidgen.scaling.compound import grow, scale
 from smidgen.scaling.rules import PAPER, RULES, Multipliers, Rule, Scaling, candidates, rule_named
-from smidgen.scaling.solve import Solution, costs, solve
+from smidgen.scaling.solve import Solution, costs, require_device, solve
+from smidgen.scaling.stairs import Latency
 
 __all__ = [
     "PAPER",
     "RULES",
+    "Latency",
     "Multipliers",
     "Rule",
     "Scaling",
     "Solution",
     "candidates",
     "costs",
+    "grow",
+    "require_device",
     "rule_named",
     "scale",
     "solve",

@@ -51,8 +51,8 @@ class Multipliers(NamedTuple):
 class Scaling(Protocol):
     """A rule of scaling; at a larger φ no multiplier may be smaller."""
 
-    def check(self) -> None:
-        """Raise SmidgenError where the rule breaks a constraint of its own."""
+    def check(self, unconstrained: bool = False) -> None:
+        """Raise SmidgenError where something shrinks as φ grows, or a constraint of the rule is broken."""
 
     def multipliers(self, phi: float) -> Multipliers:
         """Factors at φ, each unit of which about doubles the multiply-adds.
@@ -74,27 +74,23 @@ class Rule:
         """Growth of the multiply-adds for each unit of φ: α·β²·γ²."""
         return self.alpha * self.beta * self.beta * self.gamma * self.gamma
 
-    def check(self) -> None:
-        """Raise SmidgenError unless α·β²·γ² ≈ 2 and each is at least 1."""
-        self.check_growth()
-        if abs(self.doubling - TARGET) > TOLERANCE:
+    def check(self, unconstrained: bool = False) -> None:
+        """Raise SmidgenError unless each is at least 1 and, if not `unconstrained`, α·β²·γ² ≈ 2."""
+        if not all(1 <= factor < math.inf for factor in (self.alpha, self.beta, self.gamma)):  # nor NaN
+            raise SmidgenError(
+                f"alpha={self.alpha}, beta={self.beta}, gamma={self.gamma}: each must be at least 1"
+            )
+        if abs(self.doubling - TARGET) > TOLERANCE and not unconstrained:
             raise SmidgenError(
                 f"alpha·beta²·gamma² is {self.doubling:.3f}; compound scaling needs "
                 f"{TARGET:g} ± {TOLERANCE:g}; unconstrained insists"
             )
 
-    def check_growth(self) -> None:
-        """Raise SmidgenError unless each factor is finite and at least 1: then nothing shrinks as φ grows."""
-        if not all(1 <= factor < math.inf for factor in (self.alpha, self.beta, self.gamma)):  # nor NaN
-            raise SmidgenError(
-                f"alpha={self.alpha}, beta={self.beta}, gamma={self.gamma}: each must be at least 1"
-            )
-
     def multipliers(self, phi: float) -> Multipliers:
-        """D = α^φ, w = β^φ, r = γ^φ; errors as `Scaling`."""
+        """Powers α^φ, β^φ, γ^φ; errors as `Scaling`."""
         bases = (self.alpha, self.beta, self.gamma)
         # In logarithms nothing overflows.
-        _require_range(phi, max((phi * math.log(base) for base in bases), default=0.0))
+        _require_range(phi, max(phi * math.log(base) for base in bases))
         return Multipliers(self.alpha**phi, self.beta**phi, self.gamma**phi)
 
 
@@ -102,7 +98,7 @@ class Rule:
 class TinyNet:
     """TinyNet's shrinking formula: w = sqrt(c / (r²·d)) with c = 2^φ; see `tinynet.shrunk`."""
 
-    def check(self) -> None:
+    def check(self, unconstrained: bool = False) -> None:
         """Nothing can be wrong: the formula has no parameters."""
 
     def multipliers(self, phi: float) -> Multipliers:

@@ -1,32 +1,34 @@
 """The largest network of a family that obeys a budget.
 
-The pictures fix the resolution here, so depth and width share the growth: the compound rule with
-γ = 1. Rounding makes parameters, MACs and file a staircase in φ that never falls, so bisection finds
-its last step. Peak memory may dip where two widths part and a residual ends: the answer obeys its
-limit too, and the next step breaks it, but a larger network beyond the dip may go unseen.
+Rounding makes cost a staircase in φ. Parameters, multiply-adds and file never fall along it, so bisection
+finds their last step. Peak memory and latency may dip: bisection then finds a point that is broken by more
+than any dip, above which nothing fits, and the search down from there looks at every step.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from smidgen import modelfile
-from smidgen.families import Request, realise
 from smidgen.families.family import InitChoice
 from smidgen.graph import Network
-from smidgen.scaling.compound import BASE_RESOLUTION, family_named
-from smidgen.scaling.rules import PAPER, Rule
-from smidgen.spec import Budget, BudgetError
+from smidgen.scaling.compound import BASE_RESOLUTION, baseline
+from smidgen.scaling.rules import PAPER, Scaling
+from smidgen.scaling.stairs import PHI_STEP, Latency, Stairs, Step, file_bytes, last
+from smidgen.spec import Budget, BudgetError, SmidgenError, shown
 
-__all__ = ["PHI_RANGE", "PHI_STEP", "Solution", "costs", "solve"]
+__all__ = ["Solution", "costs", "require_device", "solve"]
 
-PHI_RANGE = (-32.0, 10.0)
-PHI_STEP = 1 / 64
+# Peak memory dips where two neighbouring stages of EfficientNet round to different widths, and a residual
+# ends; by 1/13 at most. From this width on neighbours always differ (tests/scaling/test_stairs.py).
+PEAK_DIP = 0.08
+APART = 1.25
 
-# What training adds to the file: provenance, metrics, versions.
-PROVENANCE_RESERVE = 2_000
+# A predicted time may dip where another kernel takes over; twice the limit is never made good.
+LATENCY_DIP = 0.5
+
+# Units from the quickest to count to the slowest.
+ORDER = ("params", "macs", "peak_bytes", "weight_bytes", "latency_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,23 @@ class Solution:
 
 
 def costs(network: Network) -> dict[str, int]:
-    """Costs of a network in the units of a budget."""
+    """Costs of a network in the units of a budget that are counted; latency, which is predicted, is not."""
     cost = network.cost()
     return {
         "params": cost.params,
         "macs": cost.macs,
-        "weight_bytes": modelfile.weight_bytes(network) + PROVENANCE_RESERVE,
+        "weight_bytes": file_bytes(network),
         "peak_bytes": cost.peak_bytes,
     }
+
+
+def require_device(budget: Budget, latency: Latency | None) -> None:
+    """Raise BudgetError where the budget limits a time that nothing predicts."""
+    if budget.latency_ms is not None and latency is None:
+        raise BudgetError(
+            f"{budget}: milliseconds need a device to be predicted for, and none is given; "
+            "limit macs or peak_bytes instead"
+        )
 
 
 def solve(
@@ -61,48 +72,84 @@ def solve(
     *,
     num_classes: int = 1000,
     c_in: int = 3,
-    resolution: int = BASE_RESOLUTION,
-    rule: Rule = PAPER,
+    resolution: int | None = None,
+    base_resolution: int = BASE_RESOLUTION,
+    rule: Scaling = PAPER,
     depth: float | None = None,
     init: InitChoice | None = None,
     classes: tuple[str, ...] = (),
+    latency: Latency | None = None,
 ) -> Solution:
-    """Largest φ whose network obeys every limit at once, at a fixed resolution.
+    """Largest φ whose network obeys every limit at once, to 1/1024.
 
-    depth    multiplier of the baseline's depth that stays, while the rule moves the width alone; default:
-             both grow by the rule
-    classes  names of the classes where they are known: the model file will hold them, so they cost bytes
-    Raises   BudgetError that names the smallest network's cost where nothing fits.
+    resolution       side of the pictures, which stays; None: it moves with the rule
+    base_resolution  where it moves, the side at φ = 0
+    depth            multiplier of the baseline's depth that stays, while the rule moves the rest
+    classes          names of the classes where they are known: the model file will hold them, so they cost
+                     bytes
+    latency          predicts the milliseconds that `budget.latency_ms` limits; a network at twice the limit
+                     must not have a larger sister that meets it
+    Raises           BudgetError that names the smallest network and its cost where nothing fits.
     """
-    chosen = family_named(family)
+    require_device(budget, latency)
+    rule.check(unconstrained=True)
+    fixed = resolution is not None
+    start = baseline(
+        family,
+        base_resolution if resolution is None else resolution,
+        fixed=fixed,
+        num_classes=num_classes,
+        c_in=c_in,
+        init=init,
+    )
+    stairs = Stairs(start, rule, depth, classes, latency)
+    if fixed and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
+        raise SmidgenError(f"{rule} moves the resolution alone, which is fixed at {resolution} pixels")
+    number = _largest(stairs, budget)
+    if number < stairs.low:
+        raise BudgetError(_impossible(family, budget, stairs.step(stairs.low), fixed))
+    best = stairs.step(number)
+    slack = {unit: 1 - best.used(unit) / limit for unit, limit in budget.limits().items()}
+    next_excesses = stairs.step(number + 1).excesses(budget) if number < stairs.high else []
+    binding = next_excesses[0].unit if next_excesses else None
+    return Solution(best.network, number * PHI_STEP, binding, slack)
 
-    def at(step: int) -> Network:
-        ruled, width, _ = rule.multipliers(step * PHI_STEP)
-        deep = ruled if depth is None else depth
-        row = chosen.scaled(width, deep, resolution)
-        request = Request(num_classes, c_in, resolution, init=init)
-        network = realise(chosen, row, f"{family}_w{width:.2f}_d{deep:.2f}", request)
-        return dataclasses.replace(network, classes=classes)
 
-    low, high = (round(phi / PHI_STEP) for phi in PHI_RANGE)
-    smallest = costs(at(low))
-    excesses = budget.excesses(smallest)
-    if excesses:
-        shown = ", ".join(f"{unit}={smallest[unit]:,}" for unit in budget.limits())
-        raise BudgetError(
-            f"nothing in {family} fits {budget} at {resolution} pixels; its smallest has {shown}"
-        )
-    binding = budget.excesses(costs(at(high)))
-    if not binding:
-        low = high
-    while high - low > 1:
-        middle = (low + high) // 2
-        broken = budget.excesses(costs(at(middle)))
-        if broken:
-            high, binding = middle, broken
-        else:
-            low = middle
-    network = at(low)
-    used = costs(network)
-    slack = {unit: 1 - used[unit] / limit for unit, limit in budget.limits().items()}
-    return Solution(network, low * PHI_STEP, binding[0].unit if binding else None, slack)
+def _largest(stairs: Stairs, budget: Budget) -> int:
+    """Number of the largest network that obeys the budget; below `stairs.low` where none does."""
+    top = last(stairs.low - 1, stairs.high + 1, lambda point: not _hopeless(stairs, point, budget))
+    if top < stairs.low:
+        return top
+    return stairs.highest(stairs.low, top, lambda step: _obeys(step, budget))
+
+
+def _obeys(step: Step, budget: Budget) -> bool:
+    limits = budget.limits()
+    return not any(step.exceeds(unit, limits[unit]) for unit in ORDER if unit in limits)
+
+
+def _hopeless(stairs: Stairs, number: int, budget: Budget) -> bool:
+    """Whether a limit is broken by more than any dip, so that nothing larger can obey it."""
+    limits, step = budget.limits(), stairs.step(number)
+    return any(
+        step.exceeds(unit, limits[unit] / (1 - _dip(stairs, number, unit)))
+        for unit in ORDER
+        if unit in limits
+    )
+
+
+def _dip(stairs: Stairs, number: int, unit: str) -> float:
+    """Largest share by which a larger network may cost less than the one at this point."""
+    if unit == "latency_ms":
+        return LATENCY_DIP
+    if unit != "peak_bytes":
+        return 0.0
+    width = stairs.factors(number).width
+    parts = width < APART and width != stairs.factors(stairs.low).width
+    return PEAK_DIP if parts else 0.0
+
+
+def _impossible(family: str, budget: Budget, smallest: Step, fixed: bool) -> str:
+    used = ", ".join(f"{unit}={shown(smallest.used(unit))}" for unit in budget.limits())
+    where = f" at {smallest.network.input.height} pixels" if fixed else ""
+    return f"nothing in {family} fits {budget}{where}; its smallest, {smallest.network.name}, has {used}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smidgen.families import families
-from smidgen.scaling import Solution, solve
+from smidgen.scaling import Solution, require_device, solve
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material
 from smidgen.watch import Watch
@@ -26,6 +26,7 @@ def propose(material: Material, budget: Budget, watch: Watch, chosen: tuple[str,
     returns  up to SHAPES of each family: shallow and wide, deep and narrow, and between
     Raises   BudgetError where no family has one; it names the smallest of each.
     """
+    require_device(budget, None)
     found: list[Solution] = []
     refusals: dict[str, str] = {}
     for family in chosen or families():
@@ -72,7 +73,7 @@ def _use(solution: Solution) -> float:
 
 
 def _impossible(budget: Budget, material: Material, refusals: Mapping[str, str]) -> str:
-    smallest = (f"{family} {text.partition('its smallest has ')[2]}" for family, text in refusals.items())
+    smallest = (f"{family} {text.rpartition(', has ')[2]}" for family, text in refusals.items())
     return (
         f"no network fits {budget} at {material.resolution} pixels; the smallest have: {'; '.join(smallest)}"
     )

@@ -1,0 +1,114 @@
+"""Every network along φ, found beside `solve` by building what the rule says at each point."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from smidgen import families
+from smidgen.families import Request, realise
+from smidgen.graph import Network
+from smidgen.scaling import RULES, costs
+from smidgen.scaling.stairs import PHI_RANGE, PHI_STEP
+from smidgen.spec import Budget
+
+FAMILIES = ("efficientnet", "resnet", "shiftnet", "squeezenet")
+UNITS = ("params", "macs", "weight_bytes", "peak_bytes")
+LOW, HIGH = (round(phi / PHI_STEP) for phi in PHI_RANGE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a staircase is made for; `moves`: the resolution follows the rule, from `side` at φ = 0."""
+
+    family: str
+    side: int
+    moves: bool = False
+    rule: str = "compound"
+    depth: float | None = None
+    classes: int = 10
+    c_in: int = 3
+
+    def arguments(self) -> dict[str, object]:
+        """Of `solve`."""
+        side = {"base_resolution": self.side} if self.moves else {"resolution": self.side}
+        rest = {"num_classes": self.classes, "c_in": self.c_in, "depth": self.depth}
+        return {**side, **rest, "rule": RULES[self.rule]}
+
+
+# Sides at which a multiple of 8 leaves a map: SqueezeNet's kernels are unpadded where no stride is dropped.
+LEAST = {"squeezenet": 24}
+
+
+@functools.cache
+def _dropped(setting: Setting) -> int:
+    family = families.families()[setting.family]
+    request = Request(setting.classes, setting.c_in, setting.side)
+    return realise(family, family.scaled(1, 1, setting.side), "x", request).dropped_strides
+
+
+def at(setting: Setting, number: int) -> Network:
+    """The network at a point of the lattice."""
+    depth, width, zoom = RULES[setting.rule].multipliers(number * PHI_STEP)
+    depth = depth if setting.depth is None else setting.depth
+    family = families.families()[setting.family]
+    side, name = setting.side, f"{setting.family}_w{width:.2f}_d{depth:.2f}"
+    if setting.moves:
+        least = 8 if _dropped(setting) else LEAST.get(setting.family, 8)
+        side = max(least, round(side * zoom / 8) * 8)
+        name += f"_r{side}"
+    row = family.scaled(width, depth, setting.side)
+    return realise(family, row, name, Request(setting.classes, setting.c_in, side), _dropped(setting))
+
+
+class Tread(NamedTuple):
+    """One step: the last point of the lattice that has this network, and its costs."""
+
+    number: int
+    network: Network
+    costs: dict[str, int]
+
+
+@functools.cache
+def staircase(setting: Setting, high: int = HIGH) -> tuple[Tread, ...]:
+    """All steps, smallest first."""
+    networks: dict[int, Network] = {}
+
+    def built(number: int) -> Network:
+        if number not in networks:
+            networks[number] = at(setting, number)
+        return networks[number]
+
+    def same(low: int, high: int) -> bool:
+        one, other = built(low), built(high)
+        return one.tree == other.tree and one.input == other.input and len(one.name) == len(other.name)
+
+    treads: list[Tread] = []
+
+    def walk(low: int, high: int) -> None:
+        if same(low, high):
+            if treads and same(treads[-1].number, high):
+                treads[-1] = treads[-1]._replace(number=high)
+            else:
+                treads.append(Tread(high, built(high), costs(built(high))))
+            return
+        middle = (low + high) // 2
+        walk(low, middle)
+        walk(middle + 1, high)
+
+    walk(LOW, high)
+    return tuple(treads)
+
+
+def largest(
+    treads: tuple[Tread, ...], budget: Budget, latency: Callable[[Network], float] | None = None
+) -> Tread | None:
+    """The last step that obeys every limit, by asking all of them."""
+    for tread in reversed(treads):
+        time = {"latency_ms": latency(tread.network)} if latency else {"latency_ms": math.inf}
+        if not budget.excesses({**tread.costs, **time}):
+            return tread
+    return None
