@@ -13,7 +13,8 @@ from smidgen.search.growth import BASE
 
 __all__ = ["draw"]
 
-_STYLES = {  # rule -> colour and marker; the one that was found, if it has no name, lies wide below the others
+# Rule -> colour and marker; the one that was found, if it has no name, lies wide below the others.
+_STYLES = {
     "compound": ("tab:red", "o"),
     "width": ("tab:blue", "s"),
     "depth": ("tab:green", "^"),
@@ -40,7 +41,8 @@ def draw(document: Mapping[str, Any], path: Path) -> None:
             [point["macs"] for point in curve],
             [100 * point["accuracy"] for point in curve],
             [100 * (point["std"] or 0) for point in curve],
-            color=colour, marker=marker, markersize=4 + 2 * wide, capsize=2 + wide, linewidth=1.3 * wide, label=_label(rule, found),
+            color=colour, marker=marker, markersize=4 + 2 * wide, capsize=2 + wide, linewidth=1.3 * wide,
+            label=_label(rule, found),
         )  # fmt: skip
     _background(axes, document, points)
     seeds = f"{agenda['seeds']} seeds" if agenda["seeds"] > 1 else "1 seed"
