@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from smidgen import machine
+from smidgen.data import sets
 from smidgen.scaling import rule_named
 from smidgen.scaling.compound import family_named
 from smidgen.search.agenda import Agenda
@@ -84,7 +85,7 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
     )
     agenda = _agenda(wanted, material)
     about = {
-        "data": wanted.data,
+        "data": _anywhere(wanted.data),
         "name": material.dataset.name,
         "seed": wanted.seed,
         "skip_bad": wanted.skip_bad,
@@ -172,6 +173,13 @@ def _default_workers() -> int:
     import torch
 
     return 1 if torch.cuda.is_available() else machine.cores()
+
+
+def _anywhere(data: str) -> str:
+    """The data as workers in another folder find them."""
+    if data in sets.names():
+        return data
+    return os.path.abspath(data)  # noqa: PTH100 (links stay as they were typed)
 
 
 def _room_below(side: int) -> int:

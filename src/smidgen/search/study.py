@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 import smidgen
 from smidgen import atomic
 from smidgen.search.agenda import Agenda, Task
+from smidgen.search.journal import opened
 from smidgen.spec import DependencyError, SmidgenError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Study:
         self.agenda = Agenda.from_json(self.about["agenda"])
         self._lock = filelock.FileLock(folder / "study.lock")
         with self._lock:
-            self._study = _open(folder / "journal.log", self._lock)
+            self._study = opened(folder / "journal.log", self._lock)
 
     @classmethod
     def create(cls, folder: Path, agenda: Agenda, about: Mapping[str, Any]) -> Study:
@@ -228,46 +229,6 @@ class Study:
 
     def _answers(self, number: int) -> Path:
         return self.folder / "answers" / f"{number}.npz"
-
-
-def _open(path: Path, lock: filelock.FileLock) -> optuna.Study:
-    """The Optuna study in a journal, made where there is none."""
-    import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
-
-    class Held(JournalFileOpenLock):
-        """The study's own lock, which the system frees when its holder dies."""
-
-        def __init__(self) -> None:
-            """Nothing of its own."""
-
-        def acquire(self) -> bool:
-            """Wait for the lock, and cut off what a machine that lost its power left half written."""
-            lock.acquire()
-            _mend(path)
-            return True
-
-        def release(self) -> None:
-            """Free it, or leave it to the caller who held it before."""
-            lock.release()
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = JournalStorage(JournalFileBackend(str(path), Held()))
-    return optuna.create_study(
-        storage=storage, study_name="search", direction="maximize", load_if_exists=True
-    )
-
-
-def _mend(path: Path) -> None:
-    """Cut off a last line without an end."""
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size == 0:
-            return
-        file.seek(-1, os.SEEK_END)
-        if file.read(1) != b"\n":
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def _read(path: Path) -> dict[str, Any]:
