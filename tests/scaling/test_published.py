@@ -2,8 +2,8 @@ import math
 from pathlib import Path
 
 import pytest
-from command_line import smidgen
 
+from command_line import smidgen
 from smidgen.scaling.published import comparisons
 
 PAGE = Path(__file__).parents[2] / "docs/scaling.md"
