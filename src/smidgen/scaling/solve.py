@@ -104,7 +104,9 @@ def solve(
     )
     stairs = Stairs(start, rule, depth, classes, latency)
     if fixed and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
-        raise SmidgenError(f"{rule} moves the resolution alone, which is fixed at {resolution} pixels")
+        raise SmidgenError(
+            f"this rule moves the resolution alone, which is fixed at {resolution} pixels; let it move"
+        )
     number = _largest(stairs, budget)
     if number < stairs.low:
         raise BudgetError(_impossible(family, budget, stairs, fixed))
