@@ -82,6 +82,7 @@ def command(
     section 3.3) tries all α, β, γ with α·β²·γ² about 2 and trains the better ones on. Any number of
     processes and machines may work on one STUDY in a shared folder; all may be killed, and --resume goes on.
     """
+    refuse_processes("search")
     watch: Watch = Quiet() if as_json else Terminal()
     if resume is not None:
         _refuse_more(context, data)
@@ -92,7 +93,6 @@ def command(
     else:
         if data is None or family is None:
             raise SmidgenError("a search needs DATA and --family, or --resume STUDY")
-        refuse_processes("search")
         open_dataset(data)  # refuses in no time what torch would take seconds to load for
         budgets, names = tuple(map(quantity, _parts(macs))), tuple(_parts(rules))
         require_torch("a search", training=True)

@@ -193,7 +193,7 @@ def _agenda(wanted: Wanted, material: Material) -> Agenda:
     base = base_within(
         wanted.family,
         budgets[0] // 2,
-        resolution=wanted.resolution or _room_below(material.resolution),
+        resolution=_room_below(material.resolution) if wanted.resolution is None else wanted.resolution,
         num_classes=len(material.dataset.classes),
         c_in=material.channels,
     )
