@@ -151,6 +151,22 @@ def test_scaling_into_a_budget_says_how_much_of_each_limit_is_left() -> None:
     assert f"params {100 * scaled['slack']['params']:.1f} %" in done("scale", *arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("strategies", ["strategies"]),
+        ("fire", ["squeezenet1_0", "--block", "features.3"]),
+        ("pools", ["squeezenet1_1", "squeezenet1_0"]),
+    ],
+)
+def test_pictures_of_the_squeezenet_page_are_as_the_command_draws_them(
+    name: str, arguments: list[str], tmp_path: Path
+) -> None:
+    done("draw", *arguments, "-o", tmp_path / "drawn.svg")
+    kept = Path(__file__).parents[2] / f"docs/pictures/{name}.svg"
+    assert (tmp_path / "drawn.svg").read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
+
+
 def test_a_rule_is_chosen_by_name_or_by_its_factors() -> None:
     wider = done("scale", "efficientnet", "--phi", 2, "--rule", "width", "--json")
     root = str(2**0.5)

@@ -136,6 +136,29 @@ def test_designs_out_of_range_are_refused(options: dict[str, float]) -> None:
         families.network("squeezenet_design", **options)  # type: ignore[arg-type]
 
 
+def test_pools_stand_where_the_design_says() -> None:
+    net = families.network("squeezenet_design", pools=(0, 1, 2))
+    nodes = [layer.node for layer in layers(net.tree, net.input)]
+    kinds = [type(node).__name__ for node in nodes if isinstance(node, Conv | Pool)]
+    fire_ = ["Conv"] * 3
+    assert kinds == ["Conv", "Pool", *fire_, "Pool", *fire_, "Pool", *fire_ * 6, "Conv"]
+    assert net.cost().params == families.network("squeezenet1_0").cost().params
+
+
+@pytest.mark.parametrize("pools", [(0, 9), (-1,), (0.5,)])
+def test_pools_outside_the_network_are_refused(pools: tuple[int, ...]) -> None:
+    with pytest.raises(SmidgenError, match="each follows a Fire module"):
+        families.network("squeezenet_design", pools=pools)
+
+
+def test_scaling_moves_the_parameters_of_the_design_space() -> None:
+    for times in (1, 2, 3):
+        wide = families.families()["squeezenet"].scaled(times, 1, 224)
+        assert wide.fires == design_space(base=128 * times, increment=128 * times)
+        deep = families.families()["squeezenet"].scaled(1, times, 224)
+        assert deep.fires == design_space(frequency=2 * times, count=8 * times)
+
+
 def test_design_options_belong_to_the_design_only() -> None:
     with pytest.raises(SmidgenError, match="squeezenet_design"):
         families.network("squeezenet1_0", base=64)

@@ -36,11 +36,14 @@ from smidgen.graph import (
     Sum,
 )
 from smidgen.graph.draw import (
+    Line,
+    Panel,
     Point,
     architecture,
     block,
     compare,
     locate,
+    panels,
     scaling,
     scatter,
     shift_operation,
@@ -524,6 +527,28 @@ def test_scatter_joins_each_series_and_names_them() -> None:
 def test_points_out_of_range_are_refused(points: list[Point]) -> None:
     with pytest.raises(SmidgenError):
         scatter(points)
+
+
+def _chart(*lines: Line) -> Panel:
+    return Panel("title", "subtitle", "across", "up", ((0.0, "zero"), (4.0, "four")), lines)
+
+
+def test_panels_place_points_by_value_from_zero_up() -> None:
+    svg = panels([_chart(Line("a", ((0, 0), (2, 5), (4, 10)))), _chart(Line("b", ((0, 3), (4, 1))))], "two")
+    _assert_legible(svg)
+    assert {"title", "subtitle", "across", "zero", "four", "a", "b", "10"} <= set(_words(svg))
+    dots = [(float(dot.get("cx", "0")), float(dot.get("cy", "0"))) for dot in _paints(svg, "dot-0")]
+    (x0, y0), (x1, y1), (x2, y2) = dots[:3]
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2)
+    assert y0 - y1 == pytest.approx(y1 - y2, abs=0.2)
+    assert y0 > y1
+    assert len(dots) == 3 + 2 + 2  # each chart has a key
+
+
+@pytest.mark.parametrize("charts", [[], [_chart()], [_chart(Line("a", ()))], [_chart(Line("a", ((0, -1),)))]])
+def test_panels_without_points_or_below_zero_are_refused(charts: list[Panel]) -> None:
+    with pytest.raises(SmidgenError):
+        panels(charts, "none")
 
 
 def test_one_point_is_a_chart_too() -> None:

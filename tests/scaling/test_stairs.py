@@ -9,6 +9,7 @@ from staircase import FAMILIES, HIGH, LOW, UNITS, Setting, at, staircase
 
 MONOTONE = ("params", "macs", "weight_bytes")
 LARGE = round(5 / PHI_STEP)
+DEEP = round(3 / PHI_STEP)  # eight times as deep
 
 SETTINGS = [
     Setting(family, *rest)
@@ -60,7 +61,7 @@ def test_memory_dips_by_little_and_only_where_neighbours_may_round_alike(setting
 @pytest.mark.parametrize("family", FAMILIES)
 def test_memory_never_dips_where_the_width_stays(family: str, rule: str) -> None:
     for side in (8, 16, 32, 224):
-        treads = staircase(Setting(family, side, True, rule), LARGE)
+        treads = staircase(Setting(family, side, True, rule), DEEP)
         peaks = [tread.costs["peak_bytes"] for tread in treads]
         assert peaks == sorted(peaks)
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "check": "Say whether DATA can be trained on, and what is in it.",
     "train": "Train one network on DATA.",
     "resume": "Go on with a run that was stopped or killed.",
+    "search": "Find compound scaling's α, β, γ for DATA, and compare rules of scaling.",
     "eval": "Measure a model's accuracy on DATA.",
     "predict": "Name what is on pictures.",
     "report": "Write a run's page and model card again, from its report.json.",

@@ -10,8 +10,20 @@ import click
 from smidgen import atomic, families
 from smidgen.cli.output import say
 from smidgen.cli.targets import network_options, open_network, output_option
-from smidgen.graph.draw import Point, architecture, block, compare, locate, scaling, scatter, shift_operation
-from smidgen.scaling import scale
+from smidgen.graph.draw import (
+    Line,
+    Panel,
+    Point,
+    architecture,
+    block,
+    compare,
+    locate,
+    panels,
+    scaling,
+    scatter,
+    shift_operation,
+)
+from smidgen.scaling import scale, strategies
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.rules import DEPTH, PAPER, RESOLUTION, WIDTH, Rule
 from smidgen.spec import SmidgenError
@@ -20,14 +32,14 @@ from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
 __all__ = ["command"]
 
 # Figures that are not of one network.
-FIGURES = ("shift", "scaling", "accuracy")
+FIGURES = ("shift", "scaling", "accuracy", "strategies")
 
 # Source of a published accuracy -> its series in the accuracy figure; other sources are left out.
 SERIES = {PAPER_V1: "EfficientNet", SQUEEZENET: "SqueezeNet", SLIDES: "ShiftNet"}
 
 
 @click.command("draw", short_help="Draw an architecture, a block, the shift operation or scaling as SVG.")
-@click.argument("what", nargs=-1, required=True, metavar="NAME|FILE...|shift|scaling|accuracy")
+@click.argument("what", nargs=-1, required=True, metavar="NAME|FILE...|shift|scaling|accuracy|strategies")
 @output_option(required=True, help="SVG file to write.")
 @network_options
 @click.option(
@@ -56,6 +68,7 @@ def command(
     smidgen draw shift -o shift.svg                              the shift operation
     smidgen draw scaling -o scaling.svg                          wider, deeper, finer, compound
     smidgen draw accuracy -o accuracy.svg                        parameters against ImageNet top-1
+    smidgen draw strategies -o strategies.svg                    SqueezeNet's three strategies
     """
     if output.suffix.lower() != ".svg":
         raise SmidgenError(f"{output}: figures are SVG; call the file {output.stem}.svg")
@@ -66,6 +79,7 @@ def command(
             "shift": lambda: shift_operation(kernel=kernel),
             "scaling": lambda: _scaling(family, phi),
             "accuracy": _accuracy,
+            "strategies": _strategies,
         }[what[0]]()
     else:
         svg = _networks(what, path, options)
@@ -105,3 +119,40 @@ def _accuracy() -> str:
         if row.dataset == "ImageNet" and row.source in SERIES
     ]
     return scatter(points, title="Parameters and ImageNet accuracy, as published")
+
+
+def _strategies() -> str:
+    """SqueezeNet 1.0 with one strategy at a time turned (Iandola et al. 2016, section 3.1)."""
+    share, ratio = "share of 3x3 among the expand filters", "squeeze over expand filters"
+    charts = [
+        _costs("1x1 instead of 3x3", share, "share_3x3", strategies.SHARES),
+        _costs("Fewer inputs to the 3x3", ratio, "squeeze_ratio", strategies.RATIOS),
+        _late(),
+    ]
+    return panels(charts, "SqueezeNet's three strategies, each on its own")
+
+
+def _costs(title: str, across: str, option: str, values: tuple[float, ...]) -> Panel:
+    """Parameters and MACs, relative to SqueezeNet 1.0, over one option of the design space."""
+    base = strategies.outcome()
+    found = [(value, strategies.outcome(**{option: value})) for value in values]
+    lines = (
+        Line("parameters", tuple((value, each.params / base.params) for value, each in found)),
+        Line("multiply-adds", tuple((value, each.macs / base.macs) for value, each in found)),
+    )
+    marks = tuple((value, f"{value:g}") for value in values)
+    return Panel(title, "cost over that of SqueezeNet 1.0", across, "times SqueezeNet 1.0", marks, lines)
+
+
+def _late() -> Panel:
+    """Sides of the maps after the stem and every Fire module, for pools in different places."""
+    found = {name: strategies.outcome(pools=pools) for name, pools in strategies.POOLS.items()}
+    lines = tuple(
+        Line(
+            f"{name}: {each.macs / 1e9:.2f} G MACs, sees {each.receptive_field} px",
+            tuple((float(index), float(side)) for index, side in enumerate(strategies.sides(each.network))),
+        )
+        for name, each in found.items()
+    )
+    marks = ((0.0, "stem"), *((float(index), str(index + 1)) for index in range(1, 9)))
+    return Panel("Down-sample late", "side of the maps", "Fire module", "pixels", marks, lines)

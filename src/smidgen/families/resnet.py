@@ -96,7 +96,8 @@ def staged(
     for channels, stride in STAGES:
         c_out = round_channels(channels * width, 4)
         first = block(c_in, c_out, strides.take(stride))
-        features.append(numbered([first, *(block(c_out, c_out, 1) for _ in range(blocks - 1))]))
+        # One object for the rest, so that costing visits it once.
+        features.append(numbered([first, *[block(c_out, c_out, 1)] * (blocks - 1)]))
         c_in = c_out
     end = classifier(c_in, request.num_classes, request.dropout or 0.0, style.init)
     return Chain((("features", numbered(features)), *end))

@@ -280,10 +280,11 @@ def _group(
 ) -> Chain:
     first = csc(c_in, c_out, group.kernel, stride, group.expand_first, pool=True, style=style, **request.own)
     repeats = math.ceil(group.repeats * depth)
-    rest = [
-        csc(c_out, c_out, group.kernel, 1, group.expand, style=style, **request.own) for _ in range(repeats)
-    ]
-    return numbered([first, *rest])
+    if repeats == 0:
+        return numbered([first])
+    # One object for all of them, so that costing visits it once.
+    again = csc(c_out, c_out, group.kernel, 1, group.expand, style=style, **request.own)
+    return numbered([first, *[again] * repeats])
 
 
 def _build_resnet(variant: ResVariant, request: Request) -> Node:

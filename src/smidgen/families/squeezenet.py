@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -81,7 +82,7 @@ class Variant:
 _V1_0 = Variant(96, 7, FIRES, pools_after=(0, 3, 7))
 _V1_1 = Variant(64, 3, FIRES, pools_after=(0, 2, 4))
 
-_DESIGN_OPTIONS = ("base", "increment", "frequency", "squeeze_ratio", "share_3x3")
+_DESIGN_OPTIONS = ("base", "increment", "frequency", "squeeze_ratio", "share_3x3", "pools")
 
 
 def design_space(
@@ -198,7 +199,16 @@ def _designed(variant: Variant, request: Request) -> Variant:
         return variant
     if not variant.design:
         raise SmidgenError(f"{', '.join(request.own)}: only squeezenet_design takes these options")
-    return replace(variant, fires=design_space(**request.own))
+    own = dict(request.own)
+    pools = _pools(own.pop("pools", variant.pools_after), len(variant.fires))
+    return replace(variant, fires=design_space(**own), pools_after=pools)
+
+
+def _pools(places: Sequence[int], fires: int) -> tuple[int, ...]:
+    """Positions of the pools, as `Variant.pools_after` has them."""
+    if not all(isinstance(place, int) and 0 <= place <= fires for place in places):
+        raise SmidgenError(f"pools={places}: each follows a Fire module, 1 to {fires}, or the stem, 0")
+    return tuple(sorted(set(places)))
 
 
 _BYPASSES: dict[str, Bypass] = {"": "none", "_bypass": "simple", "_complex_bypass": "complex"}
@@ -210,7 +220,11 @@ _VARIANTS = {
 
 
 def _scaled(width: float, depth: float, resolution: int) -> Variant:
-    """SqueezeNet 1.1 with more or fewer, wider or narrower Fire modules in each of its three groups."""
+    """SqueezeNet 1.1 with more or fewer, wider or narrower Fire modules in each of its three groups.
+
+    In the words of the paper's design space: the width multiplies the base and the increment of the expand
+    filters, the depth the frequency with which they grow; squeeze ratio and share of 3x3 stay.
+    """
     groups = (FIRES[0:2], FIRES[2:4], FIRES[4:8])
     fires: list[FireRow] = []
     ends = []

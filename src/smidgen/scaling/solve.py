@@ -98,15 +98,17 @@ def solve(
     )
     stairs = Stairs(start, rule, depth, classes, latency)
     if fixed and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
-        raise SmidgenError(f"{rule} moves the resolution alone, which is fixed at {resolution} pixels")
+        raise SmidgenError(
+            f"this rule moves the resolution alone, which is fixed at {resolution} pixels; let it move"
+        )
     number = _largest(stairs, budget)
     if number < stairs.low:
-        raise BudgetError(_impossible(family, budget, stairs.step(stairs.low), fixed))
+        raise BudgetError(_impossible(family, budget, stairs, fixed))
     best = stairs.step(number)
     slack = {unit: 1 - best.used(unit) / limit for unit, limit in budget.limits().items()}
     next_excesses = stairs.step(number + 1).excesses(budget) if number < stairs.high else []
     binding = next_excesses[0].unit if next_excesses else None
-    return Solution(best.network, number * PHI_STEP, binding, slack)
+    return Solution(stairs.network(number), number * PHI_STEP, binding, slack)
 
 
 def _largest(stairs: Stairs, budget: Budget) -> int:
@@ -143,7 +145,8 @@ def _dip(stairs: Stairs, number: int, unit: str) -> float:
     return PEAK_DIP if parts else 0.0
 
 
-def _impossible(family: str, budget: Budget, smallest: Step, fixed: bool) -> str:
-    used = ", ".join(f"{unit}={shown(smallest.used(unit))}" for unit in budget.limits())
-    where = f" at {smallest.network.input.height} pixels" if fixed else ""
-    return f"nothing in {family} fits {budget}{where}; its smallest, {smallest.network.name}, has {used}"
+def _impossible(family: str, budget: Budget, stairs: Stairs, fixed: bool) -> str:
+    smallest, step = stairs.network(stairs.low), stairs.step(stairs.low)
+    used = ", ".join(f"{unit}={shown(step.used(unit))}" for unit in budget.limits())
+    where = f" at {smallest.input.height} pixels" if fixed else ""
+    return f"nothing in {family} fits {budget}{where}; its smallest, {smallest.name}, has {used}"

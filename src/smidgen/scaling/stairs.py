@@ -99,15 +99,19 @@ class Stairs:
         factors = self._rule.multipliers(number * PHI_STEP)
         return factors if self._depth is None else factors._replace(depth=self._depth)
 
+    def network(self, number: int) -> Network:
+        """The network at a point of the lattice; its name says the multipliers there."""
+        factors = self.factors(number)
+        name = f"{self._start.family.name}_w{factors.width:.2f}_d{factors.depth:.2f}"
+        if self._start.least is not None:
+            name += f"_r{self._start.side(factors)}"
+        return dataclasses.replace(self._start.network(factors, name), classes=self._classes)
+
     def step(self, number: int) -> Step:
-        """The network at a point of the lattice; equal networks are one step."""
+        """The step that a point of the lattice is on: networks that differ in their name alone are one."""
         if number not in self._steps:
-            factors = self.factors(number)
-            name = f"{self._start.family.name}_w{factors.width:.2f}_d{factors.depth:.2f}"
-            if self._start.least is not None:
-                name += f"_r{self._start.side(factors)}"
-            network = dataclasses.replace(self._start.network(factors, name), classes=self._classes)
-            key = (network.input, len(name), network.tree)  # the name is a part of the file
+            network = self.network(number)
+            key = (network.input, len(network.name), network.tree)  # the name is a part of the file
             self._steps[number] = self._known.setdefault(key, Step(network, self._latency))
         return self._steps[number]
 

@@ -10,7 +10,7 @@ from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material
 from smidgen.watch import Watch
 
-__all__ = ["DEPTHS", "SHAPES", "propose"]
+__all__ = ["DEPTHS", "LEAST_USE", "SHAPES", "propose"]
 
 # Depths of the baseline that shapes are tried at, the width filling the budget; beside them, the compound
 # rule's own balance of the two.

@@ -82,8 +82,9 @@ class Material:
         return fingerprint(self.dataset, self.survey, set(self.split.test))
 
     def fitted(self, network: Network) -> Network:
-        """The network with this data's preprocessing and class names."""
-        return dataclasses.replace(network, preprocess=self.preprocess, classes=self.dataset.classes)
+        """The network with this data's preprocessing, at its own resolution, and class names."""
+        preprocess = dataclasses.replace(self.preprocess, resize=network.input.height)
+        return dataclasses.replace(network, preprocess=preprocess, classes=self.dataset.classes)
 
     def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Pixels:
         """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""

@@ -17,9 +17,10 @@ RECORD = "run.json"
 
 
 @contextlib.contextmanager
-def new_run_folder(wanted: Path | None, base: Path) -> Iterator[Path]:
+def new_run_folder(wanted: Path | None, base: Path, record: str = RECORD) -> Iterator[Path]:
     """Create `wanted`, or the first free of BASE-1, BASE-2, …
 
+    record   file with which the work can be taken up again; without it the folder goes when the block fails
     Raises   SmidgenError where `wanted` exists: a run is never overwritten.
     """
     if wanted is not None:
@@ -29,7 +30,7 @@ def new_run_folder(wanted: Path | None, base: Path) -> Iterator[Path]:
     try:
         yield folder
     except BaseException:
-        if not (folder / RECORD).exists():
+        if not (folder / record).exists():
             shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(folder.absolute().parent, present)
         raise
