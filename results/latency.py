@@ -3,13 +3,17 @@
     python results/latency.py --networks 40 --out results/latency.csv --plot results/latency.png
 
 Measures this machine as `smidgen info --measure` does (or reads --device), then draws other networks of all
-families, with other widths, depths, pictures and classes, and times each whole, in two rounds that are apart
-in time: the quieter one counts, as in the device file.
+families, with other widths, depths, pictures and classes, and times each whole, in several rounds of which
+the quietest counts, as in the device file. At last, budgets of milliseconds: the largest networks inside are
+solved for and timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
+import random
 from pathlib import Path
 
 import matplotlib
@@ -19,11 +23,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from rows import append
 
+from smidgen import families
 from smidgen.scaling import device as device_file
+from smidgen.scaling import solve_on
 from smidgen.scaling.device import Device
-from smidgen.scaling.measure import drawn_networks, measure, timed
+from smidgen.scaling.measure import drawn_networks, measure, quietest
+from smidgen.spec import Budget
 
-COLUMNS = ("network", "family", "device", "threads", "predicted_ms", "measured_ms", "steps_ms")
+COLUMNS = ("network", "family", "device", "threads", "predicted_ms", "measured_ms", "steps_ms", "budget_ms")
 SEED = 77  # other than that of the device file
 WITHIN = 0.10
 
@@ -32,6 +39,7 @@ def main() -> None:
     """Measure, predict, compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--networks", type=int, default=40)
+    parser.add_argument("--budgets", type=int, default=20)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", type=Path)
     parser.add_argument("--out", type=Path, required=True)
@@ -40,16 +48,39 @@ def main() -> None:
     device = device_file.read(given.device) if given.device else measure(given.threads)
     drawn = drawn_networks(SEED)
     networks = [next(drawn) for _ in range(given.networks)]
-    rounds = [[timed(network, device.threads) for network in networks] for _ in range(2)]
     pairs = []
-    for network, first, second in zip(networks, *rounds, strict=True):
-        best = min(first, second, key=lambda one: one.ms)
+    for network, best in zip(networks, quietest(networks, device.threads), strict=True):
         predicted, steps = device.latency_ms(network), sum(ms for _, ms in best.steps)
         pairs.append((predicted, best.ms))
-        values = (network.name, network.family, str(device), device.threads, predicted, best.ms, steps)
+        values = (network.name, network.family, str(device), device.threads, predicted, best.ms, steps, "")
         append(given.out, COLUMNS, values)
     conclude(np.array(pairs))
+    print(f"budgets: {kept(device, given.budgets, given.out)} of {given.budgets} hold when measured")
     draw(np.array(pairs), [network.family for network in networks], device, given.plot)
+
+
+def kept(device: Device, budgets: int, out: Path) -> int:
+    """How many of so many drawn budgets of milliseconds the networks that are solved for keep."""
+    generator = random.Random(SEED)
+    names = itertools.islice(itertools.cycle(families.families()), budgets)
+    limits = [round(math.exp(generator.uniform(math.log(2), math.log(20))), 2) for _ in range(budgets)]
+    networks = [
+        solve_on(
+            family,
+            Budget(latency_ms=limit),
+            device,
+            resolution=generator.choice((32, 64, 96)),
+        ).network
+        for family, limit in zip(names, limits, strict=True)
+    ]
+    found = quietest(networks, device.threads)
+    for network, best, limit in zip(networks, found, limits, strict=True):
+        predicted, steps = device.latency_ms(network), sum(ms for _, ms in best.steps)
+        values = (
+            network.name, network.family, str(device), device.threads, predicted, best.ms, steps, limit,
+        )  # fmt: skip
+        append(out, COLUMNS, values)
+    return sum(best.ms <= limit for best, limit in zip(found, limits, strict=True))
 
 
 def conclude(pairs: np.ndarray) -> None:

@@ -423,17 +423,18 @@ def test_info_knows_what_the_machine_does_at_most() -> None:
 
 def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure.measure, "__defaults__", (None, None, 4, 2))  # networks: they take time
+    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
     path = tmp_path / "here.json"
     text = done("info", "--measure", "-o", str(path), "--threads", "1")
     found = device.read(path)
     assert f"{found}: {len(found.steps):,} steps timed" in text
     assert found.threads == 1
+    assert measure.known(1) is not None
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--measure",), "--measure needs a file to write: -o device.json"),
         (("-o", "device.json"), "-o is where --measure writes; give both"),
         (("--measure", "-o", "nowhere/device.json"), "nowhere/device.json: there is no such folder"),
     ],

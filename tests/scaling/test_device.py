@@ -70,8 +70,11 @@ def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path
     first, second = measure.this_machine(1), measure.this_machine(1)
     assert calls == [1]
     assert list(first.steps) == list(second.steps)
+    assert measure.known(2) is None
     measure.this_machine(2)
     assert calls == [1, 2]
+    measure.remeasure(1)
+    assert calls == [1, 2, 1]
 
 
 def test_drawn_networks_are_of_all_families_and_the_same_again() -> None:

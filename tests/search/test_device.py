@@ -12,7 +12,7 @@ from smidgen.scaling import device as device_file
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import measure
 from smidgen.search import Fitted, Job, fit, record
-from smidgen.spec import Budget, BudgetError
+from smidgen.spec import Budget, BudgetError, SmidgenError
 from smidgen.watch import Watch
 
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
@@ -73,3 +73,13 @@ def test_an_impossible_time_names_what_is_possible(shapes: Path, device: Path) -
 def test_a_device_knows_how_far_it_is_off(device: Path) -> None:
     here: Device = device_file.read(device)
     assert 0 < here.error < 2
+
+
+def test_a_job_in_a_hurry_does_not_measure_the_machine_first(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
+    job = Job(str(shapes), time_limit=60, out=tmp_path / "run")
+    with pytest.raises(SmidgenError, match="`smidgen info --measure` finds them out, once"):
+        fit(job, Budget(latency_ms=1), Watch(), ("resnet",))
+    assert list(tmp_path.iterdir()) == []

@@ -24,10 +24,10 @@ from smidgen.scaling import (
     device_for,
     grow,
     rule_named,
-    solve,
+    solve_on,
 )
 from smidgen.scaling.compound import BASE_RESOLUTION
-from smidgen.scaling.measure import timed
+from smidgen.scaling.measure import quietest
 from smidgen.scaling.published import comparisons
 from smidgen.spec import Budget, SmidgenError, shown
 
@@ -98,8 +98,7 @@ def command(
         assert phi is not None
         network, solution = grow(family, chosen, phi, **options), None
     else:
-        latency = target.bound_ms if target else None
-        solution = solve(family, limits, rule=chosen, latency=latency, **options)
+        solution = solve_on(family, limits, target, rule=chosen, **options)
         network, phi = solution.network, solution.phi
     _print(network, phi, solution, _times(network, target, explain), as_json)
 
@@ -117,7 +116,7 @@ def _times(network: Network, device: Device | None, explain: bool) -> _Times | N
     if device is None:
         return None
     predicted, bound = device.latency_ms(network), device.bound_ms(network)
-    measured = timed(network, device.threads).ms if explain and device.here else None
+    measured = quietest([network], device.threads)[0].ms if explain and device.here else None
     return _Times(str(device), predicted, bound, measured)
 
 

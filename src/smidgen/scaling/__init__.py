@@ -3,6 +3,7 @@
 from smidgen.scaling.compound import grow, scale
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for
+from smidgen.scaling.on_device import solve_on
 from smidgen.scaling.rules import PAPER, RULES, Multipliers, Rule, Scaling, candidates, rule_named
 from smidgen.scaling.solve import Solution, costs, solve
 from smidgen.scaling.stairs import Latency
@@ -23,4 +24,5 @@ __all__ = [
     "rule_named",
     "scale",
     "solve",
+    "solve_on",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import itertools
 import math
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,19 +31,28 @@ from smidgen.scaling.latency import Peaks
 from smidgen.spec import SmidgenError
 from smidgen.watch import Watch
 
-__all__ = ["NETWORKS", "device_for", "drawn_networks", "measure", "this_machine", "timed"]
+__all__ = [
+    "NETWORKS",
+    "device_for",
+    "drawn_networks",
+    "known",
+    "measure",
+    "quietest",
+    "remeasure",
+    "this_machine",
+]
 
-NETWORKS = 320
+NETWORKS = 400
 HELD = 40  # more, that nothing is learnt from, tell how far predictions are off
 MOST_STEPS = 2000  # of a kind: learning from them takes time with the third power
 MOST_MACS = 4 * 10**8
 SIDES = (8, 16, 24, 28, 32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224)
 CLASSES = (2, 10, 37, 100, 1000)
-WIDTHS, DEPTHS = (0.12, 1.6), (0.2, 1.5)  # of the families' baselines
+WIDTHS, DEPTHS = (0.12, 2.5), (0.2, 4.0)  # of the families' baselines
 
-SECONDS = 0.04  # for each of the series of a network
+SECONDS = 0.03  # for each of the two series of a network, of its steps and of the whole
 FEWEST_CALLS, MOST_CALLS = 9, 200
-SERIES = 2  # apart in time: what else runs may disturb one of them
+ROUNDS = 3  # through all networks: what else runs may disturb one of them
 
 
 class Timed(NamedTuple):
@@ -59,18 +69,32 @@ def this_machine(threads: int | None = None, watch: Watch | None = None) -> Devi
     threads  that a prediction uses; default: the cores that this process may use
     Raises   DeviceError without the native kernels.
     """
-    if missing := native.missing():
-        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
-    threads = threads or cores()
-    path = cache_folder() / "devices" / f"{native.isa()}-{threads}-{native.fingerprint()}.json"
+    return known(threads) or remeasure(threads, watch)
+
+
+def known(threads: int | None = None) -> Device | None:
+    """The device that this machine is, where it was measured before with these kernels; else None."""
+    path = _place(threads)
     if path.exists():
         found = device_file.read(path)
-        if found.machine == machine_name():
+        if found.here:
             return found
-    found = measure(threads, watch)
+    return None
+
+
+def remeasure(threads: int | None = None, watch: Watch | None = None) -> Device:
+    """Measure this machine and keep it in the cache."""
+    path, found = _place(threads), measure(threads, watch)
     path.parent.mkdir(parents=True, exist_ok=True)
     device_file.write(path, found)
     return found
+
+
+def _place(threads: int | None) -> Path:
+    """Where this machine is kept."""
+    if missing := native.missing():
+        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
+    return cache_folder() / "devices" / f"{native.isa()}-{threads or cores()}-{native.fingerprint()}.json"
 
 
 def measure(
@@ -82,14 +106,11 @@ def measure(
     """
     if missing := native.missing():
         raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
-    threads, watch = threads or cores(), watch or Watch()
+    threads = threads or cores()
     peaks = Peaks(native.arithmetic(threads), native.copies(threads), padded(1))
-    drawn, found = drawn_networks(seed=0), []
-    with watch.progress("timing networks") as report:
-        for done in range(networks + held):
-            found.append(timed(next(drawn), threads))
-            report(done + 1, networks + held)
-    found, unseen = found[:networks], found[networks:]
+    drawn = list(itertools.islice(drawn_networks(seed=0), networks + held))
+    times = quietest(drawn, threads, watch)
+    found, unseen = times[:networks], times[networks:]
     call_ms, input_ns, share = _calls(found)
     device = Device(
         machine=machine_name(),
@@ -134,22 +155,34 @@ def drawn_networks(seed: int) -> Iterator[Network]:
                 yield network
 
 
-def timed(network: Network, threads: int) -> Timed:
-    """The quietest of several series of calls, for each step and for the whole."""
+def quietest(networks: Sequence[Network], threads: int, watch: Watch | None = None) -> list[Timed]:
+    """The least times of each network, and of each of its steps, in several rounds through all of them."""
+    found: list[Timed] = []
+    with (watch or Watch()).progress("timing networks") as report:
+        for done in range(ROUNDS * len(networks)):
+            number = done % len(networks)
+            now = _timed(networks[number], threads)
+            if done < len(networks):
+                found.append(now)
+            else:
+                found[number] = _quieter(found[number], now)
+            report(done + 1, ROUNDS * len(networks))
+    return found
+
+
+def _quieter(a: Timed, b: Timed) -> Timed:
+    steps = [(step, min(ms, other)) for (step, ms), (_, other) in zip(a.steps, b.steps, strict=True)]
+    return Timed(a.network, steps, min(a.ms, b.ms))
+
+
+def _timed(network: Network, threads: int) -> Timed:
+    """The median of a series of calls, for each step and for the whole."""
     engine = Engine((network, draw_weights(network)), threads=threads)
     x = np.random.default_rng(0).standard_normal((1, *network.input[:3]), np.float32)
     engine(x)
-    first = _seconds(engine, x)
-    calls = round(min(max(SECONDS / first, FEWEST_CALLS), MOST_CALLS))
-    steps, whole = [], []
-    for _ in range(SERIES):
-        profile = engine.profile(x, calls)
-        steps.append([step.ms for step in profile])
-        whole.append(1000 * float(np.median([_seconds(engine, x) for _ in range(calls)])))
-    ms = np.min(steps, axis=0)
-    return Timed(
-        network, [(step.work, float(one)) for step, one in zip(profile, ms, strict=True)], min(whole)
-    )
+    calls = round(min(max(SECONDS / _seconds(engine, x), FEWEST_CALLS), MOST_CALLS))
+    steps = [(step.work, step.ms) for step in engine.profile(x, calls)]
+    return Timed(network, steps, 1000 * float(np.median([_seconds(engine, x) for _ in range(calls)])))
 
 
 def _seconds(engine: Engine, x: NDArray[np.float32]) -> float:

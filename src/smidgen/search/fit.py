@@ -18,6 +18,7 @@ from smidgen.graph import Network
 from smidgen.report import Report
 from smidgen.scaling import Device, costs, device_for
 from smidgen.scaling.compound import family_named
+from smidgen.scaling.measure import known
 from smidgen.search import record
 from smidgen.search.contest import Outcome, contest
 from smidgen.search.job import Job
@@ -71,7 +72,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     material = _prepared(job, watch)
     device = _target(job, budget, watch)
     latency = device.bound_ms if device else None
-    solutions = propose(material, budget, watch, families, latency)
+    solutions = propose(material, budget, watch, families, device)
     networks = [material.fitted(solution.network) for solution in solutions]
     trials = [_default(network, material, job) for network in networks]
     teacher = None
@@ -221,6 +222,11 @@ def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
     """The device whose milliseconds matter: the one asked for, or this machine where time is limited."""
     if job.device is None and budget.latency_ms is None:
         return None
+    if job.device is None and job.time_limit is not None and known() is None:
+        raise SmidgenError(
+            "this machine's milliseconds are not known yet; `smidgen info --measure` finds them out, once, "
+            "in some minutes that --time does not have"
+        )
     watch.heading("milliseconds of the device")
     device = device_for(job.device, watch)
     watch.say(f"{device}; nine of ten predictions are off by at most {100 * device.error:.0f} %")

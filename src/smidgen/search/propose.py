@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smidgen.families import families
-from smidgen.scaling import Latency, Solution, solve
+from smidgen.scaling import Device, Solution, solve_on
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material
 from smidgen.watch import Watch
@@ -25,11 +25,11 @@ def propose(
     budget: Budget,
     watch: Watch,
     chosen: tuple[str, ...] = (),
-    latency: Latency | None = None,
+    device: Device | None = None,
 ) -> list[Solution]:
     """Largest networks of every family (or of those `chosen`) inside the budget, for these pictures.
 
-    latency  as `solve` takes it
+    device   whose milliseconds the budget limits, if it limits any
     returns  up to SHAPES of each family: shallow and wide, deep and narrow, and between
     Raises   BudgetError where no family has one; it names the smallest of each.
     """
@@ -37,7 +37,7 @@ def propose(
     refusals: dict[str, str] = {}
     for family in chosen or families():
         try:
-            found += _shapes(family, material, budget, latency)
+            found += _shapes(family, material, budget, device)
         except BudgetError as error:
             refusals[family] = str(error)
     if not found:
@@ -47,12 +47,12 @@ def propose(
     return found
 
 
-def _shapes(family: str, material: Material, budget: Budget, latency: Latency | None) -> list[Solution]:
+def _shapes(family: str, material: Material, budget: Budget, device: Device | None) -> list[Solution]:
     """The compound rule's network, and others of other depths that use the budget as well."""
-    solutions = [_solution(family, material, budget, None, latency)]
+    solutions = [_solution(family, material, budget, None, device)]
     for depth in DEPTHS:
         try:
-            solutions.append(_solution(family, material, budget, depth, latency))
+            solutions.append(_solution(family, material, budget, depth, device))
         except BudgetError:  # too deep for the budget at any width
             break
     different = list({solution.network.tree: solution for solution in reversed(solutions)}.values())[::-1]
@@ -62,17 +62,17 @@ def _shapes(family: str, material: Material, budget: Budget, latency: Latency | 
 
 
 def _solution(
-    family: str, material: Material, budget: Budget, depth: float | None, latency: Latency | None
+    family: str, material: Material, budget: Budget, depth: float | None, device: Device | None
 ) -> Solution:
-    return solve(
+    return solve_on(
         family,
         budget,
+        device,
         num_classes=len(material.dataset.classes),
         c_in=material.channels,
         resolution=material.resolution,
         depth=depth,
         classes=material.dataset.classes,
-        latency=latency,
     )
 
 
