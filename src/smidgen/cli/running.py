@@ -16,6 +16,7 @@ import click
 
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
+from smidgen.report.prose import prediction
 from smidgen.spec import DependencyError, SmidgenError
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def summarise(fitted: Fitted) -> None:
         spread = f"median, {latency['p95']:.2f} ms at the 95th percentile" if latency["p95"] else "median"
         say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
         say(f"                {latency['device']}, {threads}")
+        if told := prediction(report):
+            say(f"                {told}")
     elif report["measured"] and report["measured"]["note"]:
         say(f"  latency       not measured: {report['measured']['note']}")
     say(f"  report        {folder / 'report.html'}")
