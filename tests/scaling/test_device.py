@@ -75,6 +75,11 @@ def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert calls == [1, 2]
     measure.remeasure(1)
     assert calls == [1, 2, 1]
+    for path in tmp_path.rglob("*.json"):
+        path.write_text("{")
+    assert measure.known(1) is None
+    measure.this_machine(1)
+    assert calls == [1, 2, 1, 1]
 
 
 def test_drawn_networks_are_of_all_families_and_the_same_again() -> None:

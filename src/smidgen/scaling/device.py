@@ -97,6 +97,7 @@ def write(path: Path, device: Device) -> None:
     rows = ([*step, round(ms, 6)] for step, ms in device.steps.items())
     lines = ",\n  ".join(json.dumps(row, separators=(",", ":")) for row in rows)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         atomic.write_text(path, f"{head}[\n  {lines}\n ]{tail}\n")
     except OSError as error:
         raise DeviceError(

@@ -72,28 +72,35 @@ def this_machine(threads: int | None = None, watch: Watch | None = None) -> Devi
     return known(threads) or remeasure(threads, watch)
 
 
+def _require_kernels() -> None:
+    """Raise DeviceError without the native kernels: the interpreter's times say nothing."""
+    if missing := native.missing():
+        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
+
+
 def known(threads: int | None = None) -> Device | None:
-    """The device that this machine is, where it was measured before with these kernels; else None."""
-    path = _place(threads)
-    if path.exists():
-        found = device_file.read(path)
-        if found.here:
-            return found
-    return None
+    """The device that this machine is, where it was measured before with these kernels; else None.
+
+    Raises   DeviceError without the native kernels.
+    """
+    _require_kernels()
+    try:
+        found = device_file.read(_kept_at(threads))
+    except DeviceError:  # not there, or damaged: then it is measured anew
+        return None
+    return found if found.here else None
 
 
 def remeasure(threads: int | None = None, watch: Watch | None = None) -> Device:
     """Measure this machine and keep it in the cache."""
-    path, found = _place(threads), measure(threads, watch)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    found = measure(threads, watch)
+    path = _kept_at(threads)
     device_file.write(path, found)
     return found
 
 
-def _place(threads: int | None) -> Path:
-    """Where this machine is kept."""
-    if missing := native.missing():
-        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
+def _kept_at(threads: int | None) -> Path:
+    """Place of this machine's file in the cache."""
     return cache_folder() / "devices" / f"{native.isa()}-{threads or cores()}-{native.fingerprint()}.json"
 
 
@@ -104,8 +111,7 @@ def measure(
 
     Raises   DeviceError without the native kernels.
     """
-    if missing := native.missing():
-        raise DeviceError(f"latencies are measured on the native kernels only; {missing}")
+    _require_kernels()
     threads = threads or cores()
     peaks = Peaks(native.arithmetic(threads), native.copies(threads), padded(1))
     drawn = list(itertools.islice(drawn_networks(seed=0), networks + held))
