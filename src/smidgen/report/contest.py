@@ -64,7 +64,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Candidate], str]], ...] = (
     ("Multiply-adds", lambda row: formats.compact(row["macs"])),
     ("Model file", lambda row: formats.amount("weight_bytes", row["weight_bytes"])),
     ("Peak memory", lambda row: formats.amount("peak_bytes", row["peak_bytes"])),
-    ("Latency, predicted", lambda row: formats.amount("latency_ms", row["latency_ms"])),
+    ("Latency", lambda row: formats.amount("latency_ms", row["latency_ms"])),
     ("Epochs", lambda row: formats.count(row["epochs"])),
     ("Time", lambda row: formats.duration(row["seconds"])),
 )

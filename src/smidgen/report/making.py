@@ -27,7 +27,7 @@ def budget(report: Report) -> Html:
     times = {"latency_ms": prose.budgeted_ms(report)}
     bars = [_limit(unit, {**costs, **times}.get(unit), limit) for unit, limit in limits.items()]
     if "latency_ms" in limits and (told := prose.prediction(report)):
-        bars.append(tag("p", told, class_="quiet"))
+        bars.append(tag("p", told, class_="free"))
     free = [
         f"{formats.UNITS[unit].lower()} {formats.amount(unit, cost)}"
         for unit, cost in costs.items()
