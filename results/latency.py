@@ -25,9 +25,9 @@ from rows import append
 
 from smidgen import families
 from smidgen.scaling import device as device_file
-from smidgen.scaling import solve_on
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import drawn_networks, measure, quietest
+from smidgen.scaling.on_device import solve_on
 from smidgen.spec import Budget
 
 COLUMNS = ("network", "family", "device", "threads", "predicted_ms", "measured_ms", "steps_ms", "budget_ms")

@@ -171,7 +171,10 @@ def test_an_unknown_family_or_recipe_is_answered_with_the_nearest_name(
         ("scale efficientnet --phi 1 --rule width --alpha 2", "leave out --alpha"),
         ("scale efficientnet --phi 1 --alpha 3", "4.801"),
         ("scale efficientnet --phi 1 --resolution 32 --base-resolution 32", "--base-resolution"),
-        ("scale resnet --rule resolution --resolution 32 --budget params=9k", "fixed at 32 pixels"),
+        (
+            "scale resnet --rule resolution --resolution 32 --budget params=9k",
+            "nothing is left for this rule",
+        ),
         ("scale resnet --budget latency=2ms --device nowhere.json", "nowhere.json: cannot be read"),
         ("fit @tiny --budget latency=2ms --device nowhere.json", "nowhere.json: cannot be read"),
         ("draw shift -o nowhere/x.svg", "no such folder"),

@@ -1,4 +1,5 @@
 import csv
+import functools
 import io
 import json
 import math
@@ -422,7 +423,7 @@ def test_info_knows_what_the_machine_does_at_most() -> None:
 
 
 def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure.measure, "__defaults__", (None, None, 4, 2))  # networks: they take time
+    monkeypatch.setattr(measure, "measure", functools.partial(measure.measure, networks=4, held=2))
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
     path = tmp_path / "here.json"
     text = done("info", "--measure", "-o", str(path), "--threads", "1")
@@ -436,7 +437,7 @@ def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pyt
     ("arguments", "message"),
     [
         (("-o", "device.json"), "-o is where --measure writes; give both"),
-        (("--measure", "-o", "nowhere/device.json"), "nowhere/device.json: there is no such folder"),
+        (("--measure", "-o", "nowhere/device.json"), "nowhere: no such folder to write device.json into"),
     ],
 )
 def test_info_refuses_half_a_wish(arguments: tuple[str, ...], message: str) -> None:

@@ -284,6 +284,7 @@ def predicted(report: Report, *, here: bool, limit: float) -> str:
         "device": "Cortex-A72, neon",
         "here": here,
         "error": 0.08,
+        "threads": 2,
     }
     return Page(render(report)).text.replace("\u202f", " ")
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from smidgen.graph import Network
-from smidgen.scaling import on_device, solve, solve_on
+from smidgen.scaling import on_device, solve
 from smidgen.scaling.measure import Timed
-from smidgen.spec import Budget
+from smidgen.scaling.on_device import solve_on
+from smidgen.spec import Budget, BudgetError
 
 
 @dataclass
@@ -37,7 +38,32 @@ def test_on_this_machine_the_budget_holds_though_the_prediction_is_too_low(
     solution = solve_on(family, budget, Optimist(here=True), resolution=32)  # type: ignore[arg-type]
     macs = solution.network.cost().macs
     assert 0.6 * 8e6 < macs <= 8e6
-    assert solution.slack["latency_ms"] == pytest.approx(1 - macs / 1.5e6 / 8.0)
+    assert solution.slack["latency_ms"] == pytest.approx(1 - macs / 1e6 / 0.98 / 8.0)
+
+
+def overhead(networks: Sequence[Network], _threads: int) -> list[Timed]:
+    """Five milliseconds of a call, of which nothing was foretold."""
+    return [Timed(network, [], 5 + network.cost().macs / 1.5e6) for network in networks]
+
+
+def test_a_time_that_is_foretold_without_its_overhead_is_kept_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(on_device, "quietest", overhead)
+    solution = solve_on("resnet", Budget(latency_ms=8.0), Optimist(here=True), resolution=32)  # type: ignore[arg-type]
+    (timed,) = overhead([solution.network], 1)
+    assert timed.ms <= 8.0
+    assert 0 <= solution.slack["latency_ms"] < 0.4
+
+
+def test_what_the_clock_always_refuses_is_refused_in_the_users_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(on_device, "quietest", overhead)
+    with pytest.raises(
+        BudgetError, match=r"nothing in resnet fits latency_ms=5: .* ms by the clock, and nothing"
+    ):
+        solve_on("resnet", Budget(latency_ms=5.0), Optimist(here=True), resolution=32)  # type: ignore[arg-type]
 
 
 def test_elsewhere_the_prediction_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

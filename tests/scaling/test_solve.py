@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from typing import Any
 
 import pytest
@@ -123,7 +122,7 @@ def test_a_time_without_a_device_is_this_machines(monkeypatch: pytest.MonkeyPatc
     class Here:
         bound_ms = staticmethod(steady)
 
-    monkeypatch.setattr(importlib.import_module("smidgen.scaling.solve"), "this_machine", Here)
+    monkeypatch.setattr("smidgen.scaling.measure.this_machine", Here)
     budget = Budget(latency_ms=2)
     assert solve("resnet", budget) == solve("resnet", budget, latency=steady)
 
@@ -140,7 +139,8 @@ def test_a_budget_without_end_gives_the_end_of_the_range(family: str) -> None:
 
 def test_an_impossible_budget_names_the_smallest_network_and_its_cost() -> None:
     smallest = costs(at(Setting("shiftnet", 8, classes=2, c_in=1), LOW))["params"]
-    told = rf"nothing in shiftnet fits params=9 at 8 pixels; its smallest, \S+, has params={smallest:,}$"
+    which = r"its smallest for 2 classes, \S+"
+    told = rf"nothing in shiftnet fits params=9 at 8 pixels; {which}, has params={smallest:,}$"
     with pytest.raises(BudgetError, match=told):
         solve("shiftnet", Budget(params=9), num_classes=2, c_in=1, resolution=8)
     assert solve("shiftnet", Budget(params=smallest), num_classes=2, c_in=1, resolution=8)
@@ -179,7 +179,9 @@ def test_every_rule_solves_a_budget(name: str) -> None:
 
 
 def test_a_rule_that_moves_nothing_is_refused() -> None:
-    with pytest.raises(SmidgenError, match="fixed at 32 pixels"):
+    with pytest.raises(
+        SmidgenError, match="nothing is left for this rule to move: the pictures are fixed at 32 pixels"
+    ):
         solve("resnet", Budget(params=10_000), rule=RULES["resolution"], resolution=32)
 
 

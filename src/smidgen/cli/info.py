@@ -13,6 +13,7 @@ import click
 import smidgen
 from smidgen import native
 from smidgen.cli.output import print_json, print_table, say
+from smidgen.cli.targets import output_option
 from smidgen.cli.watching import Terminal
 from smidgen.machine import cores, machine_name, processor_features
 from smidgen.spec import SmidgenError
@@ -23,17 +24,11 @@ __all__ = ["command"]
 @click.command("info", short_help="Say which kernels run on this machine, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--measure", is_flag=True, help="Time this machine's kernels; takes minutes.")
-@click.option(
-    "-o",
-    "out",
-    type=click.Path(path_type=Path),
-    metavar="DEVICE.json",
-    help="Where --measure writes for other machines.",
-)
+@output_option(required=False, help="Where --measure writes for other machines.")
 @click.option(
     "--threads", type=click.IntRange(1, 1024), help="Of the peaks and of --measure; default: all cores."
 )
-def command(as_json: bool, measure: bool, out: Path | None, threads: int | None) -> None:
+def command(as_json: bool, measure: bool, output: Path | None, threads: int | None) -> None:
     """Say which kernels run on this machine, for which numbers, and why.
 
     SMIDGEN_ISA forces the native kernels onto one of the instruction sets listed.
@@ -41,8 +36,8 @@ def command(as_json: bool, measure: bool, out: Path | None, threads: int | None)
     With --measure it records how long this machine takes for the steps of networks, from which `smidgen
     scale` and `smidgen fit` predict milliseconds: here, and elsewhere with the file that -o names.
     """
-    if measure or out:
-        _measure(measure, out, threads)
+    if measure or output:
+        _measure(measure, output, threads, as_json)
         return
     found = _machine(threads or cores()) | {"engine": _engine(), "kernels": _kernels()}
     if as_json:
@@ -99,20 +94,27 @@ def _peaks(threads: int) -> dict[str, float]:
     }
 
 
-def _measure(asked: bool, out: Path | None, threads: int | None) -> None:
+def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) -> None:
     """Write the device file of this machine."""
     from smidgen.scaling import device
-    from smidgen.scaling.measure import remeasure
+    from smidgen.scaling.measure import keep, measure
 
     if not asked:
         raise SmidgenError("-o is where --measure writes; give both")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise SmidgenError(f"{out}: there is no such folder")
-    found = remeasure(threads, Terminal())
+    found = measure(threads, Terminal())
+    if out is not None:
+        device.write(out, found)
+    try:
+        keep(found)
+    except device.DeviceError as error:
+        say(f"{error}", err=True)
+    if as_json:
+        facts = {"device": str(found), "steps": len(found.steps), "error": found.error}
+        print_json(facts | {"gflops": found.peaks.gflops, "copies": found.peaks.copies})
+        return
     say(f"{found}: {len(found.steps):,} steps timed")
     say(f"nine of ten predictions are off by at most {100 * found.error:.1f} %")
     if out is not None:
-        device.write(out, found)
         say(f"`smidgen scale FAMILY --budget latency=2ms --device {out}` scales for this machine")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -16,20 +16,19 @@ from smidgen.graph import Network
 from smidgen.scaling import (
     PAPER,
     RULES,
-    Device,
     Rule,
     Scaling,
     Solution,
     costs,
-    device_for,
     grow,
     rule_named,
-    solve_on,
 )
 from smidgen.scaling.compound import BASE_RESOLUTION
-from smidgen.scaling.measure import quietest
 from smidgen.scaling.published import comparisons
 from smidgen.spec import Budget, SmidgenError, shown
+
+if TYPE_CHECKING:
+    from smidgen.scaling.device import Device
 
 __all__ = ["command"]
 
@@ -81,7 +80,9 @@ def command(
     if (phi is not None) + (budget is not None) + table != 1:
         raise SmidgenError("give one of --phi or --budget, or --table")
     if table:
-        _print_table(family)
+        if any(one is not None for one in (rule, alpha, beta, gamma, base_resolution, resolution, device)):
+            raise SmidgenError("--table shows what was published; it takes no rule, resolution or device")
+        _print_table(family, as_json)
         return
     if resolution is not None and base_resolution is not None:
         raise SmidgenError("give --resolution, which stays, or --base-resolution, which the rule moves")
@@ -90,7 +91,7 @@ def command(
     base = BASE_RESOLUTION if base_resolution is None else base_resolution
     limits = Budget.parse(budget) if budget is not None else Budget()
     wanted = device is not None or explain or limits.latency_ms is not None
-    target = device_for(device, Terminal()) if wanted else None
+    target = _device(device) if wanted else None
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
     }  # fmt: skip
@@ -98,6 +99,8 @@ def command(
         assert phi is not None
         network, solution = grow(family, chosen, phi, **options), None
     else:
+        from smidgen.scaling.on_device import solve_on
+
         solution = solve_on(family, limits, target, rule=chosen, **options)
         network, phi = solution.network, solution.phi
     _print(network, phi, solution, _times(network, target, explain), as_json)
@@ -112,11 +115,23 @@ class _Times(NamedTuple):
     measured: float | None
 
 
+def _device(path: Path | None) -> Device:
+    from smidgen.scaling.measure import device_for, known  # bring the engine, which counting does not need
+
+    if path is None and known() is None:
+        say("this machine is not measured yet: that takes some minutes, once", err=True)
+    return device_for(path, Terminal())
+
+
 def _times(network: Network, device: Device | None, explain: bool) -> _Times | None:
     if device is None:
         return None
     predicted, bound = device.latency_ms(network), device.bound_ms(network)
-    measured = quietest([network], device.threads)[0].ms if explain and device.here else None
+    measured = None
+    if explain and device.here:
+        from smidgen.scaling.measure import quietest
+
+        measured = quietest([network], device.threads)[0].ms
     return _Times(str(device), predicted, bound, measured)
 
 
@@ -176,7 +191,7 @@ def _print_times(times: _Times) -> None:
         say(f"              {shown(times.measured)} ms measured: the prediction is {off:+.1f} % off")
 
 
-def _print_table(family: str) -> None:
+def _print_table(family: str, as_json: bool) -> None:
     """EfficientNet's published coefficients, the φ that each implies, and the rule at the same cost."""
     if family != "efficientnet":
         raise SmidgenError(f"no table of {family} was published; --table is EfficientNet's")
@@ -192,4 +207,7 @@ def _print_table(family: str) -> None:
         )
         for row in comparisons()
     ]
-    print_table(columns, rows)
+    if as_json:
+        print_json([dict(zip(("name", *columns[1:]), row, strict=True)) for row in rows])
+    else:
+        print_table(columns, rows)

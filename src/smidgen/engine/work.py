@@ -14,13 +14,15 @@ from smidgen.engine.plan import Conv, Depthwise, Plan, Pointwise, Step
 from smidgen.graph import Network, tensors
 from smidgen.graph.nodes import ActivationKind
 
-__all__ = ["Work", "listed", "work"]
+__all__ = ["KINDS", "Work", "listed", "work"]
+
+KINDS = ("conv", "winograd", "depthwise", "pooling", "mean", "pointwise", "transpose")
 
 
 class Work(NamedTuple):
     """One fused step on one picture.
 
-    kind           conv, winograd, depthwise, pooling, mean, pointwise or transpose
+    kind           one of KINDS
     kernel, stride  1 where the step has no window
     c_in, c_out    channels read and written
     height, width  of the map that is written

@@ -114,6 +114,7 @@ class Predicted(TypedDict):
     device: str
     here: bool
     error: float
+    threads: int
 
 
 class Measured(TypedDict):

@@ -69,8 +69,10 @@ def prediction(report: Report) -> str | None:
             "this is not the machine that trained, so it was not measured."
         )
     limit, latency = (report["budget"] or {}).get("latency_ms"), measured["latency_ms"]
-    if latency is None or limit is None:
+    if latency is None:
         return f"{foretold}; it was not measured."
+    if limit is None:
+        return f"{foretold}."
     held = "the budget holds" if latency["value"] <= limit else "the budget does not hold"
     return f"{foretold}, {formats.amount('latency_ms', latency['value'])} were measured: {held}."
 

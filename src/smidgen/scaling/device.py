@@ -11,18 +11,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from smidgen import atomic, native
-from smidgen.engine.work import Work, listed
+from smidgen.engine.work import KINDS, Work, listed
 from smidgen.graph import Network
-from smidgen.machine import machine_name
+from smidgen.graph.nodes import ActivationKind
+from smidgen.machine import cores, machine_name
 from smidgen.scaling.latency import Peaks, StepModel
 from smidgen.spec import SmidgenError
 
 __all__ = ["Device", "DeviceError", "read", "write"]
 
 FORMAT = 1
+MOST_THREADS = 1024
+LARGEST = 2**40  # of any number in a file
+_SIZES = ("kernel", "stride", "c_in", "c_out", "height", "width")
 
 
 class DeviceError(SmidgenError):
@@ -42,6 +46,7 @@ class Device:
     input_ns  nanoseconds of a call for each number of the input
     share     time of a whole network over that of its steps, timed one by one
     error     that nine of ten predictions kept within, as a share, of networks that nothing was learnt from
+    late      by what share the slowest of twenty of these took longer than was predicted; at least 0
     steps     milliseconds of each step that was timed
     made      version of smidgen, and date
     """
@@ -55,6 +60,7 @@ class Device:
     input_ns: float
     share: float
     error: float
+    late: float
     steps: Mapping[Work, float]
     made: Mapping[str, str]
 
@@ -70,18 +76,19 @@ class Device:
         return self.call_ms + 1e-6 * self.input_ns * network.input.numel + self.share * steps
 
     def bound_ms(self, network: Network) -> float:
-        """Milliseconds that a network stays within nineteen times in twenty: the prediction and its error.
+        """Milliseconds that nineteen of twenty networks stay within: longer than what is predicted.
 
         Raises   as `latency_ms`.
         """
-        return self.latency_ms(network) * (1 + self.error)
+        return self.latency_ms(network) * (1 + self.late)
 
     @cached_property
     def here(self) -> bool:
-        """Whether it is this machine, with these kernels."""
-        return not native.missing() and (self.machine, self.isa, self.library) == (
-            machine_name(), native.isa(), native.fingerprint(),
-        )  # fmt: skip
+        """Whether it is this machine, with these kernels and as many cores."""
+        if native.missing() or self.threads > cores():
+            return False
+        here = (machine_name(), native.isa(), native.fingerprint())
+        return here == (self.machine, self.isa, self.library)
 
     @cached_property
     def _model(self) -> StepModel:
@@ -94,7 +101,7 @@ def write(path: Path, device: Device) -> None:
     columns = [*Work._fields, "ms"]
     document = {"format": FORMAT, **fields, "peaks": device.peaks._asdict(), "columns": columns, "steps": []}
     head, _, tail = json.dumps(document, indent=1).rpartition("[]")
-    rows = ([*step, round(ms, 6)] for step, ms in device.steps.items())
+    rows = ([*step, max(round(ms, 6), 1e-6)] for step, ms in device.steps.items())
     lines = ",\n  ".join(json.dumps(row, separators=(",", ":")) for row in rows)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,38 +122,65 @@ def read(path: Path) -> Device:
         document = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise DeviceError(f"{path}: cannot be read ({error.strerror or error}); {advice}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DeviceError(f"{path}: not a device file; {advice}") from None
     if isinstance(document, dict) and document.get("format") not in (None, FORMAT):
         raise DeviceError(f"{path}: format {document['format']!r}, but this version reads {FORMAT}; {advice}")
     try:
         return _device(document)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DeviceError(f"{path}: not a whole device file ({error!r:.80}); {advice}") from None
 
 
 def _device(document: dict[str, Any]) -> Device:
     rows = [dict(zip(document["columns"], row, strict=True)) for row in document["steps"]]
-    steps = {Work(**{name: row[name] for name in Work._fields}): _positive(row["ms"]) for row in rows}
+    steps = {_work(row): ms for row in rows if (ms := _number(row.pop("ms"), least=1e-6))}
     if not steps:
         raise ValueError("no steps")
     peaks = document["peaks"]
     return Device(
-        machine=str(document["machine"]),
-        isa=str(document["isa"]),
-        threads=int(document["threads"]),
-        library=str(document["library"]),
-        peaks=Peaks(_positive(peaks["gflops"]), _positive(peaks["copies"]), int(_positive(peaks["panel"]))),
-        call_ms=float(document["call_ms"]),
-        input_ns=float(document["input_ns"]),
-        share=_positive(document["share"]),
-        error=_positive(document["error"]),
+        machine=_text(document["machine"]),
+        isa=_text(document["isa"]),
+        threads=_whole(document["threads"], 1, MOST_THREADS),
+        library=_text(document["library"]),
+        peaks=Peaks(
+            _number(peaks["gflops"], least=1e-3),
+            _number(peaks["copies"], least=1e-3),
+            _whole(peaks["panel"], 2, LARGEST),
+        ),
+        call_ms=_number(document["call_ms"]),
+        input_ns=_number(document["input_ns"]),
+        share=_number(document["share"], least=1e-3),
+        error=_number(document["error"]),
+        late=_number(document["late"]),
         steps=steps,
-        made=dict(document["made"]),
+        made={_text(key): _text(value) for key, value in document["made"].items()},
     )
 
 
-def _positive(value: Any) -> float:
-    if not 0 < float(value) < float("inf"):
-        raise ValueError(f"{value} where a positive number is needed")
+def _work(row: Mapping[str, Any]) -> Work:
+    """A step, every part of it checked: predictions take logarithms of its sizes."""
+    if row["kind"] not in KINDS or row["activation"] not in (None, *get_args(ActivationKind)):
+        raise ValueError(f"no step of kind {row['kind']!r} and activation {row['activation']!r}")
+    checked: dict[str, Any] = {name: _whole(row[name], 1, LARGEST) for name in _SIZES}
+    checked |= {name: _whole(row[name], 0, LARGEST) for name in ("narrow", "runs")}
+    checked |= {name: bool(row[name]) for name in ("before", "gated", "added", "planar")}
+    return Work(**{**row, **checked})
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{value!r:.40} where a whole number from {least} to {most} is needed")
+    return value
+
+
+def _number(value: Any, least: float = 0.0) -> float:
+    if type(value) not in (int, float) or not least <= value <= LARGEST:
+        raise ValueError(f"{value!r:.40} where a number from {least:g} is needed")
     return float(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{value!r:.40} where a line of text is needed")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import itertools
@@ -35,10 +36,10 @@ __all__ = [
     "NETWORKS",
     "device_for",
     "drawn_networks",
+    "keep",
     "known",
     "measure",
     "quietest",
-    "remeasure",
     "this_machine",
 ]
 
@@ -69,7 +70,12 @@ def this_machine(threads: int | None = None, watch: Watch | None = None) -> Devi
     threads  that a prediction uses; default: the cores that this process may use
     Raises   DeviceError without the native kernels.
     """
-    return known(threads) or remeasure(threads, watch)
+    found = known(threads)
+    if found is None:
+        found = measure(threads, watch)
+        with contextlib.suppress(DeviceError):  # a cache that cannot be written costs the next one its time
+            keep(found)
+    return found
 
 
 def _require_kernels() -> None:
@@ -91,12 +97,9 @@ def known(threads: int | None = None) -> Device | None:
     return found if found.here else None
 
 
-def remeasure(threads: int | None = None, watch: Watch | None = None) -> Device:
-    """Measure this machine and keep it in the cache."""
-    found = measure(threads, watch)
-    path = _kept_at(threads)
-    device_file.write(path, found)
-    return found
+def keep(device: Device) -> None:
+    """Put this machine into the cache. Raises DeviceError where that cannot be written."""
+    device_file.write(_kept_at(device.threads), device)
 
 
 def _kept_at(threads: int | None) -> Path:
@@ -128,14 +131,16 @@ def measure(
         input_ns=input_ns,
         share=share,
         error=1.0,
+        late=1.0,
         steps=_thinned(found),
         made={
             "smidgen": smidgen.__version__,
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )
-    errors = [abs(device.latency_ms(one.network) / one.ms - 1) for one in unseen]
-    return dataclasses.replace(device, error=round(float(np.quantile(errors, 0.9)), 4))
+    longer = np.array([one.ms / device.latency_ms(one.network) - 1 for one in unseen])
+    error, late = np.quantile(abs(longer), 0.9), np.quantile(longer, 0.95)
+    return dataclasses.replace(device, error=round(float(error), 4), late=round(max(0.0, float(late)), 4))
 
 
 def device_for(path: Path | None, watch: Watch | None = None) -> Device:
@@ -206,11 +211,24 @@ def _calls(found: list[Timed]) -> tuple[float, float, float]:
     causes = np.stack([np.ones(len(found)), inputs, [sum(ms for _, ms in one.steps) for one in found]], 1)
     weights = 1 / ms
     for _ in range(20):
-        answer = np.linalg.lstsq(causes * weights[:, None], ms * weights, rcond=None)[0]
+        answer = _not_negative(causes * weights[:, None], ms * weights)
         errors = np.abs(causes @ answer / ms - 1)
         weights = 1 / (ms * np.sqrt(np.maximum(errors, 0.01)))
     call_ms, input_ns, share = map(float, answer)
-    return call_ms, input_ns, share
+    return (call_ms, input_ns, share) if share > 0 else (0.0, 0.0, 1.0)
+
+
+def _not_negative(causes: NDArray[np.float64], effects: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares; what would be less than nothing is left out."""
+    kept = list(range(causes.shape[1]))
+    answer = np.zeros(causes.shape[1])
+    while kept:
+        answer[:] = 0
+        answer[kept] = np.linalg.lstsq(causes[:, kept], effects, rcond=None)[0]
+        if answer.min() >= 0:
+            break
+        kept.remove(int(answer.argmin()))
+    return np.maximum(answer, 0)
 
 
 def _thinned(found: list[Timed]) -> dict[Work, float]:

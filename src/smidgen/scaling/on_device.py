@@ -5,15 +5,25 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from smidgen.graph import Network
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import quietest
 from smidgen.scaling.solve import Solution, solve
-from smidgen.spec import Budget
+from smidgen.spec import Budget, BudgetError, shown
 
-__all__ = ["solve_on"]
+__all__ = ["network_ms", "solve_on"]
 
-TRIES = 4
+TRIES = 8
 SPREAD = 0.02  # of the clock itself, from one time to the next
+LEAST_STEP = 0.95  # of the limit that is asked for, from one try to the next
+
+
+def network_ms(network: Network, device: Device) -> float:
+    """Milliseconds that a budget is held against: by the clock on this machine, elsewhere the bound."""
+    if not device.here:
+        return device.bound_ms(network)
+    (timed,) = quietest([network], device.threads)
+    return timed.ms / (1 - SPREAD)
 
 
 def solve_on(family: str, budget: Budget, device: Device | None, **options: Any) -> Solution:
@@ -25,21 +35,26 @@ def solve_on(family: str, budget: Budget, device: Device | None, **options: Any)
 
     device   None where the budget limits no time
     options  those of `solve`
-    Raises   as `solve`.
+    Raises   as `solve`; BudgetError too where the clock refuses whatever was predicted to fit.
     """
     limit = budget.latency_ms
     if limit is None or device is None:
         return solve(family, budget, **options)
-    asked = limit
+    asked, refused = limit, ""
     for _ in range(TRIES):
-        solution = solve(
-            family, dataclasses.replace(budget, latency_ms=asked), latency=device.bound_ms, **options
-        )
+        try:
+            lower = dataclasses.replace(budget, latency_ms=asked)
+            solution = solve(family, lower, latency=device.bound_ms, **options)
+        except BudgetError:
+            if not refused:
+                raise
+            break
         if not device.here:
             return solution
-        (timed,) = quietest([solution.network], device.threads)
-        if timed.ms <= (1 - SPREAD) * limit:
-            break
-        asked *= (1 - SPREAD) * limit / timed.ms
-    slack = {**solution.slack, "latency_ms": 1 - device.bound_ms(solution.network) / limit}
-    return dataclasses.replace(solution, slack=slack)
+        ms = network_ms(solution.network, device)
+        if ms <= limit:
+            slack = {**solution.slack, "latency_ms": 1 - ms / limit}
+            return dataclasses.replace(solution, slack=slack)
+        refused = f"{solution.network.name} takes {shown(ms)} ms by the clock"
+        asked *= min(LEAST_STEP, limit / ms)
+    raise BudgetError(f"nothing in {family} fits {budget}: {refused}, and nothing smaller was found")

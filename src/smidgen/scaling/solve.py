@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from smidgen.families.family import InitChoice
 from smidgen.graph import Network
 from smidgen.scaling.compound import BASE_RESOLUTION, baseline
-from smidgen.scaling.measure import this_machine
 from smidgen.scaling.rules import PAPER, Scaling
 from smidgen.scaling.stairs import PHI_STEP, Latency, Stairs, Step, file_bytes, last
 from smidgen.spec import Budget, BudgetError, SmidgenError, shown
@@ -85,6 +84,8 @@ def solve(
     Raises           BudgetError that names the smallest network and its cost where nothing fits.
     """
     if budget.latency_ms is not None and latency is None:
+        from smidgen.scaling.measure import this_machine  # brings the engine, which other units do not need
+
         latency = this_machine().bound_ms
     rule.check(unconstrained=True)
     fixed = resolution is not None
@@ -99,7 +100,7 @@ def solve(
     stairs = Stairs(start, rule, depth, classes, latency)
     if fixed and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
         raise SmidgenError(
-            f"this rule moves the resolution alone, which is fixed at {resolution} pixels; let it move"
+            f"nothing is left for this rule to move: the pictures are fixed at {resolution} pixels"
         )
     number = _largest(stairs, budget)
     if number < stairs.low:
@@ -149,4 +150,5 @@ def _impossible(family: str, budget: Budget, stairs: Stairs, fixed: bool) -> str
     smallest, step = stairs.network(stairs.low), stairs.step(stairs.low)
     used = ", ".join(f"{unit}={shown(step.used(unit))}" for unit in budget.limits())
     where = f" at {smallest.input.height} pixels" if fixed else ""
-    return f"nothing in {family} fits {budget}{where}; its smallest, {smallest.name}, has {used}"
+    which = f"its smallest for {smallest.num_classes} classes, {smallest.name}"
+    return f"nothing in {family} fits {budget}{where}; {which}, has {used}"

@@ -202,7 +202,14 @@ def _rung_rows(plan: Plan, orders: Sequence[dict[int, float]]) -> list[dict[str,
     result = []
     for place, (rung, order) in enumerate(zip(plan.rungs, orders, strict=True)):
         later = orders[place + 1] if place + 1 < len(orders) else {}
-        both = [number for number in order if number in later]
+        following = plan.rungs[min(place + 1, len(plan.rungs) - 1)].share
+        # A rung at the same epoch would be compared with itself.
+        both = [
+            number
+            for number in order
+            if number in later
+            and plan.trials[number].epochs_at(rung.share) < plan.trials[number].epochs_at(following)
+        ]
         agreement = spearman([order[number] for number in both], [later[number] for number in both])
         epochs = max(plan.trials[number].epochs_at(rung.share) for number in order)
         result.append({"epochs": epochs, "candidates": len(order), "spearman": agreement})

@@ -15,10 +15,12 @@ import torch
 
 from smidgen import report
 from smidgen.graph import Network
+from smidgen.machine import machine_name
 from smidgen.report import Report
-from smidgen.scaling import Device, costs, device_for
+from smidgen.scaling import costs
 from smidgen.scaling.compound import family_named
-from smidgen.scaling.measure import known
+from smidgen.scaling.device import Device
+from smidgen.scaling.measure import device_for, known
 from smidgen.search import record
 from smidgen.search.contest import Outcome, contest
 from smidgen.search.job import Job
@@ -71,19 +73,18 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     clock = Clock()
     material = _prepared(job, watch)
     device = _target(job, budget, watch)
-    latency = device.bound_ms if device else None
     solutions = propose(material, budget, watch, families, device)
     networks = [material.fitted(solution.network) for solution in solutions]
     trials = [_default(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
-        started = [_as_asked(trial, job) for trial in published_trials(material, budget, families, latency)]
+        started = [_as_asked(trial, job) for trial in published_trials(material, budget, families, device)]
         teacher = None if started else teacher_trial(material, watch)
         trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
     workers = _workers(job, trials)
     if device:
         trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
-    target = Target(str(device), device.here, device.error) if device else None
+    target = Target(str(device), device.here, device.error, device.threads) if device else None
     plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target)
     return _begun(job, budget, plan, material, workers, clock, watch)
 
@@ -345,14 +346,12 @@ def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]
 
 def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
     """The winner's milliseconds on the device that it is meant for, for the report."""
-    if plan.device is None:
+    device = plan.device
+    if device is None:
         return None
-    return {
-        "value": best.latency_ms,
-        "device": plan.device.name,
-        "here": plan.device.here,
-        "error": plan.device.error,
-    }
+    # A run may be taken up on another machine than it was begun on.
+    here = device.here and device.name.startswith(f"{machine_name()}, ")
+    return {**device._asdict(), "here": here, "value": best.latency_ms, "device": device.name}
 
 
 def _at(row: Row) -> dict[str, Any]:

@@ -75,11 +75,13 @@ class Target(NamedTuple):
     name   as it is printed beside milliseconds
     here   whether it is this machine
     error  of nine of ten predictions at most, as a share
+    threads  that a prediction uses there
     """
 
     name: str
     here: bool
     error: float
+    threads: int
 
 
 @dataclass(frozen=True, slots=True)

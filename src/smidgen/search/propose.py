@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from smidgen.families import families
-from smidgen.scaling import Device, Solution, solve_on
+from smidgen.scaling import Solution
+from smidgen.scaling.device import Device
+from smidgen.scaling.on_device import solve_on
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material
 from smidgen.watch import Watch

@@ -10,7 +10,9 @@ from __future__ import annotations
 import dataclasses
 
 from smidgen import families, weights
-from smidgen.scaling import Latency, costs
+from smidgen.scaling import costs
+from smidgen.scaling.device import Device
+from smidgen.scaling.on_device import network_ms
 from smidgen.search.plan import Trial
 from smidgen.spec import Budget
 from smidgen.train.distil import VIEWS
@@ -54,7 +56,7 @@ def teacher_trial(material: Material, watch: Watch) -> Trial | None:
 
 
 def published_trials(
-    material: Material, budget: Budget, chosen: tuple[str, ...] = (), latency: Latency | None = None
+    material: Material, budget: Budget, chosen: tuple[str, ...] = (), device: Device | None = None
 ) -> list[Trial]:
     """Published networks inside the budget, to start from their weights; `chosen` families, default all."""
     trials = [
@@ -66,14 +68,14 @@ def published_trials(
         trial
         for trial in trials
         if (not chosen or trial.network.family in chosen)
-        and not budget.excesses(_used(trial, latency))
+        and not budget.excesses(_used(trial, device))
         and _macs(trial, material) <= AFFORDABLE_MACS
     ]
 
 
-def _used(trial: Trial, latency: Latency | None) -> dict[str, float]:
+def _used(trial: Trial, device: Device | None) -> dict[str, float]:
     """Costs in the units of a budget; milliseconds where something predicts them."""
-    times = {} if latency is None else {"latency_ms": latency(trial.network)}
+    times = {} if device is None else {"latency_ms": network_ms(trial.network, device)}
     return {**costs(trial.network), **times}
 
 

@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,10 +99,19 @@ class Study:
         require_optuna()
         self.folder = folder
         self.about = _read(folder / RECORD)
-        self.agenda = Agenda.from_json(self.about["agenda"])
+        try:
+            self.agenda = Agenda.from_json(self.about["agenda"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise SmidgenError(f"{folder / RECORD}: not the record of a search ({error!r:.80})") from None
         self._lock = filelock.FileLock(folder / "study.lock")
         with self._lock:
-            self._study = opened(folder / "journal.log", self._lock)
+            journal = folder / "journal.log"
+            if not journal.exists() and any((folder / "answers").glob("*")):
+                raise SmidgenError(f"{journal} is missing; what was trained cannot be told without it")
+            try:
+                self._study = opened(journal, self._lock)
+            except (ValueError, KeyError, OSError) as error:
+                raise SmidgenError(f"{journal}: damaged, or not a search's ({error!r:.80})") from None
 
     @classmethod
     def create(cls, folder: Path, agenda: Agenda, about: Mapping[str, Any]) -> Study:
@@ -179,9 +189,18 @@ class Study:
         if any(task not in numbers for task in tasks):
             return None
         try:
-            return np.stack([np.load(self._answers(numbers[task]))["right"] for task in tasks])
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise SmidgenError(f"{self.folder}: its answers cannot be read ({error})") from None
+            return np.stack([_right(self._answers(numbers[task])) for task in tasks])
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            KeyError,
+            zipfile.BadZipFile,
+            zlib.error,
+            NotImplementedError,
+        ) as error:
+            kind = type(error).__name__
+            raise SmidgenError(f"{self.folder / 'answers'}: a file there is damaged ({kind})") from None
 
     def _take(self, task: Task) -> Claim:
         """A trial of the task, running, with its lock held by this process."""
@@ -276,3 +295,9 @@ def _let_go(lock: filelock.FileLock) -> None:
     """Free a trial's lock and remove its file; the caller holds the study's lock, so nobody else looks."""
     lock.release()
     Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _right(path: Path) -> NDArray[np.bool_]:
+    with np.load(path) as answers:
+        right: NDArray[np.bool_] = answers["right"]
+        return right

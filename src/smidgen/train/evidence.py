@@ -100,7 +100,7 @@ def write_run(
             "test": evaluated(logits, data.labels),
             "reliability": _reliability(logits, data.labels),
             "none_of_these": refusal,
-            "measured": _measured(folder / MODEL_FILE, size) | {"predicted_ms": predicted},
+            "measured": _measured(folder / MODEL_FILE, size, predicted) | {"predicted_ms": predicted},
             "candidates": list(candidates) or None,
             "contest": contest,
             "starting_point": starting_point,
@@ -175,9 +175,12 @@ def _reliability(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> list
     return list(report.reliability(confidence, right)) if np.isfinite(confidence).all() else None
 
 
-def _measured(path: Path, size: int) -> dict[str, Any]:
-    """Time, memory and size of the model as `smidgen predict` runs it, and why one of them is missing."""
-    engine = Engine(path)
+def _measured(path: Path, size: int, predicted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Time, memory and size of the model as `smidgen predict` runs it, and why one of them is missing.
+
+    predicted  where it is for this machine, as many threads are timed
+    """
+    engine = Engine(path, predicted["threads"] if predicted and predicted["here"] else None)
     latency, unclocked = measure(engine)
     memory, unmetered = measure_memory(path, engine.backend)
     note = "; ".join(filter(None, (unclocked, unmetered))) or None
