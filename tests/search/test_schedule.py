@@ -15,7 +15,7 @@ from smidgen import families
 from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create
 from smidgen.search import schedule
-from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
+from smidgen.search.plan import Plan, Target, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
 from smidgen.search.schedule import (
     DEFAULT,
@@ -193,3 +193,13 @@ def test_no_more_epochs_than_asked_for_or_than_a_named_recipe_has(material: Mate
     named_recipe = Plan((dataclasses.replace(plan.trials[0], recipe=recipe("tuning")),), plan.rungs)
     left = within(600.0, named_recipe, Fake(material), 1, Watch()).trials[0].recipe
     assert left == recipe("tuning")
+
+
+def test_what_has_nothing_to_do_with_time_stays(material: Material) -> None:
+    target = Target("Cortex-A72, neon, 4 threads", here=False, error=0.08, threads=4)
+    asked = dataclasses.replace(timed([1.0, 2.0]), device=target)
+    first = dataclasses.replace(asked.trials[0], latency_ms=0.7)
+    asked = dataclasses.replace(asked, trials=(first, asked.trials[1]))
+    plan = within(120.0, asked, Fake(material), 1, Watch())
+    assert plan.device == target
+    assert [trial.latency_ms for trial in plan.trials] == [0.7, None]

@@ -107,7 +107,7 @@ def within(
         if each >= fewest * speeds[slowest]:
             timed = zip(trials, speeds, strict=True)
             fitting = tuple(_for(trial, each / epoch, most, runner.material) for trial, epoch in timed)
-            return Plan(fitting, rungs, plan.teacher)
+            return dataclasses.replace(plan, trials=fitting, rungs=rungs)
         if len(trials) > 1:
             watch.say(f"{trials[slowest].network.name} is left out: an epoch takes {speeds[slowest]:.0f} s")
         del trials[slowest], speeds[slowest]
