@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from smidgen.machine import cores, machine_name, peak_memory, processor_features
+from smidgen.machine import cores, held_memory, machine_name, peak_memory, processor_features
 
 MEBIBYTE = 2**20
 
@@ -34,6 +34,7 @@ def test_the_books_of_a_system_without_proc(monkeypatch: pytest.MonkeyPatch) -> 
     by_proc = peak_memory()
     monkeypatch.setattr(Path, "exists", lambda _: False)
     assert peak_memory() >= by_proc // 2
+    assert held_memory() is None
     assert machine_name()
     assert processor_features() == []
 
@@ -49,3 +50,12 @@ def test_the_cores_are_those_of_this_process() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert cores() == len(before)
+
+
+@pytest.mark.skipif(held_memory() is None, reason="the system keeps no such books")
+def test_what_is_held_grows_and_shrinks() -> None:
+    before = held_memory() or 0
+    held = b"x" * (200 * MEBIBYTE)
+    assert (held_memory() or 0) > before + 150 * MEBIBYTE
+    del held
+    assert (held_memory() or 0) < before + 150 * MEBIBYTE

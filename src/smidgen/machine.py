@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cores", "machine_name", "peak_memory", "processor_features"]
+__all__ = ["cores", "held_memory", "machine_name", "peak_memory", "processor_features"]
 
 # What kernels for networks use, these and other people's, in the system's words.
 FEATURES = (
@@ -40,17 +40,29 @@ def processor_features() -> list[str]:
     return []
 
 
+def held_memory() -> int | None:
+    """Bytes of memory that this process holds; None where the system does not tell."""
+    return _status("VmRSS")
+
+
 def peak_memory() -> int:
     """Most bytes of memory that this process has held since its program began.
 
     The system's other book, `ru_maxrss`, begins with what the process that started this one had held.
     """
-    for line in _lines("/proc/self/status"):
-        if line.startswith("VmHWM"):
-            return 1024 * int(line.split()[1])
+    if (peak := _status("VmHWM")) is not None:
+        return peak
     import resource
 
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _status(book: str) -> int | None:
+    """Bytes in one of the system's books on this process."""
+    for line in _lines("/proc/self/status"):
+        if line.startswith(f"{book}:"):
+            return 1024 * int(line.split()[1])
+    return None
 
 
 def _lines(path: str) -> list[str]:

@@ -1,3 +1,4 @@
+import json
 import math
 from pathlib import Path
 
@@ -39,3 +40,12 @@ def test_the_page_shows_the_table_as_the_command_prints_it() -> None:
     printed = smidgen("scale", "efficientnet", "--table")
     assert printed.code == 0
     assert printed.out.strip() in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_table_as_json_has_what_was_published_and_what_the_rule_says() -> None:
+    rows = json.loads(smidgen("scale", "efficientnet", "--table", "--json").out)
+    b3 = next(row for row in rows if row["name"] == "efficientnet_b3")
+    # tensorflow/tpu efficientnet_builder.py: width 1.2, depth 1.4, 300 pixels
+    assert b3["published"] == {"depth": 1.4, "width": 1.2, "resolution": pytest.approx(300 / 224)}
+    assert b3["side"] == 300
+    assert b3["ruled"]["width"] == pytest.approx(1.1 ** b3["octaves"])

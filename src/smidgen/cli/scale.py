@@ -16,6 +16,7 @@ from smidgen.graph import Network
 from smidgen.scaling import (
     PAPER,
     RULES,
+    Multipliers,
     Rule,
     Scaling,
     Solution,
@@ -195,6 +196,14 @@ def _print_table(family: str, as_json: bool) -> None:
     """EfficientNet's published coefficients, the φ that each implies, and the rule at the same cost."""
     if family != "efficientnet":
         raise SmidgenError(f"no table of {family} was published; --table is EfficientNet's")
+    if as_json:
+        print_json(
+            [
+                {key: value._asdict() if isinstance(value, Multipliers) else value for key, value in fields}
+                for fields in (row._asdict().items() for row in comparisons())
+            ]
+        )
+        return
     columns = ("", "d", "w", "px", "phi of d", "of w", "of px", "of MACs", "rule d", "w", "px")
     rows = [
         (
@@ -207,7 +216,4 @@ def _print_table(family: str, as_json: bool) -> None:
         )
         for row in comparisons()
     ]
-    if as_json:
-        print_json([dict(zip(("name", *columns[1:]), row, strict=True)) for row in rows])
-    else:
-        print_table(columns, rows)
+    print_table(columns, rows)

@@ -10,7 +10,7 @@ from smidgen.data.folder import open_folder
 from smidgen.data.labels import open_labels
 from smidgen.data.memory import MEMORY_LIMIT, memory_limit
 from smidgen.data.near import Near, near_identical
-from smidgen.data.opening import inspect_dataset, open_dataset
+from smidgen.data.opening import from_anywhere, inspect_dataset, open_dataset
 from smidgen.data.parallel import Progress
 from smidgen.data.pixels import load_pixels
 from smidgen.data.split import Split, split
@@ -41,6 +41,7 @@ __all__ = [
     "Unreadable",
     "clashes",
     "fingerprint",
+    "from_anywhere",
     "inspect_dataset",
     "load_pixels",
     "memory_limit",

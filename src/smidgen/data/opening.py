@@ -12,7 +12,7 @@ from smidgen.data.groups import with_groups
 from smidgen.data.labels import inspect_labels
 from smidgen.spec import DataError, closest
 
-__all__ = ["inspect_dataset", "open_dataset"]
+__all__ = ["from_anywhere", "inspect_dataset", "open_dataset"]
 
 
 def open_dataset(data: str | os.PathLike[str], *, group_by: str | None = None) -> Dataset:
@@ -35,6 +35,13 @@ def inspect_dataset(data: str | os.PathLike[str], *, group_by: str | None = None
     """
     dataset = _open(data)
     return dataset if group_by is None else with_groups(dataset, group_by)
+
+
+def from_anywhere(data: str) -> str:
+    """What a person typed, as it is found from any folder; the name of a set, or of nothing, as it is."""
+    if data in sets.names() or not Path(data).exists():
+        return data
+    return os.path.abspath(data)  # noqa: PTH100 (links stay as they were typed)
 
 
 def _open(data: str | os.PathLike[str]) -> Dataset:

@@ -30,21 +30,19 @@ METERED = (
     "growth of a fresh process's peak resident memory, libraries already imported, "
     "while it loads the model file and predicts one picture; the library code that this brings in counts"
 )
-# VmHWM is the highest VmRSS so far, and writing 5 to clear_refs starts it again from where it is now. The
-# plain maximum would hide a small model behind what importing numpy has taken and given back.
+# The peak is the most that was held so far, and writing 5 to clear_refs starts it again from where it is now.
+# The plain maximum would hide a small model behind what importing numpy has taken and given back.
 _CHILD = """
 import sys
 import numpy
 from smidgen import Engine
-def book(name):
-    with open("/proc/self/status") as file:
-        return next(1024 * int(line.split()[1]) for line in file if line.startswith(name + ":"))
+from smidgen.machine import held_memory, peak_memory
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
-before = book("VmRSS")
+before = held_memory()
 engine = Engine(sys.argv[1], threads=int(sys.argv[2]))
 engine(numpy.zeros((1, *engine.network.input[:3]), numpy.float32))
-print(book("VmHWM") - before)
+print(peak_memory() - before)
 """
 
 

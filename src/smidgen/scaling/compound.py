@@ -15,7 +15,7 @@ from smidgen.graph import Network, trunk_end
 from smidgen.scaling.rules import PAPER, Multipliers, Rule, Scaling
 from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
 
-__all__ = ["BASE_RESOLUTION", "Baseline", "baseline", "family_named", "grow", "scale"]
+__all__ = ["BASE_RESOLUTION", "Baseline", "baseline", "family_named", "grow", "rounded_side", "scale"]
 
 BASE_RESOLUTION = 224  # of every family's baseline
 RESOLUTION_STEP = 8
@@ -37,7 +37,7 @@ class Baseline:
         """Side of the pictures, in pixels."""
         if self.least is None:
             return self.request.resolution
-        return max(self.least, _rounded(self.request.resolution * factors.resolution))
+        return max(self.least, rounded_side(self.request.resolution * factors.resolution))
 
     def network(self, factors: Multipliers, name: str) -> Network:
         """The scaled network; raises SmidgenError where its side is out of range."""
@@ -58,7 +58,7 @@ def baseline(
     chosen = family_named(family)
     if resolution < 1:
         raise SmidgenError(f"resolution={resolution}: at least 1 pixel is needed")
-    side = resolution if fixed else _rounded(resolution)
+    side = resolution if fixed else rounded_side(resolution)
     row = chosen.scaled(1.0, 1.0, side)
     dropped = options.pop("dropped_strides", None)
     request = Request(
@@ -74,7 +74,8 @@ def baseline(
     return Baseline(chosen, request, None if fixed else _least_side(start))
 
 
-def _rounded(side: float) -> int:
+def rounded_side(side: float) -> int:
+    """Nearest multiple of 8, at least one: the side of scaled pictures."""
     return max(RESOLUTION_STEP, round(side / RESOLUTION_STEP) * RESOLUTION_STEP)
 
 

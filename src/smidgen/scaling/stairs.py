@@ -13,7 +13,7 @@ from smidgen.scaling.compound import Baseline
 from smidgen.scaling.rules import Multipliers, Scaling
 from smidgen.spec import Budget, BudgetError, Cost, Excess, SmidgenError
 
-__all__ = ["PHI_RANGE", "PHI_STEP", "Latency", "Stairs", "Step", "file_bytes"]
+__all__ = ["PHI_RANGE", "PHI_STEP", "Latency", "Stairs", "Step", "file_bytes", "last"]
 
 PHI_RANGE = (-32.0, 10.0)
 PHI_STEP = 1 / 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 
 from smidgen import report
 from smidgen.graph import Network
-from smidgen.machine import machine_name
+from smidgen.machine import cores, machine_name
 from smidgen.report import Report
 from smidgen.scaling import costs
 from smidgen.scaling.compound import family_named
@@ -297,7 +296,7 @@ def _workers(job: Job, trials: Sequence[Trial]) -> int:
         return 1
     largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
     threads = job.threads or threads_worth(largest, torch.get_num_threads())
-    return max(1, min(len(trials), (os.cpu_count() or 1) // threads))
+    return max(1, min(len(trials), cores() // threads))
 
 
 def _contest(plan: Plan, outcome: Outcome) -> dict[str, Any] | None:

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from smidgen import machine
-from smidgen.data import sets
+from smidgen.data import from_anywhere
 from smidgen.scaling import rule_named
-from smidgen.scaling.compound import family_named
+from smidgen.scaling.compound import family_named, rounded_side
 from smidgen.search.agenda import Agenda
 from smidgen.search.growth import BASE, base_within, groups, grown, rule_label, rule_of
 from smidgen.search.outcome import conclude
@@ -85,7 +85,7 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
     )
     agenda = _agenda(wanted, material)
     about = {
-        "data": _anywhere(wanted.data),
+        "data": from_anywhere(wanted.data),
         "name": material.dataset.name,
         "seed": wanted.seed,
         "skip_bad": wanted.skip_bad,
@@ -175,25 +175,16 @@ def _default_workers() -> int:
     return 1 if torch.cuda.is_available() else machine.cores()
 
 
-def _anywhere(data: str) -> str:
-    """The data as workers in another folder find them."""
-    if data in sets.names():
-        return data
-    return os.path.abspath(data)  # noqa: PTH100 (links stay as they were typed)
-
-
-def _room_below(side: int) -> int:
-    """About side / √2, a multiple of 8: with twice the multiply-adds it is the side again."""
-    return max(8, round(side / 2**0.5 / 8) * 8)
-
-
 def _agenda(wanted: Wanted, material: Material) -> Agenda:
     """Base, grid and recipe for these pictures."""
     budgets = tuple(sorted(set(wanted.macs)))
     base = base_within(
         wanted.family,
         budgets[0] // 2,
-        resolution=_room_below(material.resolution) if wanted.resolution is None else wanted.resolution,
+        # About the side / √2: with twice the multiply-adds it is the side again.
+        resolution=rounded_side(material.resolution / 2**0.5)
+        if wanted.resolution is None
+        else wanted.resolution,
         num_classes=len(material.dataset.classes),
         c_in=material.channels,
     )

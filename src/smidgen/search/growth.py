@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from smidgen.families import Request, realise
 from smidgen.graph import Network
 from smidgen.scaling import PAPER, RULES, Rule, Scaling, candidates, rule_named, solve
 from smidgen.scaling.compound import family_named
+from smidgen.scaling.stairs import last
 from smidgen.search.propose import DEPTHS, LEAST_USE
 from smidgen.spec import Budget, BudgetError, SmidgenError
 
@@ -116,7 +117,7 @@ def largest(base: Base, label: str, macs: int) -> tuple[float, Network]:
         except SmidgenError:  # an axis at its end
             return False
 
-    phi = _last(fits, LARGEST_PHI * PHI_STEPS) / PHI_STEPS
+    phi = last(0, LARGEST_PHI * PHI_STEPS + 1, fits) / PHI_STEPS
     return phi, grown(base, rule, phi)
 
 
@@ -163,13 +164,4 @@ def _lifted(base: Base, axis: str) -> Base:
     def at(step: int) -> Base:
         return dataclasses.replace(base, **{axis: getattr(base, axis) * 2 ** (step / PHI_STEPS)})
 
-    return at(_last(lambda step: grown(at(step), PAPER, 0).tree == tree, LIFT_STEPS))
-
-
-def _last(holds: Callable[[int], bool], end: int) -> int:
-    """Last step from 0 to `end` at which it holds; it holds at 0, and once false stays false."""
-    low, high = 0, end + 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
+    return at(last(0, LIFT_STEPS + 1, lambda step: grown(at(step), PAPER, 0).tree == tree))

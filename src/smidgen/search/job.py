@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smidgen.data import sets
+from smidgen.data import from_anywhere
 from smidgen.spec import SmidgenError
 
 __all__ = ["Job"]
@@ -63,10 +62,7 @@ class Job:
     def to_json(self) -> dict[str, Any]:
         """The job, ready for JSON."""
         document = dataclasses.asdict(self)
-        if (
-            self.data not in sets.names() and Path(self.data).exists()
-        ):  # a run may be taken up from another folder
-            document["data"] = os.path.abspath(self.data)  # noqa: PTH100 (links stay as they were typed)
+        document["data"] = from_anywhere(self.data)  # a run may be taken up from another folder
         return {key: str(value) if isinstance(value, Path) else value for key, value in document.items()}
 
     @classmethod

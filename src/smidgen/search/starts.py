@@ -68,15 +68,17 @@ def published_trials(
         trial
         for trial in trials
         if (not chosen or trial.network.family in chosen)
-        and not budget.excesses(_used(trial, device))
         and _macs(trial, material) <= AFFORDABLE_MACS
+        and _fits(trial, budget, device)
     ]
 
 
-def _used(trial: Trial, device: Device | None) -> dict[str, float]:
-    """Costs in the units of a budget; milliseconds where something predicts them."""
-    times = {} if device is None else {"latency_ms": network_ms(trial.network, device)}
-    return {**costs(trial.network), **times}
+def _fits(trial: Trial, budget: Budget, device: Device | None) -> bool:
+    """Whether the network obeys every limit; the clock is asked last, and only about a limit in time."""
+    limit = budget.latency_ms
+    if dataclasses.replace(budget, latency_ms=None).excesses(costs(trial.network)):
+        return False
+    return limit is None or device is None or network_ms(trial.network, device) <= limit
 
 
 def _macs(trial: Trial, material: Material) -> float:
