@@ -16,7 +16,7 @@ from smidgen.scaling.stairs import PHI_RANGE, PHI_STEP
 from smidgen.spec import Budget
 
 FAMILIES = ("efficientnet", "resnet", "shiftnet", "squeezenet")
-UNITS = ("params", "macs", "weight_bytes", "peak_bytes")
+UNITS = ("params", "macs", "weight_bytes", "int8_bytes", "peak_bytes")
 LOW, HIGH = (round(phi / PHI_STEP) for phi in PHI_RANGE)
 
 
@@ -31,12 +31,18 @@ class Setting:
     depth: float | None = None
     classes: int = 10
     c_in: int = 3
+    expand: float | None = None
 
     def arguments(self) -> dict[str, object]:
         """Of `solve`."""
         side = {"base_resolution": self.side} if self.moves else {"resolution": self.side}
         rest = {"num_classes": self.classes, "c_in": self.c_in, "depth": self.depth}
-        return {**side, **rest, "rule": RULES[self.rule]}
+        return {**side, **rest, **self.own, "rule": RULES[self.rule]}
+
+    @property
+    def own(self) -> dict[str, float]:
+        """Options of the family's own."""
+        return {} if self.expand is None else {"expand": self.expand}
 
 
 # Sides at which a multiple of 8 leaves a map: SqueezeNet's kernels are unpadded where no stride is dropped.
@@ -46,7 +52,7 @@ LEAST = {"squeezenet": 24}
 @functools.cache
 def _dropped(setting: Setting) -> int:
     family = families.families()[setting.family]
-    request = Request(setting.classes, setting.c_in, setting.side)
+    request = Request(setting.classes, setting.c_in, setting.side, own=setting.own)
     return realise(family, family.scaled(1, 1, setting.side), "x", request).dropped_strides
 
 
@@ -60,8 +66,11 @@ def at(setting: Setting, number: int) -> Network:
         least = 8 if _dropped(setting) else LEAST.get(setting.family, 8)
         side = max(least, round(side * zoom / 8) * 8)
         name += f"_r{side}"
+    if setting.expand is not None:
+        name += f"_expand{setting.expand:.2f}"
     row = family.scaled(width, depth, setting.side)
-    return realise(family, row, name, Request(setting.classes, setting.c_in, side), _dropped(setting))
+    request = Request(setting.classes, setting.c_in, side, own=setting.own)
+    return realise(family, row, name, request, _dropped(setting))
 
 
 class Tread(NamedTuple):

@@ -136,6 +136,28 @@ def test_the_size_of_the_file_is_known_before_it_is_written(tmp_path: Path, name
     path.unlink()
 
 
+@pytest.mark.parametrize("name", ["resnet20", "squeezenet1_1", "efficientnet_b0", "shiftnet_c"])
+def test_the_size_in_int8_is_that_of_a_file_with_scales_beside_the_weights(name: str) -> None:
+    network = families.network(name)
+    document = {
+        "format": [1, 0],
+        "network": to_json(network),
+        "numerics": {"weights": "int8"},
+        "provenance": {"seed": 3},
+    }
+    metadata = {"smidgen": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
+    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    for tensor in tensors(network.tree):
+        if len(tensor.shape) >= 2:
+            arrays[tensor.name] = np.zeros(tensor.shape, np.int8)
+            arrays[f"{tensor.name}_scale"] = np.zeros(tensor.shape[0], np.float32)
+        else:
+            arrays[tensor.name] = np.zeros(tensor.shape, np.float32 if tensor.shape else np.int64)
+    written = len(safetensors.numpy.save(arrays, metadata))
+    assert modelfile.weight_bytes(network, {"seed": 3}, weights="int8") == written
+    assert written < modelfile.weight_bytes(network, {"seed": 3}) / 2
+
+
 @pytest.mark.parametrize(
     "classes", [("é" * 7, "日本語", '"\\\n'), ("\udce9", "b", "c"), ("\x00", "\u2028", "😀")]
 )

@@ -19,6 +19,8 @@ from smidgen.spec import Budget, BudgetError, Cost, Excess, Shape, SmidgenError,
         ("0", 0),
         ("17", 17),
         ("200k", 200_000),
+        ("1e5", 100_000),
+        ("2.5E3k", 2_500_000),
         ("200K", 200_000),
         ("3M", 3_000_000),
         ("3m", 3_000_000),
@@ -43,8 +45,9 @@ def test_quantities_are_read_with_their_units(text: str, value: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", "k", "-1", "+1", "1e6", "nan", "inf", "1..5", "1.", ".5", "1,000", "1__0", "1_", "_1", "1_k",
-        "12ms", "1 k k", "٣", "0x10", "1\n2", "5 potatoes", "9" * 30, "9" * 400, "9" * 5000, "1000000000001M",
+        "", " ", "k", "-1", "+1", "1e-6", "1e", "1e999", "nan", "inf", "1..5", "1.", ".5", "1,000",
+        "1__0", "1_", "_1", "1_k", "12ms", "1 k k", "٣", "0x10", "1\n2", "5 potatoes", "9" * 30, "9" * 400,
+        "9" * 5000, "1000000000001M",
     ],
 )  # fmt: skip
 def test_what_is_no_quantity_is_one_line(text: str) -> None:
@@ -124,7 +127,7 @@ def test_a_time_may_be_a_fraction_and_must_be_finite() -> None:
 
 
 def test_times_read_as_times() -> None:
-    assert str(Budget(params=1000, latency_ms=2.0)) == "params=1,000, latency_ms=2"
+    assert str(Budget(params=1000, latency_ms=2.0)) == "params=1,000, latency=2ms"
     assert str(Excess("latency_ms", 2.4133, 2.0)) == "latency_ms: 2.413 is 1.21x the budget of 2"
     assert str(Excess("latency_ms", 12345.6, 0.0005)).startswith("latency_ms: 12,346 is ")
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,18 @@ import safetensors.numpy
 
 from smidgen import atomic
 from smidgen.graph import Network, from_json, tensors, to_json
+from smidgen.graph.layers import Tensor
 from smidgen.spec import ModelFileError, ShapeError, TreeError
 
-__all__ = ["ModelFile", "check_tensors", "read", "weight_bytes", "write"]
+__all__ = ["ModelFile", "Weights", "check_tensors", "read", "weight_bytes", "write"]
 
 METADATA_KEY = "smidgen"
 FORMAT = (1, 0)  # an unknown major version is refused, an unknown minor one read as far as it goes
 
+_SIZES = {"I64": 8, "F32": 4, "I8": 1}  # of the types, in safetensors' words, in bytes
+
 Array = npt.NDArray[Any]
+Weights = Literal["float32", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +124,39 @@ def _raise_first(problems: list[str], source: str) -> None:
         raise ModelFileError(f"{source}: {_one_line(problems[0])}{more}")
 
 
-def weight_bytes(network: Network, provenance: Mapping[str, Any] | None = None) -> int:
-    """Exact size of the model file of `network` in fp32, without writing it."""
-    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: _document(network, provenance or {})}}
+def weight_bytes(
+    network: Network, provenance: Mapping[str, Any] | None = None, *, weights: Weights = "float32"
+) -> int:
+    """Exact size of the model file of `network`, without writing it.
+
+    weights  what those of convolutions and linear layers are stored as; int8 has a float32 scale for each
+             output channel beside them, and all other tensors stay as they are
+    """
+    entries: dict[str, Any] = {"__metadata__": {METADATA_KEY: _document(network, provenance or {}, weights)}}
     end = 0
-    # safetensors orders by falling alignment, then by name; counters are int64, weights float32.
-    for tensor in sorted(tensors(network.tree), key=lambda tensor: (tensor.shape != (), tensor.name)):
-        start, end = end, end + (8 if tensor.shape == () else 4 * math.prod(tensor.shape))
-        dtype = "I64" if tensor.shape == () else "F32"
-        entries[tensor.name] = {"dtype": dtype, "shape": tensor.shape, "data_offsets": (start, end)}
+    # safetensors orders by falling alignment, then by name.
+    stored = (entry for tensor in tensors(network.tree) for entry in _stored(tensor, weights))
+    for name, dtype, shape in sorted(stored, key=lambda entry: (-_SIZES[entry[1]], entry[0])):
+        start, end = end, end + _SIZES[dtype] * math.prod(shape)
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": (start, end)}
     header = len(json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode())
     return 8 + -(-header // 8) * 8 + end
 
 
-def _document(network: Network, provenance: Mapping[str, Any]) -> str:
+def _stored(tensor: Tensor, weights: Weights) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Name, type and shape of what the file holds for a tensor: counters are single, weights have axes."""
+    if weights == "int8" and len(tensor.shape) > 1:
+        yield tensor.name, "I8", tensor.shape
+        yield f"{tensor.name}_scale", "F32", tensor.shape[:1]
+    else:
+        yield tensor.name, "F32" if tensor.shape else "I64", tensor.shape
+
+
+def _document(network: Network, provenance: Mapping[str, Any], weights: Weights = "float32") -> str:
     document = {
         "format": list(FORMAT),
         "network": to_json(network),
-        "numerics": {"weights": "float32"},
+        "numerics": {"weights": weights},
         "provenance": dict(provenance),
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

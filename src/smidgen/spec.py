@@ -129,7 +129,7 @@ _UNITS = {
     "mib": 1024**2,
     "gib": 1024**3,
 }
-_QUANTITY = re.compile(r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*")
+_QUANTITY = re.compile(r"\s*([0-9]+(?:_[0-9]+)*(?:\.[0-9]+)?(?:[eE][0-9]+)?)\s*([A-Za-z]*)\s*")
 _LARGEST = 10**18  # no network comes near; far smaller than what overflows
 
 
@@ -185,12 +185,18 @@ def shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
+def quoted(unit: str, value: float) -> str:
+    """A cost as a budget writes it: `params=1,000`, `latency=2ms`."""
+    return f"latency={shown(value)}ms" if unit == "latency_ms" else f"{unit}={shown(value)}"
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Budget:
     """Upper limits that hold all at once; `None` leaves a unit free.
 
     params, macs   counts, as `Cost` has them
-    weight_bytes   the model file as saved
+    weight_bytes   the model file as saved, in fp32
+    int8_bytes     the model file that it would be with the weights of convolutions and linear layers in int8
     peak_bytes     activation memory, batch 1, fp32
     latency_ms     time of one picture, on a device that the budget does not name; option `latency=2ms`
     """
@@ -198,6 +204,7 @@ class Budget:
     params: int | None = None
     macs: int | None = None
     weight_bytes: int | None = None
+    int8_bytes: int | None = None
     peak_bytes: int | None = None
     latency_ms: float | None = None
 
@@ -261,7 +268,7 @@ class Budget:
         return sorted(broken, key=lambda excess: excess.limit / excess.value)
 
     def __str__(self) -> str:
-        return ", ".join(f"{unit}={shown(limit)}" for unit, limit in self.limits().items())
+        return ", ".join(quoted(unit, limit) for unit, limit in self.limits().items())
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -197,7 +197,7 @@ def test_a_misspelt_call_says_what_was_wrong(things: Path, here: Path, command: 
     ("budget", "reason"),
     [
         ("param=3k", "did you mean params?"),
-        ("grams=3k", "limits are params, macs, weight_bytes, peak_bytes"),
+        ("grams=3k", "limits are params, macs, weight_bytes, int8_bytes, peak_bytes"),
         ("params=3x", "'3x' is not a quantity"),
         ("params=64KB", "leave out the B"),
         ("params", "write unit=number"),
@@ -214,7 +214,7 @@ def test_a_budget_that_cannot_be_read_says_why(
     assert reason in refusal(things, here, command.format(budget))
 
 
-@pytest.mark.parametrize("unit", ["params", "macs", "weight_bytes", "peak_bytes"])
+@pytest.mark.parametrize("unit", ["params", "macs", "weight_bytes", "int8_bytes", "peak_bytes"])
 def test_an_impossible_budget_names_the_smallest_cost_of_every_family(
     things: Path, here: Path, unit: str
 ) -> None:

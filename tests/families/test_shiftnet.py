@@ -209,6 +209,26 @@ def test_options_change_the_network_and_not_its_counts(name: str, options: dict[
     assert (other.cost().params, other.cost().macs) == (default.cost().params, default.cost().macs)
 
 
+@pytest.mark.parametrize(("factor", "published"), [(1 / 3, 1), (1, 3), (2, 6), (3, 9)])
+def test_a_factor_of_the_expansion_leads_from_one_published_shiftresnet_to_the_others(
+    factor: float, published: int
+) -> None:
+    scaled = families.network("shiftresnet20_e3", expand=factor)
+    assert scaled.tree == families.network(f"shiftresnet20_e{published}").tree
+
+
+def test_a_small_expansion_leaves_a_channel_for_every_direction() -> None:
+    least = families.network("shiftnet_b", expand=1e-6, resolution=64)
+    widths = [sum(run[0] for run in node.runs) for _, node in leaves(least.tree) if isinstance(node, Shift)]
+    assert set(widths) == {25, 9}  # of 5x5 and 3x3 directions
+
+
+@pytest.mark.parametrize("factor", [0, -1, float("nan"), 101, "2"])
+def test_an_expansion_that_is_no_factor_is_refused(factor: object) -> None:
+    with pytest.raises(SmidgenError, match=r"expand=.*: a factor above 0, up to 100, is needed"):
+        families.network("shiftnet_a", expand=factor)
+
+
 def test_shiftnet_b_halves_every_width_of_a() -> None:
     def widths(name: str) -> list[int]:
         tree = families.network(name, num_classes=10).tree

@@ -61,7 +61,7 @@ def test_what_the_clock_always_refuses_is_refused_in_the_users_own_words(
 ) -> None:
     monkeypatch.setattr(on_device, "quietest", overhead)
     with pytest.raises(
-        BudgetError, match=r"nothing in resnet fits latency_ms=5: .* ms by the clock, and nothing"
+        BudgetError, match=r"nothing in resnet fits latency=5ms: .* ms by the clock, and nothing"
     ):
         solve_on("resnet", Budget(latency_ms=5.0), Optimist(here=True), resolution=32)  # type: ignore[arg-type]
 

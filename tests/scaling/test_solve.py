@@ -83,7 +83,8 @@ def test_every_limit_is_obeyed_and_no_larger_step_does(setting: Setting) -> None
             (224, True, "resolution"),
             (96, True, "tinynet"),
         )
-    ],
+    ]
+    + [Setting("shiftnet", 32, expand=1 / 3), Setting("shiftnet", 96, True, expand=2.0)],
     ids=str,
 )
 def test_of_a_thousand_budgets_each_family_obeys_all(setting: Setting) -> None:

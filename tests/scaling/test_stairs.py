@@ -7,7 +7,7 @@ from smidgen.scaling.solve import APART, PEAK_DIP
 from smidgen.scaling.stairs import PHI_STEP
 from staircase import FAMILIES, HIGH, LOW, UNITS, Setting, at, staircase
 
-MONOTONE = ("params", "macs", "weight_bytes")
+MONOTONE = ("params", "macs", "weight_bytes", "int8_bytes")
 LARGE = round(5 / PHI_STEP)
 DEEP = round(3 / PHI_STEP)  # eight times as deep
 

@@ -78,7 +78,7 @@ def test_another_machines_file_is_not_taken_for_this_one(device: Path, tmp_path:
 
 def test_an_impossible_time_names_what_is_possible(shapes: Path, device: Path) -> None:
     job = Job(str(shapes), device=device)
-    with pytest.raises(BudgetError, match=r"no network fits .* resnet latency_ms=[0-9.]+$"):
+    with pytest.raises(BudgetError, match=r"no network fits .* resnet latency=[0-9.]+ms$"):
         fit(job, Budget(latency_ms=1e-5), Watch(), ("resnet",))
 
 

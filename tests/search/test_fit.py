@@ -84,7 +84,8 @@ def test_the_page_stands_alone(run: Fitted) -> None:
 
 
 def test_the_budget_is_obeyed_by_the_report_and_by_the_file(run: Fitted) -> None:
-    costs, written = run.report["cost"], modelfile.read(run.folder / "model.safetensors").network.cost()
+    costs, file = run.report["cost"], modelfile.read(run.folder / "model.safetensors")
+    written = file.network.cost()
     assert run.report["budget"] == BUDGET.limits()
     size = (run.folder / "model.safetensors").stat().st_size
     assert costs == {
@@ -92,6 +93,7 @@ def test_the_budget_is_obeyed_by_the_report_and_by_the_file(run: Fitted) -> None
         "macs": written.macs,
         "peak_bytes": written.peak_bytes,
         "weight_bytes": size,
+        "int8_bytes": modelfile.weight_bytes(file.network, file.provenance, weights="int8"),
     }
     assert not BUDGET.excesses({unit: getattr(written, unit, size) for unit in Budget.units()})
 

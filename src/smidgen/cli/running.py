@@ -192,10 +192,11 @@ def _costs(fitted: Fitted) -> None:
         ("params", "params"),
         ("MACs", "macs"),
         ("model file", "weight_bytes"),
+        ("in int8", "int8_bytes"),
         ("peak memory", "peak_bytes"),
     ):
         value = cost[unit]  # type: ignore[literal-required]
-        if value is not None:
+        if value is not None and (unit != "int8_bytes" or unit in budget):
             shown = bytes_text(value) if unit.endswith("bytes") else f"{value:,}"
             limit = f" of {budget[unit]:,} allowed" if unit in budget else ""
             say(f"  {label:<13} {shown}{limit}")

@@ -52,6 +52,7 @@ __all__ = ["command"]
 @click.option("--channels", "c_in", default=3, show_default=True, help="Channels of the pictures.")
 @click.option("--base-resolution", type=int, help=f"Pixels at phi 0.  [default: {BASE_RESOLUTION}]")
 @click.option("--resolution", type=int, help="Pixels that stay, whatever the rule says.")
+@click.option("--expand", type=float, help="Of ShiftNet: its expansions, times the baseline's.")
 @device_option
 @click.option("--explain", is_flag=True, help="Print milliseconds as predicted and as measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -69,6 +70,7 @@ def command(
     c_in: int,
     base_resolution: int | None,
     resolution: int | None,
+    expand: float | None,
     device: Path | None,
     explain: bool,
     as_json: bool,
@@ -81,7 +83,8 @@ def command(
     if (phi is not None) + (budget is not None) + table != 1:
         raise SmidgenError("give one of --phi or --budget, or --table")
     if table:
-        if any(one is not None for one in (rule, alpha, beta, gamma, base_resolution, resolution, device)):
+        asked = (rule, alpha, beta, gamma, base_resolution, resolution, expand, device)
+        if any(one is not None for one in asked):
             raise SmidgenError("--table shows what was published; it takes no rule, resolution or device")
         _print_table(family, as_json)
         return
@@ -96,6 +99,8 @@ def command(
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
     }  # fmt: skip
+    if expand is not None:
+        options["expand"] = expand
     if budget is None:
         assert phi is not None
         network, solution = grow(family, chosen, phi, **options), None
@@ -104,7 +109,10 @@ def command(
 
         solution = solve_on(family, limits, target, rule=chosen, **options)
         network, phi = solution.network, solution.phi
-    _print(network, phi, solution, _times(network, target, explain), as_json)
+    factors = chosen.multipliers(phi)
+    if resolution is not None:
+        factors = factors._replace(resolution=1.0)
+    _print(network, phi, factors, solution, _times(network, target, explain), as_json)
 
 
 class _Times(NamedTuple):
@@ -150,9 +158,17 @@ def _rule(name: str | None, alpha: float | None, beta: float | None, gamma: floa
 
 
 def _print(
-    network: Network, phi: float, solution: Solution | None, times: _Times | None, as_json: bool
+    network: Network,
+    phi: float,
+    factors: Multipliers,
+    solution: Solution | None,
+    times: _Times | None,
+    as_json: bool,
 ) -> None:
-    used = costs(network) | {"weight_bytes": modelfile.weight_bytes(network)}
+    used = costs(network) | {
+        "weight_bytes": modelfile.weight_bytes(network),
+        "int8_bytes": modelfile.weight_bytes(network, weights="int8"),
+    }
     slack: Mapping[str, float] = solution.slack if solution else {}
     binding = solution.binding if solution else None
     if as_json:
@@ -160,6 +176,7 @@ def _print(
             {
                 "name": network.name,
                 "phi": phi,
+                "multipliers": factors._asdict(),
                 "input": network.input[:3],
                 **used,
                 "latency_ms": times._asdict() if times else None,
@@ -169,9 +186,11 @@ def _print(
         )
         return
     say(f"{network.name}: {network.input} picture, {network.num_classes} classes, phi {phi:g}", "bold")
+    told = ", ".join(f"{axis} {factor:.2f}" for axis, factor in factors._asdict().items())
+    say(f"multipliers   {told} of the baseline, before rounding")
     say(f"params        {used['params']:,}")
     say(f"MACs          {used['macs']:,}")
-    say(f"model file    {bytes_text(used['weight_bytes'])}")
+    say(f"model file    {bytes_text(used['weight_bytes'])} in fp32, {bytes_text(used['int8_bytes'])} in int8")
     say(f"peak memory   {bytes_text(used['peak_bytes'])}")
     if times:
         _print_times(times)

@@ -56,6 +56,7 @@ def _totals(net: Network) -> dict[str, Any]:
         "elementwise": cost.elementwise,
         "peak_bytes": cost.peak_bytes,
         "weight_bytes": modelfile.weight_bytes(net),
+        "int8_bytes": modelfile.weight_bytes(net, weights="int8"),
         "dropped_strides": net.dropped_strides,
     }
 
@@ -96,7 +97,8 @@ def _summary(net: Network) -> None:
     say(f"MACs          {cost.macs:,} of convolutions and linear layers (1 MAC = 2 FLOPs)")
     say(f"left out      {cost.elementwise:,} elementwise operations: {LEFT_OUT}")
     say(f"peak memory   {bytes_text(cost.peak_bytes)} of activations at batch 1, fp32")
-    say(f"model file    {bytes_text(modelfile.weight_bytes(net))} as saved in fp32")
+    int8 = bytes_text(modelfile.weight_bytes(net, weights="int8"))
+    say(f"model file    {bytes_text(modelfile.weight_bytes(net))} as saved in fp32; {int8} in int8")
     if net.dropped_strides:
         word = "stride" if net.dropped_strides == 1 else "strides"
         say(f"dropped       the first {net.dropped_strides} {word} became 1, because the pictures are small")

@@ -84,6 +84,7 @@ class Family:
     build     row and request -> tree; raises SmidgenError where the request cannot be met
     scaled    multipliers of width and depth, and the side of the pictures -> row of the family's baseline
     options   names that `Request.own` may hold
+    shapes    options of the family's own that give a baseline of another shape, for `fit` to try beside it
     """
 
     name: str
@@ -91,6 +92,7 @@ class Family:
     build: Callable[[Any, Request], Node]
     scaled: Callable[[float, float, int], Any]
     options: tuple[str, ...] = ()
+    shapes: tuple[Mapping[str, Any], ...] = ()
 
 
 class Strides:

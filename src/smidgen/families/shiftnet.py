@@ -40,6 +40,8 @@ __all__ = [
     "shift_runs",
 ]
 
+MOST_EXPANSION = 100.0  # times the row's own
+
 Layout = Literal["contiguous", "interleaved"]
 Order = Literal["fused", "paper"]
 
@@ -134,7 +136,7 @@ def csc(
     c_out: int,
     kernel: int = 3,
     stride: int = 1,
-    expand: int = 1,
+    expand: float = 1,
     *,
     pool: bool = False,
     order: Order = "fused",
@@ -144,7 +146,7 @@ def csc(
 ) -> Node:
     """Conv-Shift-Conv: BN, ReLU, 1x1, BN, ReLU, shift, 1x1, with a residual around it.
 
-    expand   width between the two convolutions over the input's
+    expand   width between the two convolutions over the input's; the product is rounded
     stride   on the second convolution, so that channels mix before the map shrinks
     pool     the module of a down-sampling group: c_out - c_in channels, beside a 3x3 average pool of x
     order    "paper" puts the shift right after the first convolution; they differ at borders only
@@ -153,7 +155,7 @@ def csc(
     branch = c_out - c_in if pool else c_out
     if branch < 1:
         raise ShapeError(f"a pooled CSC of {c_in} channels needs more than that many out, not {c_out}")
-    body = Chain(_shifted(c_in, c_in * expand, branch, kernel, stride, order, dilation, layout, style))
+    body = Chain(_shifted(c_in, round(c_in * expand), branch, kernel, stride, order, dilation, layout, style))
     if pool:
         beside = Pool("avg", 3, stride, padding=1) if stride > 1 else Chain()
         return Concat((("block", body), ("pool" if stride > 1 else "", beside)))
@@ -167,7 +169,7 @@ def sc2(
     c_out: int,
     kernel: int = 3,
     stride: int = 1,
-    expand: int = 1,
+    expand: float = 1,
     *,
     order: Order = "fused",
     dilation: int = 1,
@@ -180,7 +182,7 @@ def sc2(
     """
     first = ("shift0", Shift(shift_runs(c_in, kernel, dilation, layout)))
     body = Chain(
-        (first, *_shifted(c_in, c_in * expand, c_out, kernel, stride, order, dilation, layout, style))
+        (first, *_shifted(c_in, round(c_in * expand), c_out, kernel, stride, order, dilation, layout, style))
     )
     if stride == 1 and c_in == c_out:
         return Sum((("", Chain()), ("block", body)))
@@ -228,7 +230,7 @@ def shift_block(
     c_in: int,
     c_out: int,
     stride: int = 1,
-    expand: int = 1,
+    expand: float = 1,
     *,
     order: Order = "fused",
     dilation: int = 1,
@@ -237,10 +239,10 @@ def shift_block(
 ) -> Sum:
     """Block of ShiftResNet: 1x1, BN, ReLU, shift, strided 1x1, BN, ReLU; no ReLU after the sum.
 
-    expand   width between the two convolutions over the output's
+    expand   width between the two convolutions over the output's; the product is rounded
     Source   alvinwan/shiftresnet-cifar models/resnet.py, ShiftConv
     """
-    mid = expand * c_out
+    mid = round(expand * c_out)
     widen = conv_norm(c_in, mid, 1, 1, style)
     norm = widen.children[1:]
     shift = ("shift", Shift(shift_runs(mid, 3, dilation, layout)))
@@ -258,8 +260,13 @@ def shift_block(
 
 
 def _build(variant: Variant | ResVariant, request: Request) -> Node:
+    own = dict(request.own)
+    factor = own.pop("expand", 1.0)
+    if not (isinstance(factor, int | float) and 0 < factor <= MOST_EXPANSION):
+        raise SmidgenError(f"expand={factor}: a factor above 0, up to {MOST_EXPANSION:g}, is needed")
+    request = replace(request, own=own)
     if isinstance(variant, ResVariant):
-        return _build_resnet(variant, request)
+        return _build_resnet(variant, request, factor)
     # The paper gives no initialisation; He et al.'s keeps the variance through ReLU.
     style = Style(init="fan_out_ungrouped" if request.init == "torchvision" else "fan_out")
     strides = Strides(request.dropped_strides)
@@ -268,7 +275,7 @@ def _build(variant: Variant | ResVariant, request: Request) -> Node:
     features: list[Node] = [stem]
     for group in variant.groups:
         c_out = max(round_channels(group.c_out * variant.width), 2 * c_in)
-        features.append(_group(group, variant.depth, c_in, c_out, strides.take(2), request, style))
+        features.append(_group(group, variant.depth, factor, c_in, c_out, strides.take(2), request, style))
         c_in = c_out
     features.append(numbered((BatchNorm(c_in, style.eps, style.momentum), Activation("relu"))))
     end = classifier(c_in, request.num_classes, request.dropout or 0.0, "uniform_fan_out")
@@ -276,22 +283,37 @@ def _build(variant: Variant | ResVariant, request: Request) -> Node:
 
 
 def _group(
-    group: Group, depth: float, c_in: int, c_out: int, stride: int, request: Request, style: Style
+    group: Group,
+    depth: float,
+    factor: float,
+    c_in: int,
+    c_out: int,
+    stride: int,
+    request: Request,
+    style: Style,
 ) -> Chain:
-    first = csc(c_in, c_out, group.kernel, stride, group.expand_first, pool=True, style=style, **request.own)
+    expand = _expansion(group.expand_first * factor, c_in, group.kernel)
+    first = csc(c_in, c_out, group.kernel, stride, expand, pool=True, style=style, **request.own)
     repeats = math.ceil(group.repeats * depth)
     if repeats == 0:
         return numbered([first])
     # One object for all of them, so that costing visits it once.
-    again = csc(c_out, c_out, group.kernel, 1, group.expand, style=style, **request.own)
+    expand = _expansion(group.expand * factor, c_out, group.kernel)
+    again = csc(c_out, c_out, group.kernel, 1, expand, style=style, **request.own)
     return numbered([first, *[again] * repeats])
 
 
-def _build_resnet(variant: ResVariant, request: Request) -> Node:
+def _expansion(wanted: float, channels: int, kernel: int) -> float:
+    """The expansion, or the least at which every direction of the shift has a channel."""
+    return max(wanted, kernel * kernel / channels)
+
+
+def _build_resnet(variant: ResVariant, request: Request, factor: float) -> Node:
     style = Style(init=default_init(request))
 
     def block(c_in: int, c_out: int, stride: int) -> Node:
-        return shift_block(c_in, c_out, stride, variant.expand, style=style, **request.own)
+        expand = _expansion(variant.expand * factor, c_out, 3)
+        return shift_block(c_in, c_out, stride, expand, style=style, **request.own)
 
     return staged(variant.blocks, variant.width, request, style, block)
 
@@ -319,5 +341,7 @@ FAMILY = Family(
     },
     build=_build,
     scaled=_scaled,
-    options=("order", "dilation", "layout"),
+    options=("order", "dilation", "layout", "expand"),
+    # Of ShiftResNet-20-3 these are the paper's expansions 1, 6 and 9.
+    shapes=({"expand": 1 / 3}, {"expand": 2.0}, {"expand": 3.0}),
 )

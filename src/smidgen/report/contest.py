@@ -15,11 +15,8 @@ __all__ = ["candidates"]
 
 _ROWS = 12  # of more candidates the best are shown, the rest folded away
 _UNITS: tuple[scatter.Unit, ...] = ("params", "macs")
-_FURTHER: tuple[scatter.Unit, ...] = (
-    "weight_bytes",
-    "peak_bytes",
-    "latency_ms",
-)  # drawn where the budget limits them
+# Drawn where the budget limits them.
+_FURTHER: tuple[scatter.Unit, ...] = ("weight_bytes", "int8_bytes", "peak_bytes", "latency_ms")
 
 
 def candidates(report: Report) -> Html:

@@ -36,12 +36,17 @@ class NetworkRow(TypedDict):
 
 
 class CostRow(TypedDict):
-    """What it costs for one picture, as `Cost` counts; weight_bytes is the model file as saved."""
+    """What it costs for one picture, as `Cost` counts.
+
+    weight_bytes  the model file as saved
+    int8_bytes    the model file that it would be with its weights in int8
+    """
 
     params: int
     macs: int
     peak_bytes: int | None
     weight_bytes: int | None
+    int8_bytes: int | None
 
 
 class Tested(TypedDict):
@@ -144,6 +149,7 @@ class Candidate(TypedDict):
     macs: int
     peak_bytes: int | None
     weight_bytes: int | None
+    int8_bytes: int | None
     latency_ms: float | None
     val_accuracy: float | None
     epochs: int | None

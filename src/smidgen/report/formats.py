@@ -14,6 +14,7 @@ UNITS = {
     "params": "Parameters",
     "macs": "Multiply-adds",
     "weight_bytes": "Model file",
+    "int8_bytes": "Model file in int8, counted",
     "peak_bytes": "Peak memory",
     "latency_ms": "Latency",
 }

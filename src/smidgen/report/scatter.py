@@ -20,7 +20,7 @@ __all__ = ["Unit", "candidates", "family_signs"]
 _NAMED = 8  # of more candidates only the chosen one and the best of each family are named
 _MARKERS, _SIGNS = "osD^vP", "○□◇△▽✚"  # of the families, in drawings and in text
 
-Unit = Literal["params", "macs", "peak_bytes", "weight_bytes", "latency_ms"]
+Unit = Literal["params", "macs", "peak_bytes", "weight_bytes", "int8_bytes", "latency_ms"]
 
 
 class _Box(NamedTuple):
@@ -150,6 +150,7 @@ def _label_costs(axes: Axes, unit: str) -> None:
         "macs": "multiply-adds per picture",
         "peak_bytes": "bytes of peak memory",
         "weight_bytes": "bytes of the model file",
+        "int8_bytes": "bytes of the model file in int8, counted",
         "latency_ms": "milliseconds per picture, predicted",
     }
     axes.set_xlabel(names[unit], color=MUTED, fontsize=10)

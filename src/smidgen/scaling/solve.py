@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from smidgen.families.family import InitChoice
 from smidgen.graph import Network
 from smidgen.scaling.compound import BASE_RESOLUTION, baseline
 from smidgen.scaling.rules import PAPER, Scaling
 from smidgen.scaling.stairs import PHI_STEP, Latency, Stairs, Step, file_bytes, last
-from smidgen.spec import Budget, BudgetError, SmidgenError, shown
+from smidgen.spec import Budget, BudgetError, SmidgenError, quoted
 
 __all__ = ["Solution", "costs", "solve"]
 
@@ -28,7 +29,7 @@ APART = 1.25
 LATENCY_DIP = 0.5
 
 # Units from the quickest to count to the slowest.
-ORDER = ("params", "macs", "peak_bytes", "weight_bytes", "latency_ms")
+ORDER = ("params", "macs", "peak_bytes", "weight_bytes", "int8_bytes", "latency_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ def costs(network: Network) -> dict[str, int]:
         "params": cost.params,
         "macs": cost.macs,
         "weight_bytes": file_bytes(network),
+        "int8_bytes": file_bytes(network, "int8_bytes"),
         "peak_bytes": cost.peak_bytes,
     }
 
@@ -70,6 +72,7 @@ def solve(
     init: InitChoice | None = None,
     classes: tuple[str, ...] = (),
     latency: Latency | None = None,
+    **own: Any,
 ) -> Solution:
     """Largest φ whose network obeys every limit at once, to 1/1024.
 
@@ -81,6 +84,7 @@ def solve(
     latency          the milliseconds that `budget.latency_ms` limits; a network at twice the limit must not
                      have a larger sister that meets it. Default: `Device.bound_ms` of this machine, which is
                      measured at first need, for some minutes
+    own              options of single families, such as expand=2 for the shift networks
     Raises           BudgetError that names the smallest network and its cost where nothing fits.
     """
     if budget.latency_ms is not None and latency is None:
@@ -96,6 +100,7 @@ def solve(
         num_classes=num_classes,
         c_in=c_in,
         init=init,
+        **own,
     )
     stairs = Stairs(start, rule, depth, classes, latency)
     if fixed and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
@@ -148,7 +153,7 @@ def _dip(stairs: Stairs, number: int, unit: str) -> float:
 
 def _impossible(family: str, budget: Budget, stairs: Stairs, fixed: bool) -> str:
     smallest, step = stairs.network(stairs.low), stairs.step(stairs.low)
-    used = ", ".join(f"{unit}={shown(step.used(unit))}" for unit in budget.limits())
+    used = ", ".join(quoted(unit, step.used(unit)) for unit in budget.limits())
     where = f" at {smallest.input.height} pixels" if fixed else ""
     which = f"its smallest for {smallest.num_classes} classes, {smallest.name}"
     return f"nothing in {family} fits {budget}{where}; {which}, has {used}"

@@ -27,9 +27,14 @@ PROVENANCE_RESERVE = 2_000
 Latency = Callable[[Network], float]
 
 
-def file_bytes(network: Network) -> int:
-    """Size of the model file, with room for what training adds to it."""
-    return modelfile.weight_bytes(network) + PROVENANCE_RESERVE
+# What the weights of the file are stored as, by the unit of a budget.
+_STORED: dict[str, modelfile.Weights] = {"weight_bytes": "float32", "int8_bytes": "int8"}
+_LEAST = {"weight_bytes": 4, "int8_bytes": 1}  # bytes of a parameter
+
+
+def file_bytes(network: Network, unit: str = "weight_bytes") -> int:
+    """Size of the model file in a unit of a budget, with room for what training adds to it."""
+    return modelfile.weight_bytes(network, weights=_STORED[unit]) + PROVENANCE_RESERVE
 
 
 class Step:
@@ -38,14 +43,11 @@ class Step:
     def __init__(self, network: Network, latency: Latency | None) -> None:
         self.network = network
         self._latency = latency
+        self._files: dict[str, int] = {}
 
     @functools.cached_property
     def _cost(self) -> Cost:
         return self.network.cost()
-
-    @functools.cached_property
-    def _file(self) -> int:
-        return file_bytes(self.network)
 
     @functools.cached_property
     def _time(self) -> float:
@@ -55,15 +57,17 @@ class Step:
 
     def used(self, unit: str) -> float:
         """Cost in a unit of a budget."""
-        if unit == "weight_bytes":
-            return self._file
+        if unit in _STORED:
+            if unit not in self._files:
+                self._files[unit] = file_bytes(self.network, unit)
+            return self._files[unit]
         if unit == "latency_ms":
             return self._time
         return int(getattr(self._cost, unit))
 
     def exceeds(self, unit: str, limit: float) -> bool:
         """Whether the cost is above `limit`; a file that its parameters alone overfill is not measured."""
-        if unit == "weight_bytes" and 4 * self._cost.params > limit:
+        if unit in _STORED and _LEAST[unit] * self._cost.params > limit:
             return True
         return self.used(unit) > limit
 
@@ -105,6 +109,7 @@ class Stairs:
         name = f"{self._start.family.name}_w{factors.width:.2f}_d{factors.depth:.2f}"
         if self._start.least is not None:
             name += f"_r{self._start.side(factors)}"
+        name += "".join(f"_{key}{_short(value)}" for key, value in self._start.request.own.items())
         return dataclasses.replace(self._start.network(factors, name), classes=self._classes)
 
     def step(self, number: int) -> Step:
@@ -129,6 +134,10 @@ class Stairs:
             return self._start.side(self.factors(number)) <= LARGEST_SIDE
         except SmidgenError:
             return False
+
+
+def _short(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def last(yes: int, no: int, holds: Callable[[int], bool]) -> int:

@@ -72,7 +72,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     clock = Clock()
     material = _prepared(job, watch)
     device = _target(job, budget, watch)
-    solutions = propose(material, budget, watch, families, device)
+    solutions = propose(material, budget, watch, families, device, shrink=job.resolution is None)
     networks = [material.fitted(solution.network) for solution in solutions]
     trials = [_default(network, material, job) for network in networks]
     teacher = None
@@ -321,6 +321,7 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
                 "macs": used["macs"],
                 "peak_bytes": used["peak_bytes"],
                 "weight_bytes": used["weight_bytes"],
+                "int8_bytes": used["int8_bytes"],
                 "latency_ms": trial.latency_ms,
                 "val_accuracy": rows[-1].val_accuracy if rows else None,
                 "epochs": len(rows),

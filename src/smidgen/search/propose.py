@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from typing import Any
 
 from smidgen.families import families
-from smidgen.scaling import Solution
+from smidgen.scaling import RULES, Solution
 from smidgen.scaling.device import Device
 from smidgen.scaling.on_device import solve_on
 from smidgen.spec import Budget, BudgetError
@@ -15,9 +17,12 @@ from smidgen.watch import Watch
 __all__ = ["DEPTHS", "LEAST_USE", "SHAPES", "propose"]
 
 # Depths of the baseline that shapes are tried at, the width filling the budget; beside them, the compound
-# rule's own balance of the two.
+# rule's own balance of the two, that of other rules, and shapes that are the family's own.
 DEPTHS = (1 / 6, 1 / 3, 2 / 3, 1.0, 4 / 3)
-SHAPES = 3  # of one family
+SHAPES = 3  # of one family, at the pictures' own size
+# Rules by which the pictures shrink too, where that saves what the budget limits.
+SHRINKING = ("compound", "tinynet")
+OF_PICTURES = ("macs", "peak_bytes", "latency_ms")
 # Shapes that rounding leaves further below the family's best use of the budget waste it.
 LEAST_USE = 0.75
 
@@ -28,18 +33,25 @@ def propose(
     watch: Watch,
     chosen: tuple[str, ...] = (),
     device: Device | None = None,
+    shrink: bool = True,
 ) -> list[Solution]:
     """Largest networks of every family (or of those `chosen`) inside the budget, for these pictures.
 
     device   whose milliseconds the budget limits, if it limits any
-    returns  up to SHAPES of each family: shallow and wide, deep and narrow, and between
+    shrink   whether a network may see smaller pictures, to have more layers and channels for the same cost
+    returns  up to SHAPES of each family: shallow and wide, deep and narrow, and between; and one more for
+             smaller pictures
     Raises   BudgetError where no family has one; it names the smallest of each.
     """
     found: list[Solution] = []
     refusals: dict[str, str] = {}
     for family in chosen or families():
         try:
-            found += _shapes(family, material, budget, device)
+            shapes = _shapes(family, material, budget, device)
+            found += shapes
+            if shrink and any(unit in budget.limits() for unit in OF_PICTURES):
+                most = max(solution.network.cost().params for solution in shapes)
+                found += _shrunk(family, material, budget, device, most)
         except BudgetError as error:
             refusals[family] = str(error)
     if not found:
@@ -50,21 +62,43 @@ def propose(
 
 
 def _shapes(family: str, material: Material, budget: Budget, device: Device | None) -> list[Solution]:
-    """The compound rule's network, and others of other depths that use the budget as well."""
-    solutions = [_solution(family, material, budget, None, device)]
-    for depth in DEPTHS:
-        try:
-            solutions.append(_solution(family, material, budget, depth, device))
-        except BudgetError:  # too deep for the budget at any width
-            break
+    """The compound rule's network, and others of other shapes that use the budget as well."""
+
+    def found(**options: Any) -> Solution:
+        return _solution(family, material, budget, device, resolution=material.resolution, **options)
+
+    solutions = [found()]
+    others: list[dict[str, Any]] = [{"depth": depth} for depth in DEPTHS]
+    others += [{"rule": RULES["tinynet"]}, *map(dict, families()[family].shapes)]
+    for options in others:
+        # It may be too deep, or too wide between its convolutions, for the budget at any width.
+        with contextlib.suppress(BudgetError):
+            solutions.append(found(**options))
     different = list({solution.network.tree: solution for solution in reversed(solutions)}.values())[::-1]
     best = max(map(_use, different))
     well_used = [solution for solution in different if _use(solution) >= LEAST_USE * best]
     return sorted(well_used, key=_use, reverse=True)[:SHAPES]
 
 
+def _shrunk(
+    family: str, material: Material, budget: Budget, device: Device | None, most: int
+) -> list[Solution]:
+    """The network for smaller pictures that has the most parameters; none where that is not above `most`."""
+    solutions = []
+    for rule in SHRINKING:
+        with contextlib.suppress(BudgetError):
+            solutions.append(
+                _solution(
+                    family, material, budget, device, base_resolution=material.resolution, rule=RULES[rule]
+                )
+            )
+    smaller = [one for one in solutions if one.network.input.height < material.resolution]
+    larger = [one for one in smaller if one.network.cost().params > most]
+    return sorted(larger, key=lambda one: one.network.cost().params)[-1:]
+
+
 def _solution(
-    family: str, material: Material, budget: Budget, depth: float | None, device: Device | None
+    family: str, material: Material, budget: Budget, device: Device | None, **options: Any
 ) -> Solution:
     return solve_on(
         family,
@@ -72,9 +106,8 @@ def _solution(
         device,
         num_classes=len(material.dataset.classes),
         c_in=material.channels,
-        resolution=material.resolution,
-        depth=depth,
         classes=material.dataset.classes,
+        **options,
     )
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import smidgen
-from smidgen import report
+from smidgen import modelfile, report
 from smidgen.data import FilePicture
 from smidgen.engine import Engine
 from smidgen.engine.clock import measure, measure_memory
@@ -96,6 +96,7 @@ def write_run(
                 "macs": cost.macs,
                 "peak_bytes": cost.peak_bytes,
                 "weight_bytes": size,
+                "int8_bytes": modelfile.weight_bytes(network, embedded, weights="int8"),
             },
             "test": evaluated(logits, data.labels),
             "reliability": _reliability(logits, data.labels),
