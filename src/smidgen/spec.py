@@ -185,6 +185,11 @@ def shown(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Write `1 epoch`, `60 epochs`."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def quoted(unit: str, value: float) -> str:
     """A cost as a budget writes it: `params=1,000`, `latency=2ms`."""
     return f"latency={shown(value)}ms" if unit == "latency_ms" else f"{unit}={shown(value)}"

@@ -153,7 +153,7 @@ def test_the_grids_winner_is_told_with_its_range(tmp_path: Path) -> None:
         (("digits", "--family", "shiftnet", "--rules", "width,width"), "each at most once"),
         (("digits", "--family", "shiftnet", "--macs", "some"), "is not a quantity"),
         (("digits", "--family", "shiftnet", "--macs", ","), "at least one budget"),
-        (("digits", "--family", "efficientnet", "--macs", "10k"), "its smallest"),
+        (("digits", "--family", "efficientnet", "--macs", "10k"), "leaves no room to grow"),
         (("nowhere", "--family", "shiftnet"), "nowhere"),
         (("--resume", "nowhere"), "begins a study"),
     ],

@@ -16,7 +16,7 @@ from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.targets import output_option
 from smidgen.cli.watching import Terminal
 from smidgen.machine import cores, machine_name, processor_features
-from smidgen.spec import SmidgenError
+from smidgen.spec import SmidgenError, counted
 
 __all__ = ["command"]
 
@@ -48,10 +48,9 @@ def command(as_json: bool, measure: bool, output: Path | None, threads: int | No
     say(f"native library: {found['native']}")
     say(f"engine (predict): {found['engine']['backend']}, because {found['engine']['reason']}")
     if peaks := found["peaks"]:
-        plural = "s" if peaks["threads"] > 1 else ""
         say(
             f"at most: {peaks['gflops']:.0f} GFLOP/s in float32, copies of {peaks['copies']:.0f} GB/s, "
-            f"on {peaks['threads']} thread{plural}"
+            f"on {counted(peaks['threads'], 'thread')}"
         )
     if not found["torch"]:
         say("the operators below the line need torch: pip install 'smidgen[train]'")

@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from smidgen import atomic
 from smidgen.report import formats, prose, statistics
-from smidgen.report.parts import counted, data_row, latency_row, memory_row
+from smidgen.report.parts import data_row, latency_row, memory_row
 from smidgen.report.schema import Report, Tested, complete
+from smidgen.spec import counted
 
 __all__ = ["card", "write_card"]
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from smidgen.report import formats, scatter
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, join, tag
-from smidgen.report.parts import counted, number_cells, section, table
+from smidgen.report.parts import number_cells, section, table
 from smidgen.report.schema import Candidate, Contest, Report, Rung
+from smidgen.spec import counted
 
 __all__ = ["candidates"]
 

@@ -9,7 +9,6 @@ from smidgen.report import formats, plots, prose, statistics
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, join, tag
 from smidgen.report.parts import (
-    counted,
     data_row,
     fact_list,
     latency_row,
@@ -19,6 +18,7 @@ from smidgen.report.parts import (
     table,
 )
 from smidgen.report.schema import Mistake, Report, Tested
+from smidgen.spec import counted
 
 __all__ = ["calibration", "classes", "confusion", "headline", "measured", "mistakes"]
 

@@ -8,13 +8,13 @@ from smidgen.report import formats, plots, prose
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, tag
 from smidgen.report.parts import (
-    counted,
     data_row,
     fact_list,
     json_value,
     section,
 )
 from smidgen.report.schema import Report, SetRow
+from smidgen.spec import counted
 
 __all__ = ["budget", "commands", "curves", "provenance"]
 

@@ -1,4 +1,4 @@
-"""What every section of the page is built from: headings, tables, lists of facts, counted nouns."""
+"""What every section of the page is built from: headings, tables, lists of facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from smidgen.report.markup import Html, join, tag
 from smidgen.report.schema import Latency, Memory, Report, SetRow
 
 __all__ = [
-    "counted",
     "data_row",
     "fact_list",
     "json_value",
@@ -61,11 +60,6 @@ def table(heads: Iterable[str], rows: Iterable[Html]) -> Html:
 def number_cells(cells: Iterable[str]) -> list[Html]:
     """Cells whose digits stand under one another."""
     return [tag("td", cell, class_="number") for cell in cells]
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """Write `1 epoch`, `60 epochs`."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def data_row(report: Report) -> SetRow | None:

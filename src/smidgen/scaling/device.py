@@ -19,7 +19,7 @@ from smidgen.graph import Network
 from smidgen.graph.nodes import ActivationKind
 from smidgen.machine import cores, machine_name
 from smidgen.scaling.latency import Peaks, StepModel
-from smidgen.spec import SmidgenError
+from smidgen.spec import SmidgenError, counted
 
 __all__ = ["Device", "DeviceError", "read", "write"]
 
@@ -65,7 +65,7 @@ class Device:
     made: Mapping[str, str]
 
     def __str__(self) -> str:
-        return f"{self.machine}, {self.isa}, {self.threads} thread{'s' if self.threads > 1 else ''}"
+        return f"{self.machine}, {self.isa}, {counted(self.threads, 'thread')}"
 
     def latency_ms(self, network: Network) -> float:
         """Milliseconds that the engine takes for one picture, as predicted from the steps.

@@ -29,7 +29,7 @@ from smidgen.search.record import Record
 from smidgen.search.runner import Runner
 from smidgen.search.schedule import default_recipe, within
 from smidgen.search.starts import published_trials, taught, teacher_trial, tuned
-from smidgen.spec import Budget, SmidgenError, StoppedError
+from smidgen.spec import Budget, SmidgenError, StoppedError, counted
 from smidgen.train import checkpoint
 from smidgen.train.clock import Clock
 from smidgen.train.errors import Interrupted
@@ -363,8 +363,7 @@ def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:
     labels = [material.dataset.pictures[index].label for index in material.split.val]
     if last.val_accuracy <= np.bincount(labels).max() / len(labels):
         watch.say("no better than chance: give more --epochs, more pictures or a larger budget")
-    plural = "epoch" if last.epoch == 1 else "epochs"
-    watch.say(f"validation {100 * last.val_accuracy:.1f} % after {last.epoch} {plural}")
+    watch.say(f"validation {100 * last.val_accuracy:.1f} % after {counted(last.epoch, 'epoch')}")
 
 
 def _describe(material: Material, watch: Watch) -> None:

@@ -25,7 +25,7 @@ from smidgen.search.outcome import conclude
 from smidgen.search.schedule import default_recipe
 from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
-from smidgen.spec import SmidgenError, StoppedError
+from smidgen.spec import BudgetError, SmidgenError, StoppedError, counted
 from smidgen.train.material import Material, prepare
 from smidgen.train.runfolder import new_run_folder, require_free
 from smidgen.watch import Watch
@@ -178,16 +178,20 @@ def _default_workers() -> int:
 def _agenda(wanted: Wanted, material: Material) -> Agenda:
     """Base, grid and recipe for these pictures."""
     budgets = tuple(sorted(set(wanted.macs)))
-    base = base_within(
-        wanted.family,
-        budgets[0] // 2,
-        # About the side / √2: with twice the multiply-adds it is the side again.
-        resolution=rounded_side(material.resolution / 2**0.5)
-        if wanted.resolution is None
-        else wanted.resolution,
-        num_classes=len(material.dataset.classes),
-        c_in=material.channels,
-    )
+    # About the side / √2: with twice the multiply-adds it is the side again.
+    below = rounded_side(material.resolution / 2**0.5)
+    try:
+        base = base_within(
+            wanted.family,
+            budgets[0] // 2,
+            resolution=below if wanted.resolution is None else wanted.resolution,
+            num_classes=len(material.dataset.classes),
+            c_in=material.channels,
+        )
+    except BudgetError as error:
+        raise BudgetError(
+            f"--macs {budgets[0]:,} leaves no room to grow: the start of all may have half of it; {error}"
+        ) from None
     network = grown(base, rule_of(BASE), 0)
     found = groups(base, budgets[0]) if wanted.grid else ()
     return Agenda(
@@ -206,11 +210,11 @@ def _describe(agenda: Agenda, watch: Watch) -> None:
     base = agenda.network(BASE, agenda.base_macs)[1]
     watch.heading(
         f"{agenda.base.family} from {agenda.base_macs:,} MACs at {base.input.height} pixels; "
-        f"{agenda.seeds} seeds, {agenda.recipe.epochs} epochs"
+        f"{counted(agenda.seeds, 'seed')}, {counted(agenda.recipe.epochs, 'epoch')}"
     )
     if agenda.grid:
         count = sum(map(len, agenda.grid))
-        heats = ", ".join(f"{heat.candidates} for {heat.epochs} epochs" for heat in agenda.heats())
+        heats = ", ".join(f"{heat.candidates} for {counted(heat.epochs, 'epoch')}" for heat in agenda.heats())
         watch.say(f"the grid's {count} rules make {len(agenda.grid)} networks; trained are {heats}")
     for rule in agenda.rules:
         for macs in agenda.budgets:

@@ -23,6 +23,7 @@ SHAPES = 3  # of one family, at the pictures' own size
 # Rules by which the pictures shrink too, where that saves what the budget limits.
 SHRINKING = ("compound", "tinynet")
 OF_PICTURES = ("macs", "peak_bytes", "latency_ms")
+LEAST_SIDE = 0.5  # of the pictures' own
 # Shapes that rounding leaves further below the family's best use of the budget waste it.
 LEAST_USE = 0.75
 
@@ -92,7 +93,8 @@ def _shrunk(
                     family, material, budget, device, base_resolution=material.resolution, rule=RULES[rule]
                 )
             )
-    smaller = [one for one in solutions if one.network.input.height < material.resolution]
+    least = LEAST_SIDE * material.resolution
+    smaller = [one for one in solutions if least <= one.network.input.height < material.resolution]
     larger = [one for one in smaller if one.network.cost().params > most]
     return sorted(larger, key=lambda one: one.network.cost().params)[-1:]
 

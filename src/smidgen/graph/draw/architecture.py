@@ -15,7 +15,7 @@ from smidgen.graph.draw.svg import Canvas, clip, text_width
 from smidgen.graph.draw.terms import compact, map_size
 from smidgen.graph.draw.units import Row, Unit, rows
 from smidgen.graph.network import Network
-from smidgen.spec import Shape
+from smidgen.spec import Shape, counted
 
 __all__ = ["architecture"]
 
@@ -109,7 +109,7 @@ def _draw_head(canvas: Canvas, network: Network, columns: _Columns) -> float:
     y = _MARGIN + 48
     if network.dropped_strides:
         count = network.dropped_strides
-        note = f"{count} stride{'s' if count > 1 else ''} dropped, the first ones, as the pictures are small"
+        note = f"{counted(count, 'stride')} dropped, the first ones, as the pictures are small"
         canvas.text(_MARGIN, y, note, "macs-ink", _TEXT)
         y += 18
     y += 14
