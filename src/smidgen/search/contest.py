@@ -187,12 +187,13 @@ def _tell(
 ) -> None:
     if len(active) == 1 and rung.share == 1:
         return
+    wide = max(len(trial.network.name) for trial in plan.trials)
     for place, number in enumerate(active):
         network, last = plan.trials[number].network, rows[number][-1]
         cost = network.cost()
         mark = "  goes on" if place < rung.kept < len(active) and rung.share < 1 else ""
         watch.say(
-            f"{network.name:<28} {cost.params:>9,} params {cost.macs:>12,} MACs   "
+            f"{network.name:<{wide}} {cost.params:>9,} params {cost.macs:>12,} MACs   "
             f"validation {100 * last.val_accuracy:.1f} %{mark}"
         )
 
