@@ -1,8 +1,10 @@
 import dataclasses
+import importlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -11,9 +13,11 @@ import torch
 
 from smidgen import data, families, modelfile, report
 from smidgen.data import Dataset
+from smidgen.engine import Engine, Predictor
 from smidgen.graph import Network
 from smidgen.modules import load
-from smidgen.search import Fitted, Job, fit, resume, train_one
+from smidgen.scaling import Solution
+from smidgen.search import Fitted, Job, fit, propose, resume, train_one
 from smidgen.spec import Budget, DataError, SmidgenError, UnknownNameError
 from smidgen.train.material import Material
 from smidgen.train.metrics import read_rows
@@ -380,3 +384,25 @@ def test_a_network_that_learned_nothing_is_called_no_better_than_chance(tmp_path
 
     fit(Job(str(data), out=tmp_path / "run", epochs=1), Budget(params=3_000), Listener(), ("squeezenet",))
     assert any(line.startswith("no better than chance") for line in heard)
+
+
+def test_a_network_for_smaller_pictures_is_trained_and_tested_at_its_own_size(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = importlib.import_module("smidgen.search.fit")  # the package's own `fit` is the function
+
+    def smallest(*given: Any, **more: Any) -> list[Solution]:
+        return [min(propose(*given, **more), key=lambda one: one.network.input.height)]
+
+    monkeypatch.setattr(module, "propose", smallest)
+    job = Job(str(tiny), out=tmp_path / "run", epochs=2, from_scratch=True)
+    done = fit(job, Budget(macs=600_000), Watch(), ("squeezenet",))
+    model = modelfile.read(done.folder / "model.safetensors").network
+    assert (model.input.height, model.preprocess.resize) == (8, 8)
+    assert model.name.endswith("_r8")
+    engine = Engine(done.folder / "model.safetensors")
+    asked = [tiny / name / "000.png" for name in model.classes]
+    test = done.report["test"]
+    assert test is not None
+    assert len(Predictor(engine.network, engine, engine.provenance).predict(asked)) == 3
+    assert done.report["cost"]["macs"] == model.cost().macs <= 600_000

@@ -70,7 +70,7 @@ class Breaking(Watch):
             raise KeyboardInterrupt
 
 
-def teacher(material: Material, _watch: Watch) -> Trial:
+def teacher(material: Material, _watch: Watch, _sizes: int) -> Trial:
     """A small network that starts from nothing, in place of a published one."""
     solution = solve("squeezenet", BUDGET, num_classes=3, c_in=3, resolution=material.resolution)
     return Trial(material.fitted(solution.network), recipe("tuning").shortened(2))

@@ -11,6 +11,7 @@ from smidgen.scaling import costs
 from smidgen.search.plan import SCRATCH, Trial
 from smidgen.search.starts import DISTILLATION, FEWEST_PIXELS, published_trials, taught, teacher_trial
 from smidgen.spec import Budget
+from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material, prepare
 from smidgen.train.recipe import recipe
 from smidgen.watch import Watch
@@ -116,6 +117,17 @@ def test_lessons_that_take_too_long_are_left_out_and_it_is_said(
     assert published_trials(material, ROOMY) == []
     (line,) = heard.lines
     assert line.startswith("no teacher: ")
+
+
+@pytest.mark.usefixtures("everywhere")
+def test_pupils_at_two_sizes_take_lessons_twice(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = teacher_trial(material, Watch())
+    assert teacher is not None
+    a_view = len(material.split.train) * teacher.network.cost().macs
+    tuning = 3 * teacher.recipe.epochs * a_view  # there, and twice as much back
+    monkeypatch.setattr("smidgen.search.starts.AFFORDABLE_MACS", tuning + 1.5 * VIEWS * a_view)
+    assert teacher_trial(material, Watch()) == teacher
+    assert teacher_trial(material, Watch(), sizes=2) is None
 
 
 def test_a_pupil_keeps_its_network_and_length() -> None:

@@ -78,7 +78,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     teacher = None
     if not job.from_scratch:
         started = [_as_asked(trial, job) for trial in published_trials(material, budget, families, device)]
-        teacher = None if started else teacher_trial(material, watch)
+        teacher = None if started else teacher_trial(material, watch, len({one.input for one in networks}))
         trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
     workers = _workers(job, trials)
     if device:

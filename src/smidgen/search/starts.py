@@ -36,9 +36,10 @@ AFFORDABLE_MACS = 2e13
 DISTILLATION = 0.7  # share of the pupil's loss that the teacher gives
 
 
-def teacher_trial(material: Material, watch: Watch) -> Trial | None:
+def teacher_trial(material: Material, watch: Watch, sizes: int = 1) -> Trial | None:
     """The published network that will teach: the cheapest whose weights are on this machine.
 
+    sizes   of pictures among its pupils, each of which takes lessons of its own
     None where there are none, where pictures are too small for it, or where tuning it and its lessons would
     take too long.
     """
@@ -46,7 +47,7 @@ def teacher_trial(material: Material, watch: Watch) -> Trial | None:
     if not here or material.resolution < FEWEST_PIXELS:
         return None
     trial = min((tuned(row, material) for row in here), key=lambda trial: trial.network.cost().macs)
-    lessons = VIEWS * len(material.split.train) * trial.network.cost().macs
+    lessons = sizes * VIEWS * len(material.split.train) * trial.network.cost().macs
     if _macs(trial, material) + lessons <= AFFORDABLE_MACS:
         return trial
     watch.say(
