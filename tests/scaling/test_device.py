@@ -43,6 +43,14 @@ def test_a_device_says_what_it_is(here: Device) -> None:
     assert all(ms > 0 for ms in here.steps.values())
 
 
+def test_a_device_that_was_busy_says_so(here: Device) -> None:
+    assert replace(here, error=0.1).doubt() == ""
+    line = replace(here, error=0.5).doubt()
+    assert line.startswith(f"{here} was busy")
+    assert "50 %" in line
+    assert "smidgen info --measure" in line
+
+
 def test_larger_networks_are_predicted_to_take_longer(here: Device) -> None:
     times = [here.latency_ms(smidgen.network("resnet20", resolution=side)) for side in (16, 32, 64, 128)]
     assert times[-1] > 2 * times[0]  # with 64 times the work

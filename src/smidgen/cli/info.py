@@ -107,6 +107,8 @@ def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) 
         keep(found)
     except device.DeviceError as error:
         say(f"{error}", err=True)
+    if doubt := found.doubt():
+        say(doubt, err=True)
     if as_json:
         facts = {"device": str(found), "steps": len(found.steps), "error": found.error}
         print_json(facts | {"gflops": found.peaks.gflops, "copies": found.peaks.copies})

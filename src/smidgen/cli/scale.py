@@ -129,7 +129,10 @@ def _device(path: Path | None) -> Device:
 
     if path is None and known() is None:
         say("this machine is not measured yet: that takes some minutes, once", err=True)
-    return device_for(path, Terminal())
+    found = device_for(path, Terminal())
+    if doubt := found.doubt():
+        say(doubt, err=True)
+    return found
 
 
 def _times(network: Network, device: Device | None, explain: bool) -> _Times | None:

@@ -26,6 +26,7 @@ __all__ = ["Device", "DeviceError", "read", "write"]
 FORMAT = 1
 MOST_THREADS = 1024
 LARGEST = 2**40  # of any number in a file
+DOUBTFUL = 0.25  # error from which something else ran beside the measuring; alone it is about a tenth
 _SIZES = ("kernel", "stride", "c_in", "c_out", "height", "width")
 
 
@@ -63,6 +64,15 @@ class Device:
     late: float
     steps: Mapping[Work, float]
     made: Mapping[str, str]
+
+    def doubt(self) -> str:
+        """What to know where its times are worth little, in a line; else nothing."""
+        if self.error <= DOUBTFUL:
+            return ""
+        return (
+            f"{self} was busy while it was measured: one prediction in ten is {100 * self.error:.0f} % off, "
+            "or more; `smidgen info --measure` on the idle device does it anew"
+        )
 
     def __str__(self) -> str:
         return f"{self.machine}, {self.isa}, {counted(self.threads, 'thread')}"

@@ -230,6 +230,8 @@ def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
     watch.heading("milliseconds of the device")
     device = device_for(job.device, watch)
     watch.say(f"{device}; nine of ten predictions are off by at most {100 * device.error:.0f} %")
+    if doubt := device.doubt():
+        watch.say(doubt)
     return device
 
 
