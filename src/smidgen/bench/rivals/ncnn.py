@@ -28,7 +28,10 @@ def available() -> str:
 
 
 def settings(shifts: bool) -> tuple[str, ...]:
-    """All threads on one picture after the other, or a picture for each; and the form of the shifts."""
+    """All threads on one picture after the other, or a picture for each; and the form of the shifts.
+
+    A single picture has all threads in both.
+    """
     return tuple(f"{order} {form}".strip() for order in ("in turn", "abreast") for form in FORMS[shifts])
 
 
@@ -48,20 +51,25 @@ def artefact(model: Path, setting: str, batch: int, folder: Path) -> Path:  # no
 def prepare(artefact: Path, threads: int, setting: str) -> Call:
     """A net with all that is fast in fp32: packed layouts and Winograd's way are its own default."""
     from concurrent.futures import ThreadPoolExecutor
+    from functools import cache
 
     import ncnn
     import numpy as np
 
-    abreast = "abreast" in setting
-    net = ncnn.Net()
-    for narrow in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_packed", "bf16_storage"):
-        setattr(net.opt, f"use_{narrow}", False)
-    net.opt.num_threads = 1 if abreast else threads
-    if net.load_param(str(artefact)) or net.load_model(str(artefact.with_suffix(".bin"))):
-        raise RuntimeError(f"{artefact}: ncnn does not load it")
+    pool = ThreadPoolExecutor(threads)
 
-    def answer(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-        extractor = net.create_extractor()
+    @cache
+    def net(workers: int) -> ncnn.Net:
+        made = ncnn.Net()
+        for narrow in ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_packed", "bf16_storage"):
+            setattr(made.opt, f"use_{narrow}", False)
+        made.opt.num_threads = workers
+        if made.load_param(str(artefact)) or made.load_model(str(artefact.with_suffix(".bin"))):
+            raise RuntimeError(f"{artefact}: ncnn does not load it")
+        return made
+
+    def answer(using: ncnn.Net, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        extractor = using.create_extractor()
         # A copy: ncnn works in place on what it is lent, and reads planes up to a boundary of 16 bytes.
         extractor.input("x", ncnn.Mat(picture).clone())
         status, found = extractor.extract("logits")
@@ -69,7 +77,11 @@ def prepare(artefact: Path, threads: int, setting: str) -> Call:
             raise RuntimeError(f"{artefact}: ncnn stops with {status}")
         return np.array(found)
 
-    if abreast:
-        pool = ThreadPoolExecutor(threads)
-        return lambda x: np.stack(list(pool.map(answer, x)))
-    return lambda x: np.stack([answer(picture) for picture in x])
+    def call(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        if "abreast" in setting and len(x) > 1:
+            using = net(1)
+            return np.stack(list(pool.map(lambda picture: answer(using, picture), x)))
+        using = net(threads)
+        return np.stack([answer(using, picture) for picture in x])
+
+    return call
