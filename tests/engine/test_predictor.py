@@ -282,3 +282,13 @@ def test_answers_that_are_no_numbers_are_said_to_come_from_damage(fitted: Fitted
     answers = np.full((1, network.num_classes), np.nan, np.float32)
     with pytest.raises(ModelFileError, match="weights are damaged"):
         Predictor(network, lambda _: answers).rank(shapes / "circle" / "000.png")
+
+
+def test_classes_too_far_behind_for_a_probability_still_rank_by_their_outputs(
+    fitted: Fitted, shapes: Path
+) -> None:
+    network = Engine(fitted.folder / "model.safetensors").network
+    outputs = np.array([[-300, 0, -200]], np.float32)
+    wide = dataclasses.replace(network, classes=())
+    ranked = Predictor(wide, lambda _: outputs).rank(shapes / "circle" / "000.png")
+    assert [answer.name for answer in ranked] == ["1", "2", "0"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import smidgen
+from lively import lively, network_of, tensors_of
 from random_trees import classifiers, examples, maps
-from smidgen.export.onnx import ShiftForm, to_onnx
+from smidgen.export.depthwise import ShiftForm
+from smidgen.export.onnx import to_onnx
 from smidgen.graph import Chain, Flatten, Node, Pool, Shift, leaves, tensors
 from smidgen.graph.nodes import PoolKind
 from smidgen.spec import ModelFileError, Shape
@@ -26,28 +28,6 @@ NAMES = (
     "efficientnet_b0", "efficientnet_lite0", "efficientnet_v2_s", "squeezenet1_0_complex_bypass",
     "squeezenet1_1", "shiftnet_a", "shiftnet_c", "shiftresnet20_e3", "resnet20",
 )  # fmt: skip
-
-Tensors = dict[str, NDArray[Any]]
-
-
-def network_of(tree: Node, shape: Shape) -> smidgen.Network:
-    return smidgen.Network("random", "random", tree, shape, smidgen.Preprocess(resize=shape.height))
-
-
-def lively(network: smidgen.Network) -> torch.nn.Module:
-    """A module whose BatchNorms do something."""
-    torch.manual_seed(0)
-    module = smidgen.create(network).eval()
-    for norm in module.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            for values, low in ((norm.weight, 0.5), (norm.bias, -0.2), (norm.running_mean, -0.2)):
-                assert values is not None
-                torch.nn.init.uniform_(values, low, low + 0.5)
-    return module
-
-
-def tensors_of(module: torch.nn.Module) -> Tensors:
-    return {name: tensor.numpy() for name, tensor in module.state_dict().items()}
 
 
 def run(model: onnx.ModelProto, x: NDArray[np.float32]) -> NDArray[np.float32]:

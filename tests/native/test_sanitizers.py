@@ -41,13 +41,13 @@ def check(program: Path, isa: str, cases: int) -> None:
 
 
 @pytest.mark.parametrize("isa", native.isas())
-@pytest.mark.parametrize("program", ["shift_check", "engine_check"])
+@pytest.mark.parametrize("program", ["shift_check", "engine_check", "softmax_check"])
 def test_nothing_is_touched_that_is_not_ones_own(address: Path, program: str, isa: str) -> None:
     check(address / program, isa, 200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", native.isas())
-@pytest.mark.parametrize("program", ["shift_check", "engine_check"])
+@pytest.mark.parametrize("program", ["shift_check", "engine_check", "softmax_check"])
 def test_no_two_threads_touch_the_same_at_once(thread: Path, program: str, isa: str) -> None:
     check(thread / program, isa, 60)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from smidgen.engine.softmax import softmax
 from smidgen.graph import Network
 from smidgen.images import MAX_PIXELS, Pixels, decode, normalise, resize_crop
 from smidgen.images.appearance import to_pixels
@@ -126,7 +127,7 @@ class Predictor:
             for picture in pictures
         )
         for row in self.outputs(items, self._read, batch_size=batch_size, threads=threads):
-            yield row if isinstance(row, PictureError) else _ranked(self._probabilities(row), labels, top)
+            yield row if isinstance(row, PictureError) else self._ranked(row, labels, top)
 
     def outputs(
         self,
@@ -162,13 +163,16 @@ class Predictor:
             return error
         return resize_crop(pixels, network.input, network.preprocess)
 
-    def _probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Softmax. Raises ModelFileError where the outputs are not numbers."""
+    def _ranked(
+        self, logits: NDArray[np.float32], labels: Sequence[str], top: int | None
+    ) -> list[Prediction]:
+        """Classes by their outputs. Raises ModelFileError where these are not numbers."""
         if not np.isfinite(logits).all():
             raise ModelFileError(f"{self.network.name} answers what is no number; its weights are damaged")
-        powers = np.exp(logits.astype(np.float64) - logits.max())
-        probabilities: NDArray[np.float64] = powers / powers.sum()
-        return probabilities
+        probabilities = softmax(logits[None])[0]
+        # Not by the probabilities: those that are far behind are all nearly 0.
+        order = np.argsort(-logits, kind="stable")[:top]
+        return [Prediction(labels[index], float(probabilities[index])) for index in order]
 
 
 def model_path(model: str) -> Path:
@@ -250,11 +254,6 @@ def _from_array(array: NDArray[Any], channels: int) -> Pixels:
     if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4) or not picture.size:
         raise PictureError(f"{found} is no picture; uint8[H, W] or [H, W, C] with C of 1, 3 or 4 is needed")
     return to_pixels(Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture), channels)
-
-
-def _ranked(probabilities: NDArray[np.float64], labels: Sequence[str], top: int | None) -> list[Prediction]:
-    order = np.argsort(-probabilities, kind="stable")[:top]
-    return [Prediction(labels[index], float(probabilities[index])) for index in order]
 
 
 def _in_order(

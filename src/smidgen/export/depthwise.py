@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from smidgen.graph import Combinator, Conv, Network, Node, Shift, leaves, pad
 from smidgen.graph.layers import join
 
-__all__ = ["has_shifts", "without_shifts"]
+__all__ = ["ShiftForm", "has_shifts", "without_shifts"]
+
+# What an exporter makes of a shift.
+ShiftForm = Literal["slices", "depthwise"]
 
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import graph, modelfile
-from smidgen.export.depthwise import without_shifts
+from smidgen.export.depthwise import ShiftForm, without_shifts
+from smidgen.export.pools import written_out
 from smidgen.graph.layers import join
 from smidgen.graph.leaves import leaf_cost, sides
 from smidgen.spec import DependencyError, Shape
@@ -21,8 +22,6 @@ except ImportError:
     raise DependencyError("ONNX needs the package onnx: pip install 'smidgen[export]'") from None
 
 __all__ = ["INPUT", "OUTPUT", "ShiftForm", "to_onnx"]
-
-ShiftForm = Literal["slices", "depthwise"]
 
 INPUT, OUTPUT = "x", "logits"
 # Old enough for the runtimes of the last years: nothing here needs a newer one.
@@ -156,23 +155,12 @@ class _Listing:
                 assert_never(kind)
 
     def _pool(self, leaf: graph.Pool, path: str, x: str, shape: Shape) -> str:
-        """Every pad is written out, since runtimes disagree on what ceil_mode adds and counts."""
-        out = leaf_cost(leaf, shape).out
-        # What the last window needs at the bottom and at the right; ceil_mode may need more than the padding.
-        bottom, right = (
-            max(leaf.padding, (count - 1) * leaf.stride + leaf.kernel - leaf.padding - size)
-            for count, size in zip(out[1:3], shape[1:3], strict=True)
-        )
+        zeros, top, left, bottom, right, counted = written_out(leaf, shape)
+        x = self._padded(path, x, [zeros] * 4)
         window = {"kernel_shape": [leaf.kernel] * 2, "strides": [leaf.stride] * 2}
-        pads = [leaf.padding, leaf.padding, bottom, right]
+        pads = [top, left, bottom, right]
         if leaf.kind == "max":
             return self._add("MaxPool", path, x, **window, pads=pads)
-        counted = leaf.count_include_pad
-        if counted and max(bottom, right) > leaf.padding:
-            # Torch counts the padding, but never what ceil_mode adds beyond it.
-            if leaf.padding:
-                x = self._padded(path, x, [leaf.padding] * 4)
-            pads, counted = [0, 0, bottom - leaf.padding, right - leaf.padding], False
         return self._add("AveragePool", path, x, **window, pads=pads, count_include_pad=int(counted))
 
     def _shift(self, runs: Iterable[tuple[int, int, int]], path: str, x: str, shape: Shape) -> str:

@@ -144,6 +144,10 @@ int32_t smidgen_run(const smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t
   return 1;
 }
 
+void smidgen_softmax(const float* x, int64_t rows, int64_t columns, float* y) {
+  isa().layers->softmax(x, rows, columns, y);
+}
+
 int64_t smidgen_multiply_adds(int64_t rounds, int32_t threads) {
   std::atomic<int64_t> done{0};
   in_parallel(threads, threads, [&](int64_t) { done += isa().layers->multiply_adds(rounds); });

@@ -5,6 +5,7 @@
 #include "convolution.hpp"
 #include "depthwise.hpp"
 #include "network.hpp"
+#include "softmax.hpp"
 #include "winograd.hpp"
 
 namespace smidgen {
@@ -161,6 +162,6 @@ int64_t multiply_adds(int64_t rounds) {
 }  // namespace
 
 extern const Layers SMIDGEN_LAYERS = {PANEL, packed_floats,  pack, parts, depthwise_sums,
-                                      scratch_floats, run, multiply_adds};
+                                      scratch_floats, run, softmax, multiply_adds};
 
 }  // namespace smidgen

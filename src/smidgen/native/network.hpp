@@ -33,6 +33,9 @@ struct Layers {
 
   void (*run)(const smidgen_op&, const Places&, int64_t part, float* scratch);
 
+  // Of each row; y may be x.
+  void (*softmax)(const float* x, int64_t rows, int64_t columns, float* y);
+
   // Multiplies and adds in registers alone; returns how many multiply-adds that were.
   int64_t (*multiply_adds)(int64_t rounds);
 };

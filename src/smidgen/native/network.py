@@ -20,6 +20,7 @@ __all__ = [
     "padded",
     "run",
     "run_floats",
+    "softmax",
 ]
 
 # Numbers of the enumerations in smidgen.h.
@@ -127,6 +128,16 @@ def run(
     )
     if status:
         raise MemoryError("the engine found no memory for its threads")
+
+
+def softmax(x: int, rows: int, columns: int, y: int) -> None:
+    """Write the softmax of each of the rows float[columns] at the address `x` to the address `y`.
+
+    The numbers must be finite. `y` may be `x`.
+    """
+    library().smidgen_softmax(
+        ctypes.c_void_p(x), ctypes.c_int64(rows), ctypes.c_int64(columns), ctypes.c_void_p(y)
+    )
 
 
 def _signed(function: Any, *arguments: Any) -> int:

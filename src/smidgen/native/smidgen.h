@@ -36,7 +36,7 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 4
+#define SMIDGEN_ABI 5
 SMIDGEN_API int32_t smidgen_abi(void);
 
 /* Name of the instruction set in use: "avx512", "avx2", "neon" or "portable". Chosen once, at the first call;
@@ -137,6 +137,10 @@ SMIDGEN_API int64_t smidgen_run_floats(const struct smidgen_op* ops, int64_t n_o
 SMIDGEN_API int32_t smidgen_run(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t pictures,
                                 const float* x, int64_t input, float* y, int64_t output, float* memory,
                                 int32_t threads, double* seconds);
+
+/* Softmax of each of the rows float[columns]: y = e^x over the row's sum of e^x, for finite numbers however large. An
+ * e^(x - largest) below e^-87 counts as e^-87. columns: at least 1. y may be x. */
+SMIDGEN_API void smidgen_softmax(const float* x, int64_t rows, int64_t columns, float* y);
 
 /* ---- The machine ---- */
 
