@@ -138,6 +138,8 @@ def quantity(text: str) -> int:
 
     Raises   BudgetError on anything else, and beyond 10^18.
     """
+    if text.strip().startswith("-"):
+        raise BudgetError(f"{text.strip()!r:.60}: a limit must be at least 1")
     match = _QUANTITY.fullmatch(text)
     factor = _UNITS.get(match[2].lower()) if match else None
     if match is None or factor is None:
@@ -215,6 +217,10 @@ class Budget:
 
     def __post_init__(self) -> None:
         for unit, limit in self.limits().items():
+            number = (int, float) if unit == "latency_ms" else int
+            if not isinstance(limit, number) or isinstance(limit, bool):
+                kind = "number" if unit == "latency_ms" else "whole number"
+                raise BudgetError(f"{unit}={limit!r:.40}: a {kind} is needed; Budget.parse reads units")
             if unit != "latency_ms" and limit <= 0:
                 raise BudgetError(f"{unit}={limit}: a limit must be at least 1")
             if unit == "latency_ms" and not 0 < limit < math.inf:  # nor NaN

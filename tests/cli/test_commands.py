@@ -171,10 +171,14 @@ def test_pictures_of_the_squeezenet_page_are_as_the_command_draws_them(
 def test_a_rule_is_chosen_by_name_or_by_its_factors() -> None:
     wider = done("scale", "efficientnet", "--phi", 2, "--rule", "width", "--json")
     root = str(2**0.5)
-    assert wider == done(
-        "scale", "efficientnet", "--phi", 2, "--alpha", 1, "--beta", root, "--gamma", 1, "--json"
+    same = json.loads(
+        done("scale", "efficientnet", "--phi", 2, "--alpha", 1, "--beta", root, "--gamma", 1, "--json")
     )
-    assert json.loads(wider)["input"] == [3, 224, 224]
+    found = json.loads(wider)
+    assert [found[unit] for unit in ("params", "macs", "multipliers")] == [
+        same[unit] for unit in ("params", "macs", "multipliers")
+    ]
+    assert (found["rule"], found["family"], found["input"]) == ("width", "efficientnet", [3, 224, 224])
     steep = ("scale", "efficientnet", "--phi", 1, "--alpha", 3, "--json")
     assert "4.801" in smidgen(*steep).err
     assert json.loads(done(*steep, "--unconstrained"))["phi"] == 1
@@ -426,9 +430,10 @@ def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(measure, "measure", functools.partial(measure.measure, networks=4, held=2))
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
     path = tmp_path / "here.json"
-    text = done("info", "--measure", "-o", str(path), "--threads", "1")
+    outcome = smidgen("info", "--measure", "-o", str(path), "--threads", "1")
     found = device.read(path)
-    assert f"{found}: {len(found.steps):,} steps timed" in text
+    assert outcome.code == 0
+    assert f"{found}: {len(found.steps):,} steps timed" in outcome.out
     assert found.threads == 1
     assert measure.known(1) is not None
 

@@ -92,7 +92,7 @@ def test_no_multiplier_falls_as_phi_grows(name: str) -> None:
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("phi", [math.nan, math.inf, -math.inf, 1e308, 60.0])
 def test_every_rule_refuses_a_phi_out_of_range(name: str, phi: float) -> None:
-    with pytest.raises(SmidgenError, match="out of range"):
+    with pytest.raises(SmidgenError, match=r"out of range|finite number"):
         RULES[name].multipliers(phi)
 
 

@@ -29,9 +29,10 @@ def command(
     DATA is a folder with a subfolder for each class (or train/, val/ and test/ that have them), a CSV
     with the columns path and label, or the name of a set: digits, fashion-mnist.
 
-    Limits are params, macs, weight_bytes (the model file), int8_bytes (the same in int8), peak_bytes
-    (activations) and latency; k is 1000, KB 1000 bytes, KiB 1024.
-    Milliseconds are this machine's, which takes some minutes to measure at first, or those of --device.
+    Limits are params, macs, weight_bytes (the model file), int8_bytes (what that would be in int8;
+    the file itself is in fp32), peak_bytes (activations) and latency; k is 1000, KB 1000 bytes, KiB 1024.
+    Milliseconds are this machine's, which takes some minutes to measure at first, or with --device FILE
+    those of the one that was measured there.
     """
     limits = Budget.parse(budget)
     refuse_processes("fit")

@@ -100,6 +100,7 @@ def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) 
 
     if not asked:
         raise SmidgenError("-o is where --measure writes; give both")
+    say("timing the steps of 440 networks, three times over: some minutes", err=as_json)
     found = measure(threads, Terminal())
     if out is not None:
         device.write(out, found)

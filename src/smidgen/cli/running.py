@@ -17,7 +17,7 @@ import click
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.report.prose import prediction
-from smidgen.spec import DependencyError, SmidgenError
+from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
     from smidgen.search import Fitted, Job
@@ -165,21 +165,20 @@ def summarise(fitted: Fitted) -> None:
     if test is not None and test["interval"] is not None:
         low, high = test["interval"]
         say(
-            f"  accuracy      {100 * test['accuracy']:.2f} % on {test['n']} pictures never seen before",
+            f"  accuracy      {100 * test['accuracy']:.2f} % on {test['n']:,} pictures never seen before",
             "green",
         )
         say(f"                95 % interval {100 * low:.1f} to {100 * high:.1f} %")
     _costs(fitted)
     latency = report["measured"]["latency_ms"] if report["measured"] else None
     if latency is not None:
-        threads = "1 thread" if latency["threads"] == 1 else f"{latency['threads']} threads"
         spread = f"median, {latency['p95']:.2f} ms at the 95th percentile" if latency["p95"] else "median"
         say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
-        say(f"                {latency['device']}, {threads}")
+        say(f"                {latency['device']}, {counted(latency['threads'] or 1, 'thread')}")
         if told := prediction(report):
             say(f"                {told}")
     elif report["measured"] and report["measured"]["note"]:
-        say(f"  latency       not measured: {report['measured']['note']}")
+        say(f"  not measured  {report['measured']['note']}")
     say(f"  report        {folder / 'report.html'}")
     say("next", "bold")
     for command in report["next_commands"] or []:
@@ -192,11 +191,11 @@ def _costs(fitted: Fitted) -> None:
         ("params", "params"),
         ("MACs", "macs"),
         ("model file", "weight_bytes"),
-        ("in int8", "int8_bytes"),
         ("peak memory", "peak_bytes"),
+        *([("if in int8", "int8_bytes")] if "int8_bytes" in budget else []),
     ):
         value = cost[unit]  # type: ignore[literal-required]
-        if value is not None and (unit != "int8_bytes" or unit in budget):
+        if value is not None:
             shown = bytes_text(value) if unit.endswith("bytes") else f"{value:,}"
             limit = f" of {budget[unit]:,} allowed" if unit in budget else ""
             say(f"  {label:<13} {shown}{limit}")

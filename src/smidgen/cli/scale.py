@@ -38,7 +38,10 @@ __all__ = ["command"]
 @click.argument("family")
 @click.option("--phi", type=float, help="Exponent of the rule: each unit about doubles the multiply-adds.")
 @click.option(
-    "--budget", metavar="LIMITS", help='Limits instead of phi, as in "params=200k, macs=40M, peak_bytes=1MB".'
+    "--budget",
+    metavar="LIMITS",
+    help="Limits instead of phi: of params, macs, weight_bytes, int8_bytes, peak_bytes, latency, as in "
+    "'params=200k, latency=2ms'.",
 )
 @click.option("--table", is_flag=True, help="Print EfficientNet's published table beside the rule instead.")
 @click.option("--rule", metavar="NAME", help=f"One of {', '.join(RULES)}.  [default: compound]")
@@ -80,12 +83,14 @@ def command(
     Depth, width and resolution grow by alpha, beta and gamma for each unit of phi, which may be a fraction
     or negative. With --resolution the pictures stay, and depth and width grow alone.
     """
-    if (phi is not None) + (budget is not None) + table != 1:
-        raise SmidgenError("give one of --phi or --budget, or --table")
+    ways = {"--phi": phi is not None, "--budget": budget is not None, "--table": table}
+    given = [way for way, chosen in ways.items() if chosen]
+    if len(given) != 1:
+        raise SmidgenError(f"give one of {', '.join(ways)}, not {' and '.join(given) or 'none'}")
     if table:
-        asked = (rule, alpha, beta, gamma, base_resolution, resolution, expand, device)
-        if any(one is not None for one in asked):
-            raise SmidgenError("--table shows what was published; it takes no rule, resolution or device")
+        more = (rule, alpha, beta, gamma, base_resolution, resolution, expand, device)
+        if any(one is not None for one in more):
+            raise SmidgenError("--table shows what was published; it takes nothing more than --json")
         _print_table(family, as_json)
         return
     if resolution is not None and base_resolution is not None:
@@ -99,6 +104,8 @@ def command(
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
     }  # fmt: skip
+    if expand is not None and family != "shiftnet":
+        raise SmidgenError(f"--expand is ShiftNet's; {family} has no expansion")
     if expand is not None:
         options["expand"] = expand
     if budget is None:
@@ -112,7 +119,9 @@ def command(
     factors = chosen.multipliers(phi)
     if resolution is not None:
         factors = factors._replace(resolution=1.0)
-    _print(network, phi, factors, solution, _times(network, target, explain), as_json)
+    asked: dict[str, Any] = {"rule": rule or "compound", "alpha": alpha, "beta": beta, "gamma": gamma}
+    asked |= {"expand": expand, "budget": limits.limits() or None, "classes": num_classes}
+    _print(network, phi, factors, solution, _times(network, target, explain), asked if as_json else None)
 
 
 class _Times(NamedTuple):
@@ -166,18 +175,21 @@ def _print(
     factors: Multipliers,
     solution: Solution | None,
     times: _Times | None,
-    as_json: bool,
+    asked: Mapping[str, Any] | None,
 ) -> None:
+    """For people; or as JSON with what was `asked`."""
     used = costs(network) | {
         "weight_bytes": modelfile.weight_bytes(network),
         "int8_bytes": modelfile.weight_bytes(network, weights="int8"),
     }
     slack: Mapping[str, float] = solution.slack if solution else {}
     binding = solution.binding if solution else None
-    if as_json:
+    if asked is not None:
         print_json(
             {
                 "name": network.name,
+                "family": network.family,
+                **asked,
                 "phi": phi,
                 "multipliers": factors._asdict(),
                 "input": network.input[:3],
@@ -189,11 +201,12 @@ def _print(
         )
         return
     say(f"{network.name}: {network.input} picture, {network.num_classes} classes, phi {phi:g}", "bold")
-    told = ", ".join(f"{axis} {factor:.2f}" for axis, factor in factors._asdict().items())
+    told = ", ".join(f"{axis} {factor:.3g}" for axis, factor in factors._asdict().items())
     say(f"multipliers   {told} of the baseline, before rounding")
     say(f"params        {used['params']:,}")
     say(f"MACs          {used['macs']:,}")
-    say(f"model file    {bytes_text(used['weight_bytes'])} in fp32, {bytes_text(used['int8_bytes'])} in int8")
+    as_int8 = bytes_text(used["int8_bytes"])
+    say(f"model file    {bytes_text(used['weight_bytes'])} in fp32; it would be {as_int8} in int8")
     say(f"peak memory   {bytes_text(used['peak_bytes'])}")
     if times:
         _print_times(times)

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from smidgen.spec import ShapeError
+from smidgen.spec import ShapeError, counted
 
 __all__ = [
     "Offsets",
@@ -79,7 +79,9 @@ def check_shift(name: str, x: Tensor, runs: Sequence[int]) -> None:
         raise ShapeError("runs are triples (count, dy, dx) with a count of at least 1")
     covered, channels = sum(counts), x.shape[1]
     if covered != channels:
-        raise ShapeError(f"offsets cover {covered} channels and the tensor has {channels}; each needs one")
+        raise ShapeError(
+            f"offsets cover {counted(covered, 'channel')} and the tensor has {channels}; each needs one"
+        )
 
 
 def check_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> None:

@@ -27,6 +27,7 @@ from smidgen.kernels.offsets import (
     opposite,
     size_of_output,
 )
+from smidgen.spec import ShapeError
 
 __all__ = ["shift2d", "shift_conv"]
 
@@ -40,6 +41,8 @@ def shift2d(x: Tensor, offsets: Offsets) -> Tensor:
     Raises   ShapeError unless x has four axes and the offsets cover exactly its channels.
     Source   Wu et al. 2018, arXiv:1711.08141, section 3.2; direction of reading as in the authors' code
     """
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"shift2d got a {type(x).__name__}; it needs a tensor [N, C, H, W]")
     shifted: Tensor = torch.ops.smidgen.shift2d(x, flat_runs(offsets))
     return shifted
 
@@ -55,8 +58,14 @@ def shift_conv(
              autocast all three are converted first)
     returns  float[N, c_out, ceil(H / stride), ceil(W / stride)], in the memory format of x; half precisions
              are summed in float32
+    stride   of both directions
     Raises   ShapeError where shapes, dtypes or devices do not fit together.
     """
+    for name, given in (("x", x), ("weight", weight), ("bias", bias)):
+        if not isinstance(given, Tensor) and (given is not None or name != "bias"):
+            raise ShapeError(f"shift_conv got a {type(given).__name__} as {name}; it needs a tensor")
+    if not isinstance(stride, (int, torch.SymInt)):
+        raise ShapeError(f"shift_conv got stride={stride!r:.40}; it needs one integer, for both directions")
     return fused(x, flat_runs(offsets), weight, bias, stride)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from smidgen.families import Request, families, realise
 from smidgen.families.family import Family
 from smidgen.graph import Network, trunk_end
-from smidgen.scaling.rules import PAPER, Multipliers, Rule, Scaling
+from smidgen.scaling.rules import PAPER, RULES, Multipliers, Rule, Scaling
 from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
 
 __all__ = ["BASE_RESOLUTION", "Baseline", "baseline", "family_named", "grow", "rounded_side", "scale"]
@@ -32,6 +32,11 @@ class Baseline:
     family: Family
     request: Request
     least: int | None
+
+    @property
+    def suffix(self) -> str:
+        """What tells its networks from those without the family's own options."""
+        return "".join(f"_{key}{_short(value)}" for key, value in self.request.own.items())
 
     def side(self, factors: Multipliers) -> int:
         """Side of the pictures, in pixels."""
@@ -74,6 +79,11 @@ def baseline(
     return Baseline(chosen, request, None if fixed else _least_side(start))
 
 
+def _short(value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:.2f}" if number else str(value)
+
+
 def rounded_side(side: float) -> int:
     """Nearest multiple of 8, at least one: the side of scaled pictures."""
     return max(RESOLUTION_STEP, round(side / RESOLUTION_STEP) * RESOLUTION_STEP)
@@ -110,6 +120,8 @@ def scale(
     options          those of `smidgen.network`: c_in, dropout, dropped_strides, init, …
     Raises           SmidgenError where alpha, beta, gamma break the constraint, or phi is out of range.
     """
+    if "rule" in options:
+        raise SmidgenError("scale takes alpha, beta and gamma; smidgen.scaling.grow takes a rule")
     rule = Rule(alpha, beta, gamma)
     rule.check(unconstrained)
     return grow(family, rule, phi, base_resolution=base_resolution, num_classes=num_classes, **options)
@@ -133,7 +145,15 @@ def grow(
     fixed = resolution is not None
     side = base_resolution if resolution is None else resolution
     start = baseline(family, side, fixed=fixed, num_classes=num_classes, **options)
-    return start.network(factors, f"{family}_phi{phi:g}")
+    return start.network(factors, f"{family}_phi{phi:g}{_suffix(rule)}{start.suffix}")
+
+
+def _suffix(rule: Scaling) -> str:
+    """What tells a network of this rule from the compound rule's."""
+    if isinstance(rule, Rule) and rule not in RULES.values():
+        return f"_a{rule.alpha:g}_b{rule.beta:g}_g{rule.gamma:g}"
+    name = next((name for name, known in RULES.items() if known == rule), "")
+    return f"_{name}" if name and rule != PAPER else ""
 
 
 def family_named(name: str) -> Family:

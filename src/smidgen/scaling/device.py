@@ -138,8 +138,12 @@ def read(path: Path) -> Device:
         raise DeviceError(f"{path}: format {document['format']!r}, but this version reads {FORMAT}; {advice}")
     try:
         return _device(document)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise DeviceError(f"{path}: not a whole device file ({error!r:.80}); {advice}") from None
+    except KeyError as error:
+        raise DeviceError(
+            f"{path}: a device file without {error.args[0]}, cut or too old; {advice}"
+        ) from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DeviceError(f"{path}: not a whole device file ({error!s:.80}); {advice}") from None
 
 
 def _device(document: dict[str, Any]) -> Device:

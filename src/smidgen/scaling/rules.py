@@ -83,7 +83,7 @@ class Rule:
         if abs(self.doubling - TARGET) > TOLERANCE and not unconstrained:
             raise SmidgenError(
                 f"alpha·beta²·gamma² is {self.doubling:.3f}; compound scaling needs "
-                f"{TARGET:g} ± {TOLERANCE:g}; unconstrained insists"
+                f"{TARGET:g} ± {TOLERANCE:g}; unconstrained (--unconstrained) insists"
             )
 
     def multipliers(self, phi: float) -> Multipliers:
@@ -108,7 +108,9 @@ class TinyNet:
 
 
 def _require_range(phi: float, logarithm: float) -> None:
-    if not math.isfinite(phi) or logarithm > math.log(LARGEST_FACTOR):
+    if not math.isfinite(phi):
+        raise SmidgenError(f"phi={phi}: a finite number is needed")
+    if logarithm > math.log(LARGEST_FACTOR):
         raise SmidgenError(f"phi={phi:g} is out of range: no axis may grow more than {LARGEST_FACTOR:g}-fold")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from smidgen.families.family import InitChoice
 from smidgen.graph import Network
 from smidgen.scaling.compound import BASE_RESOLUTION, baseline
-from smidgen.scaling.rules import PAPER, Scaling
+from smidgen.scaling.rules import PAPER, Scaling, rule_named
 from smidgen.scaling.stairs import PHI_STEP, Latency, Stairs, Step, file_bytes, last
 from smidgen.spec import Budget, BudgetError, SmidgenError, quoted
 
@@ -67,7 +67,7 @@ def solve(
     c_in: int = 3,
     resolution: int | None = None,
     base_resolution: int = BASE_RESOLUTION,
-    rule: Scaling = PAPER,
+    rule: Scaling | str = PAPER,
     depth: float | None = None,
     init: InitChoice | None = None,
     classes: tuple[str, ...] = (),
@@ -78,6 +78,7 @@ def solve(
 
     resolution       side of the pictures, which stays; None: it moves with the rule
     base_resolution  where it moves, the side at φ = 0
+    rule             one of `RULES`, or its name
     depth            multiplier of the baseline's depth that stays, while the rule moves the rest
     classes          names of the classes where they are known: the model file will hold them, so they cost
                      bytes
@@ -91,6 +92,8 @@ def solve(
         from smidgen.scaling.measure import this_machine  # brings the engine, which other units do not need
 
         latency = this_machine().bound_ms
+    if isinstance(rule, str):
+        rule = rule_named(rule)
     rule.check(unconstrained=True)
     fixed = resolution is not None
     start = baseline(

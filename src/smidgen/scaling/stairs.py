@@ -109,7 +109,7 @@ class Stairs:
         name = f"{self._start.family.name}_w{factors.width:.2f}_d{factors.depth:.2f}"
         if self._start.least is not None:
             name += f"_r{self._start.side(factors)}"
-        name += "".join(f"_{key}{_short(value)}" for key, value in self._start.request.own.items())
+        name += self._start.suffix
         return dataclasses.replace(self._start.network(factors, name), classes=self._classes)
 
     def step(self, number: int) -> Step:
@@ -134,10 +134,6 @@ class Stairs:
             return self._start.side(self.factors(number)) <= LARGEST_SIDE
         except SmidgenError:
             return False
-
-
-def _short(value: Any) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def last(yes: int, no: int, holds: Callable[[int], bool]) -> int:

@@ -63,7 +63,7 @@ def propose(
 
 
 def _shapes(family: str, material: Material, budget: Budget, device: Device | None) -> list[Solution]:
-    """The compound rule's network, and others of other shapes that use the budget as well."""
+    """The compound rule's network first, and others of other shapes that use the budget as well or better."""
 
     def found(**options: Any) -> Solution:
         return _solution(family, material, budget, device, resolution=material.resolution, **options)
@@ -78,7 +78,8 @@ def _shapes(family: str, material: Material, budget: Budget, device: Device | No
     different = list({solution.network.tree: solution for solution in reversed(solutions)}.values())[::-1]
     best = max(map(_use, different))
     well_used = [solution for solution in different if _use(solution) >= LEAST_USE * best]
-    return sorted(well_used, key=_use, reverse=True)[:SHAPES]
+    ranked = sorted(well_used, key=lambda one: (one is not solutions[0], -_use(one)))
+    return ranked[:SHAPES]
 
 
 def _shrunk(

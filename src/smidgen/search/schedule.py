@@ -109,7 +109,10 @@ def within(
             fitting = tuple(_for(trial, each / epoch, most, runner.material) for trial, epoch in timed)
             return dataclasses.replace(plan, trials=fitting, rungs=rungs)
         if len(trials) > 1:
-            watch.say(f"{trials[slowest].network.name} is left out: an epoch takes {speeds[slowest]:.0f} s")
+            watch.say(
+                f"{trials[slowest].network.name} is left out: an epoch takes {speeds[slowest]:.0f} s, "
+                f"its share of --time is {each:.0f} s for at least {fewest}"
+            )
         del trials[slowest], speeds[slowest]
     teacher = f", after {lesson:.0f} s for the teacher (--from-scratch does without)" if lesson else ""
     raise SmidgenError(

@@ -51,7 +51,8 @@ def teacher_trial(material: Material, watch: Watch, sizes: int = 1) -> Trial | N
     if _macs(trial, material) + lessons <= AFFORDABLE_MACS:
         return trial
     watch.say(
-        f"no teacher: so many pictures are too many for {trial.network.name}; nothing published fits in"
+        f"no teacher: tuning {trial.network.name}, the cheapest that is published, and its lessons "
+        f"would take too long for {len(material.split.train):,} pictures"
     )
     return None
 

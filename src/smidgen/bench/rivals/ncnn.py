@@ -32,7 +32,7 @@ def settings(shifts: bool) -> tuple[str, ...]:
 
     A single picture has all threads in both.
     """
-    return tuple(f"{order} {form}".strip() for order in ("in turn", "abreast") for form in FORMS[shifts])
+    return tuple(f"{order} {shift}".strip() for order in ("in turn", "abreast") for shift in FORMS[shifts])
 
 
 def artefact(model: Path, setting: str, batch: int, folder: Path) -> Path:  # noqa: ARG001 (for any batch)
