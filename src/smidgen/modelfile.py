@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import safetensors
-import safetensors.numpy
 
-from smidgen import atomic
 from smidgen.graph import Network, from_json, tensors, to_json
 from smidgen.spec import ModelFileError, ShapeError, TreeError
 
@@ -28,6 +26,13 @@ METADATA_KEY = "smidgen"
 FORMAT = (1, 0)  # an unknown major version is refused, an unknown minor one read as far as it goes
 
 Array = npt.NDArray[Any]
+
+# Types of safetensors that numpy has, too.
+_TYPES = {
+    "F64": "f8", "F32": "f4", "F16": "f2", "C64": "c8", "BOOL": "?",
+    "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1",
+    "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ def write(path: str | Path, model: ModelFile) -> int:
 
     Raises   ModelFileError where the tensors are not those of the network, or the disk refuses.
     """
+    import safetensors.numpy  # for writing only
+
+    from smidgen import atomic
+
     path = Path(path)
     check_tensors(model.network, {name: array.shape for name, array in model.tensors.items()}, str(path))
     _check_types(model.network, model.tensors, str(path))
@@ -66,14 +75,12 @@ def read(path: str | Path) -> ModelFile:
     path = Path(path)
     content = _content(path)
     try:
-        arrays = safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
+        header, data = _header(content)
+        metadata = header.pop("__metadata__", None)
+        arrays = _arrays(header, data)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise ModelFileError(f"{path}: truncated or not a model file ({_one_line(error)})") from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelFileError(
-            f"{path}: a tensor of a type that is not known here ({_one_line(error)})"
-        ) from None
-    document = _metadata(content, path)
+    document = _document_in(metadata, path)
     try:
         network = from_json(document.get("network"))
     except (TreeError, ShapeError) as error:
@@ -145,15 +152,19 @@ def _document(network: Network, provenance: Mapping[str, Any]) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _content(path: Path) -> bytes:
-    """The whole file; one that does not begin like safetensors is refused before it is read."""
+def _content(path: Path) -> npt.NDArray[np.uint8]:
+    """The whole file; one that does not begin like safetensors is refused before it is read.
+
+    It is copied once, from the system's memory to where the weights stay; not left there, since somebody may
+    write over the file.
+    """
     try:
         if path.exists() and not path.is_file():  # a device or a pipe may never end
             raise ModelFileError(f"{path}: not a file; a model file is needed")
         with path.open("rb") as file:
-            head = file.read(9)
-            _check_head(head, path)
-            return head + file.read()
+            _check_head(file.read(9), path)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return np.array(memoryview(content))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
@@ -172,11 +183,44 @@ def _check_head(head: bytes, path: Path) -> None:
     raise ModelFileError(f"{path}: not a model file; `smidgen fit` and `smidgen convert` write them")
 
 
-def _metadata(content: bytes, path: Path) -> dict[str, Any]:
-    """The document of a file that safetensors has accepted."""
-    size = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
-    if METADATA_KEY not in metadata:
+def _header(content: npt.NDArray[np.uint8]) -> tuple[dict[str, Any], npt.NDArray[np.uint8]]:
+    """What safetensors says of its tensors, and their bytes. Raises ValueError, TypeError, RecursionError."""
+    size = int.from_bytes(content[:8].tobytes(), "little")
+    if size > len(content) - 8:
+        raise ValueError("it ends within its header")
+    header = json.loads(content[8 : 8 + size].tobytes().decode())
+    if not isinstance(header, dict):
+        raise TypeError("its header is no object")
+    return header, content[8 + size :]
+
+
+def _arrays(header: Mapping[str, Any], data: npt.NDArray[np.uint8]) -> dict[str, Array]:
+    """The tensors, where they lie. They must fill the data, without gaps and in no two places at once.
+
+    Raises   ValueError, TypeError, LookupError.
+    """
+    arrays: dict[str, Array] = {}
+    end = 0
+    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
+        begin, (first, last), shape = end, entry["data_offsets"], entry["shape"]
+        if entry["dtype"] not in _TYPES:
+            raise ValueError(f"{name} is of a type that is not known here, {entry['dtype']!r:.40}")
+        kind = np.dtype(_TYPES[entry["dtype"]]).newbyteorder("<")
+        if any(type(number) is not int or number < 0 for number in (first, last, *shape)):
+            raise ValueError(f"{name} has no shape or place")
+        end = begin + math.prod(shape) * kind.itemsize
+        if (first, last) != (begin, end) or end > len(data):
+            raise ValueError(f"{name} does not lie where it should")
+        array = data[begin:end].view(kind).reshape(shape)
+        arrays[name] = array if array.flags.aligned else array.copy()
+    if end != len(data):
+        raise ValueError(f"{len(data) - end:,} bytes belong to no tensor")
+    return arrays
+
+
+def _document_in(metadata: Any, path: Path) -> dict[str, Any]:
+    """The document among the metadata of a safetensors file."""
+    if not isinstance(metadata, dict) or METADATA_KEY not in metadata:
         raise ModelFileError(f"{path}: a safetensors file without a network, so not a model file")
     try:
         document = json.loads(metadata[METADATA_KEY])
