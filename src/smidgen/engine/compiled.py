@@ -49,7 +49,7 @@ class Packed:
             self._kept[key] = make()
         return _address(self._kept[key])
 
-    def pack(self, matrices: Sequence[Array], scale: Array | None) -> Array:
+    def pack(self, matrices: Sequence[Array], scale: Array | None = None) -> Array:
         """Matrices float32[columns, depth], each column times its scale, as the convolutions read them, one
         after the other.
         """
@@ -63,6 +63,18 @@ class Packed:
             native.pack(dense.ctypes.data, factors, columns, depth, first)
             first += 4 * size
         return packed
+
+    def pack_products(self, matrices: Array, scale: Array | None) -> Array:
+        """Matrices float32[products, columns, depth], each column times its scale: the products of a panel of
+        columns one after the other, as they are read.
+        """
+        products, columns, depth = matrices.shape
+        if scale is not None:
+            matrices = matrices * scale[:, None]
+        panel = native.padded(1)
+        whole = columns // panel * panel
+        panels = matrices[:, :whole].reshape(products, -1, panel, depth).swapaxes(0, 1)
+        return self.pack([panels.reshape(-1, depth), *matrices[:, whole:]])
 
     def _room(self, floats: int) -> Array:
         """So many floats of a block that weights share: numpy asks for large pages where it is asked for
@@ -202,7 +214,7 @@ class Compiled:
             return self._packed.pack([matrix], step.scale)
 
         def transformed() -> Any:
-            return self._packed.pack(list(winograd(step.weight)), step.scale)
+            return self._packed.pack_products(winograd(step.weight), step.scale)
 
         op.winograd = by_winograd(step, self._plan)
         make, part = (transformed, "winograd") if op.winograd else (packed, "weight")
