@@ -106,8 +106,8 @@ def _padded(bias: Array) -> Array:
 
 def winograd(weight: Array) -> Array:
     """float32[c_out, c_in, 3, 3] -> float32[36, c_out, c_in], the factors of the 36 products of a tile."""
-    products = np.einsum("ia,ocab,jb->ijoc", _WINOGRAD, weight.astype(np.float64), _WINOGRAD, optimize=True)
-    factors: Array = products.reshape(36, *weight.shape[:2]).astype(np.float32)
+    products = np.kron(_WINOGRAD, _WINOGRAD) @ weight.reshape(-1, 9).T.astype(np.float64)
+    factors: Array = products.astype(np.float32).reshape(36, *weight.shape[:2])
     return factors
 
 
