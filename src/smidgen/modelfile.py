@@ -16,9 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import safetensors
-import safetensors.numpy
 
-from smidgen import atomic
 from smidgen.graph import Network, from_json, tensors, to_json
 from smidgen.graph.layers import Tensor
 from smidgen.spec import ModelFileError, ShapeError, TreeError
@@ -48,6 +46,10 @@ def write(path: str | Path, model: ModelFile) -> int:
 
     Raises   ModelFileError where the tensors are not those of the network, or the disk refuses.
     """
+    import safetensors.numpy  # for writing only
+
+    from smidgen import atomic
+
     path = Path(path)
     check_tensors(model.network, {name: array.shape for name, array in model.tensors.items()}, str(path))
     _check_types(model.network, model.tensors, str(path))
@@ -68,16 +70,8 @@ def read(path: str | Path) -> ModelFile:
     Raises   ModelFileError, in one line, on anything but a whole model file of a version known here.
     """
     path = Path(path)
-    content = _content(path)
-    try:
-        arrays = safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
-        raise ModelFileError(f"{path}: truncated or not a model file ({_one_line(error)})") from None
-    except (KeyError, ValueError, TypeError) as error:
-        raise ModelFileError(
-            f"{path}: a tensor of a type that is not known here ({_one_line(error)})"
-        ) from None
-    document = _metadata(content, path)
+    metadata, arrays = _content(path)
+    document = _document_in(metadata, path)
     try:
         network = from_json(document.get("network"))
     except (TreeError, ShapeError) as error:
@@ -164,19 +158,26 @@ def _document(network: Network, provenance: Mapping[str, Any], weights: Weights 
     return text.encode(errors="backslashreplace").decode()
 
 
-def _content(path: Path) -> bytes:
-    """The whole file; one that does not begin like safetensors is refused before it is read."""
+def _content(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
+    """Metadata and tensors; what does not begin like safetensors is refused before the rest is read."""
     try:
         if path.exists() and not path.is_file():  # a device or a pipe may never end
             raise ModelFileError(f"{path}: not a file; a model file is needed")
-        with path.open("rb") as file:
-            head = file.read(9)
-            _check_head(head, path)
-            return head + file.read()
+        with path.open("rb") as head:
+            _check_head(head.read(9), path)
+        # Each tensor is copied once, out of the system's memory, where somebody may write over the file.
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except safetensors.SafetensorError as error:
+        raise ModelFileError(f"{path}: truncated or not a model file ({_one_line(error)})") from None
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise ModelFileError(
+            f"{path}: a tensor of a type that is not known here ({_one_line(error)})"
+        ) from None
 
 
 def _check_head(head: bytes, path: Path) -> None:
@@ -191,10 +192,8 @@ def _check_head(head: bytes, path: Path) -> None:
     raise ModelFileError(f"{path}: not a model file; `smidgen fit` and `smidgen convert` write them")
 
 
-def _metadata(content: bytes, path: Path) -> dict[str, Any]:
-    """The document of a file that safetensors has accepted."""
-    size = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+def _document_in(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    """The document among the metadata of a safetensors file."""
     if METADATA_KEY not in metadata:
         raise ModelFileError(f"{path}: a safetensors file without a network, so not a model file")
     try:

@@ -181,8 +181,9 @@ Floats winograd_weights(const Floats& weight, const float* scale, int64_t c_out,
     const double p = points[i], slope = 5 * p * p * p * p - 7.5 * p * p + 1;  // of x (x^2 - 1/2) (x^2 - 2)
     for (int64_t a = 0; a < 3; ++a) g[i][a] = (a == 0 ? 1 : a == 1 ? p : p * p) / slope;
   }
-  const int64_t one = smidgen_packed_floats(c_out, c_in);
-  Floats all(static_cast<size_t>(36 * one)), matrix(static_cast<size_t>(c_out * c_in));
+  const int64_t panel = smidgen_padded(1);
+  Floats all(static_cast<size_t>(36 * smidgen_packed_floats(c_out, c_in)));
+  Floats matrix(static_cast<size_t>(c_out * c_in));
   for (int64_t i = 0; i < 6; ++i)
     for (int64_t j = 0; j < 6; ++j) {
       for (int64_t o = 0; o < c_out; ++o)
@@ -192,7 +193,11 @@ Floats winograd_weights(const Floats& weight, const float* scale, int64_t c_out,
             for (int64_t b = 0; b < 3; ++b) sum += g[i][a] * g[j][b] * weight[((o * 3 + a) * 3 + b) * c_in + c];
           matrix[o * c_in + c] = static_cast<float>(sum);
         }
-      smidgen_pack(matrix.data(), scale, c_out, c_in, all.data() + (i * 6 + j) * one);
+      for (int64_t first = 0; first < c_out; first += panel) {
+        const int64_t columns = std::min(panel, c_out - first), size = smidgen_packed_floats(columns, c_in);
+        smidgen_pack(matrix.data() + first * c_in, scale ? scale + first : nullptr, columns, c_in,
+                     all.data() + 36 * first * c_in + (i * 6 + j) * size);
+      }
     }
   return all;
 }

@@ -49,7 +49,7 @@ class Packed:
             self._kept[key] = make()
         return _address(self._kept[key])
 
-    def pack(self, matrices: Sequence[Array], scale: Array | None) -> Array:
+    def pack(self, matrices: Sequence[Array], scale: Array | None = None) -> Array:
         """Matrices float32[columns, depth], each column times its scale, as the convolutions read them, one
         after the other.
         """
@@ -63,6 +63,18 @@ class Packed:
             native.pack(dense.ctypes.data, factors, columns, depth, first)
             first += 4 * size
         return packed
+
+    def pack_products(self, matrices: Array, scale: Array | None) -> Array:
+        """Matrices float32[products, columns, depth], each column times its scale: the products of a panel of
+        columns one after the other, as they are read.
+        """
+        products, columns, depth = matrices.shape
+        if scale is not None:
+            matrices = matrices * scale[:, None]
+        panel = native.padded(1)
+        whole = columns // panel * panel
+        panels = matrices[:, :whole].reshape(products, -1, panel, depth).swapaxes(0, 1)
+        return self.pack([panels.reshape(-1, depth), *matrices[:, whole:]])
 
     def _room(self, floats: int) -> Array:
         """So many floats of a block that weights share: numpy asks for large pages where it is asked for
@@ -94,8 +106,8 @@ def _padded(bias: Array) -> Array:
 
 def winograd(weight: Array) -> Array:
     """float32[c_out, c_in, 3, 3] -> float32[36, c_out, c_in], the factors of the 36 products of a tile."""
-    products = np.einsum("ia,ocab,jb->ijoc", _WINOGRAD, weight.astype(np.float64), _WINOGRAD, optimize=True)
-    factors: Array = products.reshape(36, *weight.shape[:2]).astype(np.float32)
+    products = np.kron(_WINOGRAD, _WINOGRAD) @ weight.reshape(-1, 9).T.astype(np.float64)
+    factors: Array = products.astype(np.float32).reshape(36, *weight.shape[:2])
     return factors
 
 
@@ -202,7 +214,7 @@ class Compiled:
             return self._packed.pack([matrix], step.scale)
 
         def transformed() -> Any:
-            return self._packed.pack(list(winograd(step.weight)), step.scale)
+            return self._packed.pack_products(winograd(step.weight), step.scale)
 
         op.winograd = by_winograd(step, self._plan)
         make, part = (transformed, "winograd") if op.winograd else (packed, "weight")

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import modelfile, native
 from smidgen.engine.compiled import Compiled, Packed
-from smidgen.engine.interpreter import interpret
 from smidgen.engine.lower import Weights, lower
 from smidgen.engine.plan import Array, Depthwise, Plan
 from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
-from smidgen.engine.work import Work, work
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
 from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError
+
+if TYPE_CHECKING:
+    from smidgen.engine.work import Work
 
 __all__ = ["Engine", "StepTime"]
 
@@ -93,9 +95,10 @@ class Engine:
             source = file.network.name
             found = {name: array.shape for name, array in file.tensors.items()}
             modelfile.check_tensors(file.network, found, source)
-        for name, array in file.tensors.items():
-            if not _finite(array):  # a kernel's max(0, NaN) would make plausible answers of it
-                raise ModelFileError(f"{source}: {name} holds what is no number; its weights are damaged")
+        with np.errstate(over="ignore", invalid="ignore"):
+            damaged = next((name for name, array in file.tensors.items() if not _finite(array)), None)
+        if damaged is not None:  # a kernel's max(0, NaN) would make plausible answers of it
+            raise ModelFileError(f"{source}: {damaged} holds what is no number; its weights are damaged")
         self.network, self.provenance = file.network, file.provenance
         self.threads = threads or cores()
         self._weights, self._packed = Weights(file.tensors), Packed()
@@ -122,6 +125,8 @@ class Engine:
         ready = self._ready(Shape(*x.shape[1:]))
         y = np.empty((len(x), ready.plan.maps[ready.plan.output].numel), np.float32)
         if ready.compiled is None:
+            from smidgen.engine.interpreter import interpret
+
             for row in range(len(x)):  # one by one: all maps of a picture are in memory
                 y[row] = interpret(ready.plan, x[row : row + 1])[0]
         else:
@@ -149,6 +154,8 @@ class Engine:
         repeats  calls that are timed, after one that is not
         Raises   as a call; ShapeError on no picture; DependencyError without the native kernels.
         """
+        from smidgen.engine.work import work
+
         if repeats < 1:
             raise ValueError(f"{repeats} repeats; at least 1 is needed")
         x = self._checked(np.zeros((1, *self.network.input[:3]), np.float32) if x is None else x)
@@ -215,9 +222,11 @@ class Engine:
             raise ShapeError(
                 f"an array of {x.dtype} came; normalised floats are needed, `predict` takes pictures"
             )
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        # What float32 cannot hold becomes infinite, and is refused.
+        with np.errstate(over="ignore", invalid="ignore"):
             x = np.ascontiguousarray(x, np.float32)
-        if not _finite(x):
+            finite = _finite(x)
+        if not finite:
             raise PictureError(f"an array {list(x.shape)} with NaN or infinity came; numbers are needed")
         return x
 
@@ -237,6 +246,5 @@ class Engine:
 
 
 def _finite(array: NDArray[Any]) -> bool:
-    """Whether all are numbers; their sum tells at a fraction of the cost, unless it overflows."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+    """Whether all are numbers; their sum tells at a fraction of the cost. numpy warns where it overflows."""
+    return math.isfinite(array.sum()) or bool(np.isfinite(array).all())

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from smidgen.graph import nodes
-from smidgen.graph.cost import output_shape
 from smidgen.graph.layers import join
 from smidgen.graph.network import Interpolation, Network, Preprocess
 from smidgen.graph.nodes import Node, Padding, pad
@@ -62,8 +61,7 @@ def from_json(document: Any) -> Network:
         classes=tuple(_string(name, "classes") for name in _list(top.get("classes", []), "classes")),
         dropped_strides=_integer(top.get("dropped_strides", 0), "dropped_strides"),
     )
-    validate(network.tree, network.input)
-    if not output_shape(network.tree, network.input).flat:
+    if not validate(network.tree, network.input).flat:
         raise TreeError("a classifier ends in flat features, not in a map; put a Flatten at its end")
     if network.dropped_strides < 0:
         raise TreeError(f"dropped_strides={network.dropped_strides} is negative")

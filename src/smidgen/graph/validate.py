@@ -51,9 +51,10 @@ RESERVED_NAMES = frozenset(
 )
 
 
-def validate(tree: Node, x: Shape) -> None:
+def validate(tree: Node, x: Shape) -> Shape:
     """Check names, depth, integer ranges and shapes of `tree` on inputs of shape `x`.
 
+    returns  shape of the output
     Raises   TreeError on a broken rule, ShapeError where shapes do not meet.
     """
     budget = [MAX_NODES]
@@ -61,7 +62,7 @@ def validate(tree: Node, x: Shape) -> None:
     _names(tree, "tree")
     if min(x[:3]) < 1 or max(x[:3]) > MAX_SIZE:
         raise TreeError(f"an input of {x} is out of range")
-    output_shape(tree, x)
+    return output_shape(tree, x)
 
 
 def _check(node: Node, path: str, depth: int, budget: list[int]) -> None:

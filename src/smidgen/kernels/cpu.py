@@ -13,6 +13,7 @@ from torch import Tensor
 
 from smidgen import native
 from smidgen.kernels.offsets import format_of, size_of_output
+from smidgen.native import shift
 
 __all__ = ["refusal", "shift2d", "shift_conv", "shift_conv_backward"]
 
@@ -21,8 +22,8 @@ def refusal(operator: str, dtype: torch.dtype) -> str:
     """Why it cannot run the operator on such numbers; empty where it can."""
     if reason := native.missing():
         return reason
-    if operator != "shift2d" and _kind(dtype) not in native.FLOAT_TYPES:
-        return f"the native kernels compute {', '.join(native.FLOAT_TYPES)}"
+    if operator != "shift2d" and _kind(dtype) not in shift.FLOAT_TYPES:
+        return f"the native kernels compute {', '.join(shift.FLOAT_TYPES)}"
     return ""
 
 
@@ -32,7 +33,7 @@ def shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
     maps, dense = _maps(x)
     fits = y.is_contiguous(memory_format=format_of(x))
     target = y if fits else torch.empty_like(dense)
-    native.shift2d(maps, tuple(runs), x.element_size(), dense.data_ptr(), target.data_ptr(), _threads())
+    shift.shift2d(maps, tuple(runs), x.element_size(), dense.data_ptr(), target.data_ptr(), _threads())
     return y if fits else y.copy_(target)
 
 
@@ -41,7 +42,7 @@ def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | No
     conv, dense = _conv(x, runs, weight, stride)
     weight, bias = weight.contiguous(), None if bias is None else bias.contiguous()
     y = torch.empty(size_of_output(x, weight, stride), dtype=x.dtype, memory_format=format_of(x))
-    native.shift_conv_forward(
+    shift.shift_conv_forward(
         conv, dense.data_ptr(), weight.data_ptr(), _address(bias), y.data_ptr(), _threads()
     )
     return y
@@ -57,7 +58,7 @@ def shift_conv_backward(
     grad_x = torch.empty_like(dense) if wanted[0] else None
     grad_weight = torch.empty_like(weight) if wanted[1] else None
     grad_bias = weight.new_empty(weight.shape[0]) if wanted[2] else None
-    native.shift_conv_backward(
+    shift.shift_conv_backward(
         conv,
         dense.data_ptr(),
         weight.data_ptr(),
@@ -70,17 +71,17 @@ def shift_conv_backward(
     return grad_x, grad_weight, grad_bias
 
 
-def _maps(x: Tensor) -> tuple[native.Maps, Tensor]:
+def _maps(x: Tensor) -> tuple[shift.Maps, Tensor]:
     """The maps in dense memory, copied only where they are not."""
     form = format_of(x)
     n, c, h, w = x.shape
-    return native.Maps(n, c, h, w, form is torch.channels_last), x.contiguous(memory_format=form)
+    return shift.Maps(n, c, h, w, form is torch.channels_last), x.contiguous(memory_format=form)
 
 
-def _conv(x: Tensor, runs: Sequence[int], weight: Tensor, stride: int) -> tuple[native.ShiftConv, Tensor]:
+def _conv(x: Tensor, runs: Sequence[int], weight: Tensor, stride: int) -> tuple[shift.ShiftConv, Tensor]:
     maps, dense = _maps(x)
     stride = min(stride, max(maps.h, maps.w, 1))  # one pixel is kept in either case, and products stay small
-    return native.ShiftConv(maps, tuple(runs), weight.shape[0], stride, _kind(x.dtype)), dense
+    return shift.ShiftConv(maps, tuple(runs), weight.shape[0], stride, _kind(x.dtype)), dense
 
 
 def _address(tensor: Tensor | None) -> int | None:

@@ -5,27 +5,5 @@
 
 from smidgen.native.library import fingerprint, isa, isas, missing, use_openmp
 from smidgen.native.peaks import arithmetic, copies
-from smidgen.native.shift import (
-    FLOAT_TYPES,
-    Maps,
-    ShiftConv,
-    shift2d,
-    shift_conv_backward,
-    shift_conv_forward,
-)
 
-__all__ = [
-    "FLOAT_TYPES",
-    "Maps",
-    "ShiftConv",
-    "arithmetic",
-    "copies",
-    "fingerprint",
-    "isa",
-    "isas",
-    "missing",
-    "shift2d",
-    "shift_conv_backward",
-    "shift_conv_forward",
-    "use_openmp",
-]
+__all__ = ["arithmetic", "copies", "fingerprint", "isa", "isas", "missing", "use_openmp"]

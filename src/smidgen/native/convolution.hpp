@@ -178,6 +178,13 @@ void gather_rows(const smidgen_op& op, const Cut& c, const float* x, int64_t fir
     const float* from = x + h * line;
     if (dense) {
       copy(middle, from, inside * channels);
+    } else if (channels == 3 && op.x.pixel == 1) {  // colours apart, as pictures come
+      const float *const green = from + op.x.channel, *const blue = green + op.x.channel;
+      for (int64_t w = 0; w < inside; ++w) {
+        middle[3 * w] = from[w];
+        middle[3 * w + 1] = green[w];
+        middle[3 * w + 2] = blue[w];
+      }
     } else {
       for (int64_t c = 0; c < channels; ++c)
         for (int64_t w = 0; w < inside; ++w) middle[w * channels + c] = from[w * op.x.pixel + c * op.x.channel];

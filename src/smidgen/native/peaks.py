@@ -6,7 +6,6 @@ import ctypes
 import functools
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -42,6 +41,8 @@ def arithmetic(threads: int) -> float:
 @functools.cache
 def copies(threads: int) -> float:
     """GB/s, read and written together, of copies larger than the caches; the best of several tries."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
+
     each = COPIED // threads
     sources = [np.ones(each, np.uint8) for _ in range(threads)]
     targets = [np.zeros(each, np.uint8) for _ in range(threads)]

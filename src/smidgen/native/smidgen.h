@@ -36,7 +36,7 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 5
+#define SMIDGEN_ABI 6
 SMIDGEN_API int32_t smidgen_abi(void);
 
 /* Name of the instruction set in use: "avx512", "avx2", "neon" or "portable". Chosen once, at the first call;
@@ -106,8 +106,9 @@ struct smidgen_op {
   struct smidgen_view x, y, add, gate, sums;
   int64_t kernel, stride, dilation, top, left; /* rows above and columns to the left that are padding */
   int64_t padding;                             /* of a pool: as far as SMIDGEN_AVERAGE counts, on all sides */
-  /* CONV: packed by smidgen_pack from float[c_out][kernel][kernel][c_in]; by Winograd's way 36 of these, one after
-   * the other, from float[c_out][c_in]. DEPTHWISE: float[kernel][kernel][c]. */
+  /* CONV: packed by smidgen_pack from float[c_out][kernel][kernel][c_in]; by Winograd's way from 36 of
+   * float[c_out][c_in], for each panel of smidgen_padded(1) columns the 36 one after the other. DEPTHWISE:
+   * float[kernel][kernel][c]. */
   const float* weight;
   const float* bias;           /* [c_out], readable as far as smidgen_padded says, or NULL */
   const float *scale, *offset; /* [c_in] or NULL */

@@ -135,18 +135,17 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
   Reading reading;
   reading.places = reinterpret_cast<int32_t*>(to + c.tiles);
   reading.add(0, channels);
-  const int64_t one = packed_floats(op.y.c, channels);  // of the weights of one product
   for (int64_t panel = c.panels * group / c.groups; panel < c.panels * (group + 1) / c.groups; ++panel) {
     const int64_t columns = least(PANEL, op.y.c - panel * PANEL);
     Finish product = {};
     product.y_step = PANEL;
     product.columns = is_narrow(columns) ? LANES : PANEL;
-    for (int64_t place = 0; place < PLACES; ++place) {
+    const float* weight = op.weight + panel * PLACES * PANEL * channels;
+    for (int64_t place = 0; place < PLACES; ++place, weight += product.columns * channels) {
       const float* const input = inputs + place * tiles * channels;
       for (int64_t t = 0; t < tiles; ++t) from[t] = input + t * channels;
       product.y = sums + place * tiles * PANEL;
-      multiply(reading, tiles, from, to, op.weight + place * one + panel * PANEL * channels, channels, 1, product,
-               product.y);
+      multiply(reading, tiles, from, to, weight, channels, 1, product, product.y);
     }
     for (int64_t v = 0; v * LANES < columns; ++v) {
       const int64_t column = panel * PANEL + v * LANES;
