@@ -77,7 +77,7 @@ inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 inline Vector at_least(Vector x, float low) { return greater(broadcast(low), x); }
 inline Vector at_most(Vector x, float high) { return smaller(broadcast(high), x); }
 
-// e^-x to 5e-7 of itself between -87 and 87; flat beyond.
+// e^-x to 5e-6 of itself between -87 and 87, nearer to 0 to 5e-7; flat beyond.
 inline Vector exponential_of_minus(Vector x) {
   constexpr float minus_log2e = -1.44269504f, to_integer = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded
   x = at_most(at_least(x, -87.0f), 87.0f);
