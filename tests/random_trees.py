@@ -26,9 +26,10 @@ from smidgen.graph import (
     Sum,
     pad,
 )
+from smidgen.graph.nodes import PoolKind
 from smidgen.spec import Shape
 
-__all__ = ["classifiers", "examples", "maps", "same_size_trees", "trees"]
+__all__ = ["cases", "classifiers", "examples", "maps", "pools", "same_size_trees", "trees"]
 
 _NAMES = st.sampled_from(["", "a", "b1", "block", "0", "7", "very_long_name_of_a_child"])
 
@@ -154,6 +155,24 @@ def classifiers(draw: st.DrawFn, x: Shape) -> tuple[Node, Shape]:
     classes = draw(st.integers(1, 9))
     steps += [Dropout(0.5), Linear(features, classes, bias=draw(st.booleans()))]
     return Chain(_named(draw, steps)), Shape(classes, flat=True)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Node, Shape]:
+    """A classifier, and the map that it takes."""
+    shape = draw(maps())
+    return draw(classifiers(shape))[0], shape
+
+
+@st.composite
+def pools(draw: st.DrawFn) -> tuple[Node, Shape]:
+    """A pool of any window that torch takes, flattened, and the map that it takes."""
+    shape = Shape(2, draw(st.integers(3, 9)), draw(st.integers(3, 9)))
+    kernel = draw(st.integers(2, 3))
+    kind = draw(st.sampled_from(get_args(PoolKind)))
+    stride, padding = draw(st.integers(1, 4)), draw(st.integers(0, 1))
+    pool = Pool(kind, kernel, stride, padding, draw(st.booleans()), draw(st.booleans()))
+    return Chain((("pool", pool), ("flat", Flatten()))), shape
 
 
 def _named(draw: st.DrawFn, nodes: list[Node]) -> Children:

@@ -15,12 +15,11 @@ from hypothesis import strategies as st
 
 import smidgen
 from lively import lively, network_of, tensors_of
-from random_trees import classifiers, examples, maps
+from random_trees import cases, examples, pools
 from smidgen.bench.rivals import ncnn
 from smidgen.export.depthwise import ShiftForm, has_shifts
 from smidgen.export.ncnn import to_ncnn
-from smidgen.graph import Chain, Flatten, Node, Pool
-from smidgen.graph.nodes import PoolKind
+from smidgen.graph import Node
 from smidgen.spec import ModelFileError, Shape
 
 TOLERANCE = 1e-4  # of the outputs' scale
@@ -55,12 +54,6 @@ def test_networks_of_every_family(name: str) -> None:
         assert_same_answer(network, form, pictures=3)
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[Node, Shape]:
-    shape = draw(maps())
-    return draw(classifiers(shape))[0], shape
-
-
 @needs_ncnn
 @examples(60)
 @given(cases(), st.sampled_from(FORMS))
@@ -70,14 +63,9 @@ def test_random_trees(case: tuple[Node, Shape], form: ShiftForm) -> None:
 
 @needs_ncnn
 @examples(100)
-@given(st.data())
-def test_pools_of_any_window_mean_what_they_mean_to_torch(data: st.DataObject) -> None:
-    shape = Shape(2, data.draw(st.integers(3, 9)), data.draw(st.integers(3, 9)))
-    kernel = data.draw(st.integers(2, 3))
-    kind = data.draw(st.sampled_from(get_args(PoolKind)))
-    stride, padding = data.draw(st.integers(1, 4)), data.draw(st.integers(0, 1))
-    pool = Pool(kind, kernel, stride, padding, data.draw(st.booleans()), data.draw(st.booleans()))
-    assert_same_answer(network_of(Chain((("pool", pool), ("flat", Flatten()))), shape), "slices", pictures=1)
+@given(pools())
+def test_pools_of_any_window_mean_what_they_mean_to_torch(case: tuple[Node, Shape]) -> None:
+    assert_same_answer(network_of(*case), "slices", pictures=1)
 
 
 @examples(60)

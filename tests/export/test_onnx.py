@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 import smidgen
 from lively import lively, network_of, tensors_of
-from random_trees import classifiers, examples, maps
+from random_trees import cases, examples, pools
 from smidgen.export.depthwise import ShiftForm
 from smidgen.export.onnx import to_onnx
-from smidgen.graph import Chain, Flatten, Node, Pool, Shift, leaves, tensors
-from smidgen.graph.nodes import PoolKind
+from smidgen.graph import Chain, Node, Shift, leaves, tensors
 from smidgen.spec import ModelFileError, Shape
 
 TOLERANCE = 1e-4  # of the outputs' scale
@@ -58,12 +57,6 @@ def test_networks_of_every_family(name: str) -> None:
         assert_same_answer(network, form, pictures=3)
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[Node, Shape]:
-    shape = draw(maps())
-    return draw(classifiers(shape))[0], shape
-
-
 @examples(60)
 @given(cases(), st.sampled_from(FORMS))
 def test_random_trees(case: tuple[Node, Shape], form: ShiftForm) -> None:
@@ -71,14 +64,9 @@ def test_random_trees(case: tuple[Node, Shape], form: ShiftForm) -> None:
 
 
 @examples(100)
-@given(st.data())
-def test_pools_of_any_window_mean_what_they_mean_to_torch(data: st.DataObject) -> None:
-    shape = Shape(2, data.draw(st.integers(3, 9)), data.draw(st.integers(3, 9)))
-    kernel = data.draw(st.integers(2, 3))
-    kind = data.draw(st.sampled_from(get_args(PoolKind)))
-    stride, padding = data.draw(st.integers(1, 4)), data.draw(st.integers(0, 1))
-    pool = Pool(kind, kernel, stride, padding, data.draw(st.booleans()), data.draw(st.booleans()))
-    assert_same_answer(network_of(Chain((("pool", pool), ("flat", Flatten()))), shape), "slices", pictures=1)
+@given(pools())
+def test_pools_of_any_window_mean_what_they_mean_to_torch(case: tuple[Node, Shape]) -> None:
+    assert_same_answer(network_of(*case), "slices", pictures=1)
 
 
 def test_initialisers_have_state_dict_names_and_the_batch_is_free_unless_given() -> None:

@@ -1,22 +1,12 @@
-"""What the rivals share that read a file made from the tree."""
+"""What the rivals that read ONNX share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from smidgen.export.depthwise import ShiftForm
+from smidgen.bench.shift_forms import form
 
-__all__ = ["FORMS", "artefact", "form"]
-
-# By whether the network has shifts.
-FORMS = {False: ("",), True: ("slices", "depthwise")}
-
-
-def form(setting: str) -> ShiftForm:
-    """The form of the shifts that a setting names."""
-    return "depthwise" if "depthwise" in setting else "slices"
+__all__ = ["artefact"]
 
 
 def artefact(model: Path, setting: str, batch: int, folder: Path) -> Path:

@@ -96,11 +96,12 @@ def _peaks(threads: int) -> dict[str, float]:
 def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) -> None:
     """Write the device file of this machine."""
     from smidgen.scaling import device
-    from smidgen.scaling.measure import keep, measure
+    from smidgen.scaling.measure import HELD, NETWORKS, ROUNDS, keep, measure
 
     if not asked:
         raise SmidgenError("-o is where --measure writes; give both")
-    say("timing the steps of 440 networks, three times over: some minutes", err=as_json)
+    told = f"timing the steps of {NETWORKS + HELD} networks, {ROUNDS} times over: some minutes"
+    say(told, err=as_json)
     found = measure(threads, Terminal())
     if out is not None:
         device.write(out, found)

@@ -56,9 +56,9 @@ def shift_conv(
     offsets  as for `shift2d`
     weight   float[c_out, C, 1, 1], bias float[c_out], both of the dtype and on the device of x (under
              autocast all three are converted first)
+    stride   of both directions
     returns  float[N, c_out, ceil(H / stride), ceil(W / stride)], in the memory format of x; half precisions
              are summed in float32
-    stride   of both directions
     Raises   ShapeError where shapes, dtypes or devices do not fit together.
     """
     for name, given in (("x", x), ("weight", weight), ("bias", bias)):

@@ -150,10 +150,11 @@ def grow(
 
 def _suffix(rule: Scaling) -> str:
     """What tells a network of this rule from the compound rule's."""
+    if rule == PAPER:
+        return ""
     if isinstance(rule, Rule) and rule not in RULES.values():
         return f"_a{rule.alpha:g}_b{rule.beta:g}_g{rule.gamma:g}"
-    name = next((name for name, known in RULES.items() if known == rule), "")
-    return f"_{name}" if name and rule != PAPER else ""
+    return "".join(f"_{name}" for name, known in RULES.items() if known == rule)
 
 
 def family_named(name: str) -> Family:

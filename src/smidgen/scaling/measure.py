@@ -33,7 +33,9 @@ from smidgen.spec import SmidgenError
 from smidgen.watch import Watch
 
 __all__ = [
+    "HELD",
     "NETWORKS",
+    "ROUNDS",
     "device_for",
     "drawn_networks",
     "keep",

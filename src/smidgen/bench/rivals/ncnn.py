@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smidgen.bench.onnx_file import FORMS, form
 from smidgen.bench.plain import read
 from smidgen.bench.rivals import Call, absent
+from smidgen.bench.shift_forms import FORMS, form
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smidgen.bench.onnx_file import FORMS, artefact
+from smidgen.bench.onnx_file import artefact
 from smidgen.bench.plain import read
 from smidgen.bench.rivals import Call, absent
+from smidgen.bench.shift_forms import FORMS
 
 __all__ = ["PACKAGE", "PRECISION", "artefact", "available", "prepare", "read", "settings"]
 
