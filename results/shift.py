@@ -3,9 +3,10 @@
     python results/shift.py --out results/shift.csv --plot results/shift.png
 
 Every size of shift + 1x1 in ShiftNet-A, ShiftNet-B and ShiftResNet-20. Every way runs in a process of its
-own; they take turns (2 calls discarded, 10 timed; of ways that take long, fewer: the column `calls` counts
-the timed ones of all rounds) and idle outside them. Before the turns each is timed alone: first every
-setting (memory format, kind of copy), of which the faster is kept, then that one again.
+own, which is stopped (SIGSTOP) outside its turns: the threads of a pool spin for a while after each call.
+They take turns: 2 calls and 10 ms discarded, 10 timed; of ways that take long, fewer: the column `calls`
+counts the timed ones of all rounds. Before the turns each is timed alone: first every setting (memory
+format, kind of copy), of which the faster is kept, then that one again.
 A ratio is of the medians of two turns in the same round; printed are the median, least and most over
 the rounds. Forward runs without autograd. Forward + backward gives gradients for the input and the
 weights; a one-hot weight is no parameter. For shift2d and the copy both passes are two copies, since the
@@ -19,6 +20,7 @@ import argparse
 import multiprocessing
 import os
 import resource
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +28,7 @@ from datetime import UTC, datetime
 from itertools import pairwise, product
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -63,6 +65,7 @@ COLUMNS = (
     "setting", "calls", "median_ms", "p95_ms", "alone_ms", "faults_per_call", "turns_ms", "threads", "load",
 )  # fmt: skip
 DISCARDED, TIMED = 2, 10
+WARM = 10.0  # milliseconds of discarded calls at least: a process that was stopped comes back to cold caches
 LONGEST = 1.0  # seconds of a turn's discarded and of its timed calls, after which no further one begins
 TRIALS, ALONE_TURNS = 2, 2  # turns of each setting, of which the least counts, and of the chosen one
 INTERFERES = 0.10  # difference of turns and alone that is reported
@@ -286,6 +289,36 @@ def work(way: str, threads: int, words: Connection) -> None:
             words.send(turn(call))
 
 
+class Process:
+    """A way's process, stopped while nothing is asked of it."""
+
+    def __init__(self, way: str, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._end, theirs = context.Pipe()
+        self._process = context.Process(target=work, args=(way, threads, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def ask(self, word: object) -> Any:
+        """Its answer to a cell or to a turn."""
+        number = self._process.pid
+        assert number is not None
+        os.kill(number, signal.SIGCONT)
+        self._end.send(word)
+        answer = self._end.recv()
+        os.kill(number, signal.SIGSTOP)
+        # It stops a moment later; the next turn begins when it has. Its end is left for others to find.
+        os.waitid(os.P_PID, number, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return answer
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self._process.pid is not None
+        os.kill(self._process.pid, signal.SIGCONT)
+        self._end.send(None)
+        self._process.join()
+
+
 def fastest(way: str, cell: Cell) -> tuple[Callable[[], object], Ready]:
     """Try the way's settings and time the best of them again."""
     trials = [
@@ -300,7 +333,9 @@ def fastest(way: str, cell: Cell) -> tuple[Callable[[], object], Ready]:
 
 def turn(call: Callable[[], object]) -> Turn:
     """Some calls discarded, then the timed ones."""
-    series(call, DISCARDED)
+    spent = sum(series(call, DISCARDED))
+    while spent < WARM:
+        spent += sum(series(call, 1))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     times = series(call, TIMED)
     faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
@@ -317,23 +352,21 @@ def series(call: Callable[[], object], count: int) -> list[float]:
     return times
 
 
-def measure(cell: Cell, ends: dict[str, Connection], rounds: int) -> dict[str, Result]:
+def measure(cell: Cell, ways: dict[str, Process], rounds: int) -> dict[str, Result]:
     """Let every way make itself ready alone, then all take turns.
 
     Raises   ValueError where two ways that do the same work give different answers.
     """
     found: dict[str, Result] = {}
-    for way, end in ends.items():
-        end.send(cell)
-        found[way] = Result(end.recv(), [])
+    for way, process in ways.items():
+        found[way] = Result(process.ask(cell), [])
     for one, other in SAME_ANSWER:
         answers = found[one].ready.answer, found[other].ready.answer
         if not abs(answers[0] - answers[1]) <= TOLERANCES[cell.dtype]:
             raise ValueError(f"{cell.label}: {one} and {other} answer differently ({answers})")
     for _ in range(rounds):
-        for way, end in ends.items():
-            end.send(True)
-            found[way].turns.append(end.recv())
+        for way, process in ways.items():
+            found[way].turns.append(process.ask(True))
     return found
 
 
@@ -489,29 +522,37 @@ def main() -> None:
     ways = (*WAYS, *(COMPILED if given.compiled else ()))
     pairs = [pair for pair in RATIOS if set(pair) <= set(ways)]
     os.environ.update(ALLOCATOR)  # of this process too late, of its workers not
-    context = multiprocessing.get_context("spawn")
-    ends: dict[str, Connection] = {}
-    for way in ways:
-        ends[way], theirs = context.Pipe()
-        context.Process(target=work, args=(way, given.threads, theirs), daemon=True).start()
-        theirs.close()
+    processes = {way: Process(way, given.threads) for way in ways}
+    try:
+        results = compared(processes, chosen, pairs, given)
+    finally:
+        for process in processes.values():
+            process.close()
+    summarise(results, pairs)
+    print(machine(given.threads))
+    if given.plot:
+        plot(results, given.plot)
+
+
+def compared(
+    processes: dict[str, Process],
+    chosen: Sequence[Size],
+    pairs: Sequence[tuple[str, str]],
+    given: argparse.Namespace,
+) -> dict[Cell, dict[str, Result]]:
+    """Measure the sizes one after the other, with a row and a line for each."""
     print(machine(given.threads))
     print(f"{'':57}", *(f"{' / '.join(pair):24}" for pair in pairs))
     results: dict[Cell, dict[str, Result]] = {}
     for dtype, passed, size in product(given.dtypes, given.passes, chosen):
         batch = given.batch or (16 if size.side >= 56 else 32)
         cell = Cell(size, batch, dtype, passed)
-        found = results[cell] = measure(cell, ends, given.rounds)
+        found = results[cell] = measure(cell, processes, given.rounds)
         keep(given.out, cell, found, given.threads)
         print(f"{cell.label:57}", *(f"{told(ratios(found, pair)):24}" for pair in pairs), flush=True)
         for line in disturbed(found):
             print(f"  ! {line}", flush=True)
-    for end in ends.values():
-        end.send(None)
-    summarise(results, pairs)
-    print(machine(given.threads))
-    if given.plot:
-        plot(results, given.plot)
+    return results
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from smidgen.kernels import shift2d
+from smidgen.kernels import reference, shift2d
+from smidgen.kernels.offsets import flat_runs
 from smidgen.spec import ShapeError
 
 Pairs = list[tuple[int, int]]
@@ -46,6 +47,44 @@ def test_shift_equals_the_definition(case: tuple[Tensor, Pairs]) -> None:
     y = shift2d(x, torch.tensor(pairs))
     assert torch.equal(y, slow_shift(x, pairs))
     assert y.stride() == x.stride()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(1, 3), st.integers(1, 70), st.integers(1, 20), st.integers(1, 70),
+    st.sampled_from([torch.uint8, torch.bfloat16, torch.float32, torch.float64]), st.booleans(), st.data(),
+)  # fmt: skip
+def test_wide_maps_equal_the_reference(
+    batch: int, channels: int, height: int, width: int, dtype: torch.dtype, last: bool, data: st.DataObject
+) -> None:
+    reach = st.tuples(st.integers(-4, 4), st.integers(-4, 4))
+    runs, left = [], channels
+    while left:
+        count = data.draw(st.integers(1, left))
+        runs.append((count, *data.draw(reach)))
+        left -= count
+    x = torch.randint(0, 99, (batch, channels, height, width)).to(dtype)
+    if last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    assert torch.equal(shift2d(x, runs), reference.shift2d(x, flat_runs(runs)))
+    strided = torch.randint(0, 99, (batch, channels, width, 2 * height)).to(dtype).transpose(2, 3)[:, :, ::2]
+    assert torch.equal(shift2d(strided, runs), reference.shift2d(strided, flat_runs(runs)))
+
+
+# From 8 MB on, planes of whole lines of the cache are written past it: those, others, rows too long for a mask.
+@pytest.mark.parametrize(
+    ("size", "dtype"),
+    [
+        ((2, 65, 128, 128), torch.float32),
+        ((3, 43, 130, 128), torch.float32),
+        ((1, 70, 179, 180), torch.float32),
+        ((2, 5, 16, 65536), torch.uint8),
+    ],
+)
+def test_large_tensors_equal_the_reference(size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
+    x = torch.randint(0, 99, size).to(dtype)
+    offsets = [(c % 7 - 3, c % 5 - 2) for c in range(size[1])]
+    assert torch.equal(shift2d(x, offsets), reference.shift2d(x, flat_runs(offsets)))
 
 
 def test_positive_offset_reads_below_and_to_the_right() -> None:

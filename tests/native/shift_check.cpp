@@ -140,8 +140,25 @@ std::vector<uint16_t> halves(int32_t type, size_t count) {
   return made;
 }
 
+// The bytes of shift2d, of elements of any size.
+void compare_bytes(const Case& one, int32_t bytes) {
+  const smidgen_maps& maps = one.maps;
+  const int64_t inputs = maps.n * maps.c * maps.h * maps.w;
+  std::vector<char> from(inputs * bytes), to(from.size(), 99), wanted(from.size(), 0);
+  for (char& byte : from) byte = static_cast<char>(pick(-128, 127));
+  failures += smidgen_shift2d(&maps, one.runs.data(), static_cast<int64_t>(one.runs.size() / 3), bytes, from.data(), to.data(), 2);
+  for (int64_t n = 0; n < maps.n; ++n)
+    for (int64_t c = 0; c < maps.c; ++c)
+      for (int64_t h = 0; h < maps.h; ++h)
+        for (int64_t w = 0; w < maps.w; ++w)
+          if (const int64_t place = one.read(n, c, h, w); place >= 0)
+            std::memcpy(&wanted[one.at(n, c, h, w) * bytes], &from[place * bytes], bytes);
+  if (to == wanted) return;
+  if (++failures < 10) std::printf("shift2d of %d bytes is wrong\n", bytes);
+}
+
 // Half precisions against float32 with the same numbers, whose sums of whole numbers are exact: equal but for
-// one rounding. And the bytes of shift2d, of any size.
+// one rounding.
 void compare_halves(const Case& one, int32_t type, int32_t bytes) {
   const smidgen_maps& maps = one.maps;
   const size_t inputs = maps.n * maps.c * maps.h * maps.w, outputs = maps.n * one.out * one.height * one.width;
@@ -177,8 +194,7 @@ void compare_halves(const Case& one, int32_t type, int32_t bytes) {
   same("grad_x", grad_x, grad_x_);
   same("grad_weight", grad_weight, grad_weight_);
   same("grad_bias", grad_bias, grad_bias_);
-  std::vector<char> from(inputs * bytes), to(inputs * bytes);
-  failures += smidgen_shift2d(&maps, one.runs.data(), n_runs, bytes, from.data(), to.data(), 2);
+  compare_bytes(one, bytes);
 }
 
 }  // namespace
@@ -189,6 +205,12 @@ int main(int count, char** arguments) {
     const Case one = any_case();
     check(one, static_cast<int32_t>(pick(1, 4)));
     compare_halves(one, number % 2 ? SMIDGEN_BFLOAT16 : SMIDGEN_FLOAT16, 1 << number % 5);
+  }
+  for (const int64_t width : {256, 250}) {  // so much that it goes past the caches, and the same in uneven planes
+    Case large = {};
+    large.maps = {2, 34, 127, width, 0};
+    large.runs = {1, 0, 0, 9, -1, 2, 20, 3, -3, 4, 0, 1};
+    compare_bytes(large, 4);
   }
   std::printf("%s (of %s): %d cases, %d failures\n", smidgen_isa(), smidgen_isas(), cases, failures);
   return failures != 0;

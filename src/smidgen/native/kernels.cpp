@@ -196,15 +196,79 @@ void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_
   });
 }
 
-// One plane: a single copy, whose ends of rows come from the neighbouring row and are cleared afterwards.
-void shift_plane(const Shift& shift, int64_t dy, int64_t dx, int64_t bytes, const char* x, char* y) {
+#if defined(__AVX2__)
+inline void stream(char* to, Wide value) { _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value); }
+inline void streamed() { _mm_sfence(); }
+#else
+inline void stream(char* to, Wide value) { *reinterpret_cast<Wide*>(to) = value; }
+inline void streamed() {}
+#endif
+
+// What a row of a plane keeps of what it reads: zeros where it looks over its ends; and some of it again, so that it can
+// be read from any column on.
+struct Mask {
+  static constexpr int64_t longest = 4096, again = 4 * WIDE;
+  alignas(WIDE) char bits[longest + again];
+
+  static bool fits(int64_t line) { return line >= WIDE && line <= longest; }
+  void set(int64_t line, int64_t left, int64_t right) {
+    std::memset(bits, 0xff, static_cast<size_t>(line));
+    clear(bits, left);
+    clear(bits + line - right, right);
+    for (int64_t at = line; at < line + again; ++at) bits[at] = bits[at - line];
+  }
+};
+
+// Rows of one plane from their first byte on, a whole vector at a time: what comes from a neighbouring row is masked out.
+// The bytes beside them that are read must be there, if they are of another plane.
+template <bool STREAMS>
+void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes, int64_t line) {
+  auto some = [&](int64_t at, int64_t end) {
+    for (int64_t column = at % line; at < end; ++at, column = column + 1 == line ? 0 : column + 1)
+      y[at] = static_cast<char>(from[at] & mask.bits[column]);
+  };
+  const int64_t first = least(bytes, -reinterpret_cast<intptr_t>(y) & (WIDE - 1));
+  const int64_t last = first + (bytes - first) / WIDE * WIDE;
+  some(0, first);
+  auto vector = [&](int64_t at, int64_t column) {
+    const Wide value = *reinterpret_cast<const Wide*>(from + at) & *reinterpret_cast<const Wide*>(mask.bits + column);
+    if (STREAMS)
+      stream(y + at, value);
+    else
+      *reinterpret_cast<Wide*>(y + at) = value;
+  };
+  const int64_t step = Mask::again % line, rest = first + (last - first) / Mask::again * Mask::again;
+  auto group = [&](int64_t at, int64_t column) {
+    for (int64_t i = 0; i < Mask::again; i += WIDE) vector(at + i, column + i);
+  };
+  int64_t column = first % line;
+  for (int64_t at = first; at < rest; at += Mask::again) {
+    group(at, column);
+    column += step;
+    column = column >= line ? column - line : column;
+  }
+  for (int64_t at = rest; at < last; at += WIDE) vector(at, at % line);
+  some(last, bytes);
+}
+
+// One plane. The mask is for its rows; NULL where nothing beside the plane may be read, or its rows are too short or too
+// long for one: then a single copy, whose ends of rows are cleared afterwards.
+void shift_plane(const Shift& shift, int64_t dy, int64_t dx, int64_t bytes, const char* x, char* y, const Mask* mask) {
   const int64_t line = shift.maps.w * bytes, height = shift.maps.h;
   const int64_t first = most(0, -dy), last = least(height, height - dy);
   const int64_t left = most(0, -dx) * bytes, right = most(0, dx) * bytes;
+  const int64_t delta = dy * line + dx * bytes;
   clear(y, first * line);
-  if (first < last && left + right < line) {
+  if (first >= last || left + right >= line) {
+    clear(y + first * line, (last - first) * line);
+  } else if (mask) {
+    const char* const from = x + first * line + delta;
+    char* const to = y + first * line;
+    const int64_t count = (last - first) * line;
+    shift.streams ? masked_rows<true>(*mask, from, to, count, line) : masked_rows<false>(*mask, from, to, count, line);
+  } else {
     const int64_t begin = first * line + left, end = last * line - right;
-    std::memcpy(y + begin, x + begin + dy * line + dx * bytes, static_cast<size_t>(end - begin));
+    std::memcpy(y + begin, x + begin + delta, static_cast<size_t>(end - begin));
     auto clear_ends = [&](char* start, int64_t size) {
       if (size == 0) return;
       with_copy(size, [&](auto copy) {
@@ -213,8 +277,6 @@ void shift_plane(const Shift& shift, int64_t dy, int64_t dx, int64_t bytes, cons
     };
     clear_ends(y, left);
     clear_ends(y + line - right, right);
-  } else {
-    clear(y + first * line, (last - first) * line);
   }
   clear(y + last * line, (height - last) * line);
 }
@@ -226,14 +288,23 @@ void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, i
     for (int64_t row = begin; row < end; ++row) shift_row(shift, bytes, x, y, row);
     return;
   }
-  const int64_t plane = shift.maps.h * shift.maps.w * bytes;
+  const int64_t line = shift.maps.w * bytes, plane = shift.maps.h * line, last = shift.maps.n * shift.maps.c - 1;
   const Piece* piece = shift.pieces;
+  const Piece* masked = nullptr;
+  Mask mask;
   for (int64_t number = begin; number < end; ++number) {
     const int64_t channel = number % shift.maps.c * bytes;  // where a pixel's piece would begin
     if (channel < piece->to) piece = shift.pieces;
     while (channel >= piece->to + piece->bytes) ++piece;
-    shift_plane(shift, piece->dy, piece->dx, bytes, x + number * plane, y + number * plane);
+    const int64_t dx = piece->dx * bytes;
+    const bool masks = Mask::fits(line) && number > 0 && number < last && most(dx, -dx) < line;
+    if (masks && masked != piece) {
+      mask.set(line, most(0, -dx), most(0, dx));
+      masked = piece;
+    }
+    shift_plane(shift, piece->dy, piece->dx, bytes, x + number * plane, y + number * plane, masks ? &mask : nullptr);
   }
+  if (shift.streams) streamed();
 }
 
 // ---- Products of small matrices -----------------------------------------------------------------------
@@ -296,10 +367,36 @@ constexpr void (*tiles[])(const Product&, const float* const*, const float*, flo
 struct Ahead {
   const char *next = nullptr, *end = nullptr;
   int64_t step = 0;  // bytes a time
+  // With a stride, much of what lies between is read by nobody: the pieces of one output pixel after the other are asked
+  // for, from the unmoved pixel at `next` on. (Those that look over the edge bring a little of no use.)
+  const Shift* strided = nullptr;
+  int64_t pixels = 0, column = 0, piece = 0;
 
   void some() {
+    if (strided) return some_pieces();
     for (const char* const until = step < end - next ? next + step : end; next < until; next += 64)
       __builtin_prefetch(next, 0, 2);
+  }
+
+  void some_pieces() {
+    for (int64_t left = step; left > 0 && pixels > 0;) {
+      const Piece& one = strided->pieces[piece];
+      const char *const from = next + one.from, *const last = from + one.bytes;
+      for (const char* at = from - reinterpret_cast<uintptr_t>(from) % 64; at < last; at += 64, left -= 64)
+        __builtin_prefetch(at, 0, 2);
+      if (++piece == strided->n_pieces) next_pixel();
+    }
+  }
+
+  void next_pixel() {
+    const smidgen_maps& maps = strided->maps;
+    const int64_t pixel = strided->pieces[piece - 1].to + strided->pieces[piece - 1].bytes;  // all its channels
+    piece = 0;
+    --pixels;
+    next += strided->stride * pixel;
+    if (++column < strided->width) return;
+    column = 0;
+    next += strided->stride * (maps.w - strided->width) * pixel;
   }
 };
 
@@ -540,6 +637,20 @@ Ahead next_block(const ShiftConv& conv, const void* image, int64_t element, cons
   if (!maps.channels_last) return {};
   const int64_t pixel = maps.c * element, plane = maps.h * maps.w, pixels = block.last - block.first;
   const bool ends = block.last == shift.height * shift.width;  // then the next block begins the next image
+  if (shift.stride > 1) {
+    constexpr int64_t cached = 16 << 20;  // what the third cache may hold comes in time by itself
+    if (maps.n * plane * pixel < cached || (ends && block.image + 1 == maps.n)) return {};
+    int64_t lines = 0;
+    for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces; ++piece) lines += piece->bytes / 64 + 1;
+    const int64_t column = ends ? 0 : block.last % shift.width, row = block.last / shift.width * shift.stride;
+    Ahead ahead;
+    ahead.next = static_cast<const char*>(image) + (ends ? plane : row * maps.w + column * shift.stride) * pixel;
+    ahead.step = 64 * ceil_div(pixels * lines, most(1, tiles));
+    ahead.strided = &shift;
+    ahead.pixels = pixels;
+    ahead.column = column;
+    return ahead;
+  }
   const int64_t row = block.last / shift.width * shift.stride + shift.down;
   const int64_t first = ends ? plane : least(row * maps.w + block.last % shift.width * shift.stride, plane);
   const int64_t count = pixels * shift.stride * shift.stride + (ends ? shift.down * maps.w : 0);

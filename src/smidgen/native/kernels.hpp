@@ -50,6 +50,7 @@ struct Shift {
   const Class* classes;
   const Segment* segments;
   const int64_t* row_class;  // of each output row
+  bool streams;  // so much is written that it goes past the caches, whose lines need not be read first
 };
 
 // A 1x1 convolution after a shift.

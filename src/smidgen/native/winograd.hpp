@@ -14,8 +14,15 @@ struct WinogradCut {
   int64_t rows, blocks;         // rows of tiles of a block, and how many blocks
   int64_t tiles;                // of a block
   int64_t panels, groups;
-  int64_t inputs, sums;         // floats of transformed inputs of a block, and of sums of one panel
+  int64_t inputs, sums;         // floats from one of the 36 places to the next: of transformed inputs, and of sums
 };
+
+// So many floats or a few more: an odd number of lines of the cache, so that the 36 places of a tile, which are
+// written and read one after the other, do not all want the same few lines of the first cache.
+int64_t spread(int64_t floats) {
+  constexpr int64_t line = 16;
+  return (ceil_div(floats, line) | 1) * line;
+}
 
 WinogradCut winograd_cut(const smidgen_op& op) {
   constexpr int64_t near = 48 * 1024, enough = 4;
@@ -29,8 +36,8 @@ WinogradCut winograd_cut(const smidgen_op& op) {
   c.tiles = c.rows * c.wide;
   c.panels = ceil_div(op.y.c, PANEL);
   c.groups = clamped(enough / c.blocks, 1, c.panels);
-  c.inputs = PLACES * c.tiles * op.x.c;
-  c.sums = PLACES * c.tiles * PANEL;
+  c.inputs = spread(c.tiles * op.x.c);
+  c.sums = spread(c.tiles * PANEL);
   return c;
 }
 
@@ -122,15 +129,15 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
   const int64_t block = part / c.groups, group = part % c.groups, channels = op.x.c;
   const int64_t first = block * c.rows, rows = least(first + c.rows, c.high) - first, tiles = rows * c.wide;
   float* const inputs = scratch;
-  float* const sums = inputs + up(c.inputs, 16);
-  float* const zeros = sums + c.sums;
+  float* const sums = inputs + PLACES * c.inputs;
+  float* const zeros = sums + PLACES * c.sums;
   const float** const from = reinterpret_cast<const float**>(zeros + up(channels, 16));
   clear(zeros, channels);
   int64_t* const to = reinterpret_cast<int64_t*>(from + c.tiles);
   for (int64_t t = 0; t < tiles; ++t) {
     to[t] = t;
     transform_input(op, places.x, (first + t / c.wide) * OUTPUTS - op.top, t % c.wide * OUTPUTS - op.left,
-                    zeros, inputs + t * channels, tiles * channels);
+                    zeros, inputs + t * channels, c.inputs);
   }
   Reading reading;
   reading.places = reinterpret_cast<int32_t*>(to + c.tiles);
@@ -142,9 +149,9 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
     product.columns = is_narrow(columns) ? LANES : PANEL;
     const float* weight = op.weight + panel * PLACES * PANEL * channels;
     for (int64_t place = 0; place < PLACES; ++place, weight += product.columns * channels) {
-      const float* const input = inputs + place * tiles * channels;
+      const float* const input = inputs + place * c.inputs;
       for (int64_t t = 0; t < tiles; ++t) from[t] = input + t * channels;
-      product.y = sums + place * tiles * PANEL;
+      product.y = sums + place * c.sums;
       multiply(reading, tiles, from, to, weight, channels, 1, product, product.y);
     }
     for (int64_t v = 0; v * LANES < columns; ++v) {
@@ -161,7 +168,7 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
       Vector bias;
       start<1>(finish, &bias);
       for (int64_t t = 0; t < tiles; ++t)
-        transform_output(op, sums + t * PANEL + v * LANES, tiles * PANEL, (first + t / c.wide) * OUTPUTS,
+        transform_output(op, sums + t * PANEL + v * LANES, c.sums, (first + t / c.wide) * OUTPUTS,
                          t % c.wide * OUTPUTS, bias, finish);
     }
   }
@@ -174,7 +181,7 @@ int64_t winograd_parts(const smidgen_op& op) {
 
 int64_t winograd_scratch(const smidgen_op& op) {
   const WinogradCut c = winograd_cut(op);
-  return up(c.inputs, 16) + c.sums + up(op.x.c, 16) + 4 * c.tiles + op.x.c;
+  return PLACES * (c.inputs + c.sums) + up(op.x.c, 16) + 4 * c.tiles + op.x.c;
 }
 
 }  // namespace
