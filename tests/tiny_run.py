@@ -16,9 +16,11 @@ SIDE = 16
 BUDGET = Budget(params=6_000, weight_bytes=80_000)
 
 
-def write_shapes(folder: Path, each: int = 20, *, classes: tuple[str, str, str] = CLASSES) -> Path:
+def write_shapes(
+    folder: Path, each: int = 20, *, classes: tuple[str, str, str] = CLASSES, seed: int = 0
+) -> Path:
     """Write `each` pictures of every class, under any names; returns the folder."""
-    shapes(folder, per_class=each)
+    shapes(folder, per_class=each, seed=seed)
     for shape, name in zip(CLASSES, classes, strict=True):
         (folder / shape).rename(folder / name)
     return folder

@@ -30,7 +30,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary, os.O_RDWR)
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
         with contextlib.suppress(OSError):  # the file is there; not every file system flushes folders
             _flush(path.parent, os.O_RDONLY)
@@ -59,6 +59,11 @@ def _flush(path: Path, flags: int) -> None:
 
 def _umask() -> int:
     """The process's umask, which `mkstemp` disregards; reading it means setting it for a moment."""
-    mask = os.umask(0)
+    mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+_UMASK = (
+    _umask()
+)  # now, when there is one thread: between the two calls others would create files with the wrong one

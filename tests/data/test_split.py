@@ -164,7 +164,7 @@ def test_a_missing_part_is_taken_out_of_train(missing: str) -> None:
     assert len(result.train) == 180
 
 
-def test_copies_of_test_and_val_pictures_leave_train() -> None:
+def test_copies_leave_the_part_of_least_precedence() -> None:
     pairs = [(0, 0), (1, 1), (2, 0), (3, 1), (0, 0), (4, 1), (1, 1), (0, 0)]
     given_split = ["train", "train", "train", "train", "test", "test", "val", "val"]
     result = cut(dataset_of(pairs, given_split))
@@ -192,6 +192,19 @@ def test_a_class_with_nothing_left_to_train_on_is_named() -> None:
 def test_data_too_small_for_any_part_is_refused() -> None:
     with pytest.raises(DataError, match="no pictures for test: no class has enough different ones"):
         cut(dataset_of([(0, 0), (1, 0), (2, 1), (3, 1)]))
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_given_part_with_nothing_left_is_refused(part: str) -> None:
+    # A validation part that is a copy of the test part, and a test part whose every picture is broken.
+    pairs = [(value, value % 2) for value in range(12)] + [(100, 0), (101, 1), (100, 0), (101, 1)]
+    dataset = dataset_of(pairs, ["train"] * 12 + ["test"] * 2 + ["val"] * 2)
+    seen = survey(dataset)
+    if part == "test":
+        seen = replace(seen, decoded=(*seen.decoded[:12], None, None, *seen.decoded[14:]))
+    with pytest.raises(DataError, match=f"no pictures for {part}: all that test puts there") as caught:
+        split(dataset, seen, 0)
+    assert "\n" not in str(caught.value)
 
 
 # -- how much is held back ----------------------------------------------------------------------------
@@ -270,6 +283,16 @@ def test_a_rare_class_inside_the_groups_of_another_reaches_every_part() -> None:
             assert {pairs[index][1] for index in part} == {0, 1, 2}
         assert 0.1 < len(result.test) / len(pairs) < 0.2
         assert 0.1 < len(result.val) / len(pairs) < 0.2
+
+
+def test_a_class_inside_one_group_of_another_goes_to_train() -> None:
+    pairs = [(value, 0) for value in range(30)] + [(value, 1) for value in range(30, 130)]
+    groups = [f"person {value // 10}" for value in range(30)] + ["person 0"] * 100
+    for seed in range(12):
+        result = cut(grouped(pairs, groups), seed)
+        assert {*range(10), *range(30, 130)} <= set(result.train)
+        assert result.val
+        assert result.test
 
 
 def test_file_names_and_order_do_not_matter_to_groups_either() -> None:

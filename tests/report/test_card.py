@@ -100,6 +100,9 @@ def test_somebodys_folder_is_not_published(report: Report) -> None:
     for place in ("/home/somebody/pictures", "C:\\Users\\somebody\\pictures"):
         data["source"] = place
         assert "somebody" not in card(report)
+    report["provenance"]["command"] = "smidgen fit /home/somebody/pictures --budget params=10k"
+    assert "smidgen fit pictures --budget params=10k" in card(report)
+    assert "somebody" not in card(report)
     data["source"] = "UCI"
     assert "Source: UCI." in card(report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -91,7 +92,7 @@ class Fake(Runner):
 
     def row(self, number: int, epoch: int) -> Row:
         accuracy, loss = self.curves[number](epoch)
-        return Row(epoch, epoch, 0.1, loss, accuracy, loss, accuracy, float(epoch))
+        return Row(epoch, epoch, 0.1, loss, accuracy, loss, accuracy, 1 - accuracy, float(epoch))
 
     def finished(self, number: int) -> NetworkModule:
         assert self.done[number] == EPOCHS
@@ -137,6 +138,17 @@ def test_equal_accuracies_are_told_apart_by_the_loss() -> None:
     outcome = contest(runner.plan, runner, 2, Watch())
     assert outcome.best == 2
     assert [len(rows) for rows in outcome.rows] == [5, 10, 10, 2]
+
+
+def test_where_classes_count_alike_the_balanced_accuracy_decides() -> None:
+    plain = plan_of(3)
+    trial = plain.trials[0]
+    weighted = dataclasses.replace(trial, recipe=dataclasses.replace(trial.recipe, class_weights=True))
+    curves = [flat(0.9), flat(0.2), flat(0.5)]  # balanced: 0.1, 0.8, 0.5
+    for plan, best in ((plain, 0), (dataclasses.replace(plain, trials=(weighted,) * 3), 1)):
+        heard = Heard()
+        assert contest(plan, Fake(plan, curves), 1, heard).best == best
+        assert all(("balanced validation 80.0 %" in line) == plan.balanced for line in heard.lines[:1])
 
 
 def test_one_that_diverges_drops_out_whenever_it_does() -> None:

@@ -1,9 +1,12 @@
 """Data that are strange but fair, and numbers at the edge: a run must end well or be refused at once."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
 
+from command_line import smidgen
 from smidgen.modules import load
 from smidgen.search import Job, fit
 from smidgen.spec import Budget, SmidgenError
@@ -47,3 +50,16 @@ def test_bad_pictures_that_were_skipped_are_skipped_by_the_next_commands(tmp_pat
     job = Job(str(data), out=tmp_path / "run", epochs=1, skip_bad=True)
     commands = fit(job, BUDGET, Watch(), ("resnet",)).report["next_commands"] or []
     assert any(command.endswith(f"{data} --skip-bad") for command in commands)
+
+
+def test_the_next_commands_group_as_the_run_did(tmp_path: Path) -> None:
+    data = write_shapes(tmp_path / "data", 8)
+    job = Job(str(data), out=tmp_path / "run", epochs=1, group_by="[0-9]+")
+    done = fit(job, BUDGET, Watch(), ("resnet",)).report
+    (command,) = [one for one in done["next_commands"] or [] if one.startswith("smidgen eval")]
+    again = smidgen(*shlex.split(command)[1:], "--json")
+    assert (again.code, again.err) == (0, "")
+    test = done["test"]
+    assert test
+    assert json.loads(again.out)["accuracy"] == pytest.approx(test["accuracy"])
+    assert json.loads(again.out)["n"] == test["n"]

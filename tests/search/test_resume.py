@@ -215,7 +215,7 @@ def begun(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-@pytest.mark.parametrize("change", ["another picture", "one less", "another class", "gone"])
+@pytest.mark.parametrize("change", ["another picture", "one less", "another class", "another name", "gone"])
 def test_changed_data_are_refused(tiny: Path, begun: Path, change: str) -> None:
     data = begun / "data"
     match change:
@@ -223,6 +223,8 @@ def test_changed_data_are_refused(tiny: Path, begun: Path, change: str) -> None:
             Image.new("RGB", (16, 16), (1, 2, 3)).save(data / "circle" / "000.png")
         case "one less":
             (data / "circle" / "000.png").unlink()
+        case "another name":
+            (data / "circle" / "000.png").rename(data / "circle" / "zzz.png")
         case "another class":
             (data / "circle").rename(data / "disc")
         case _:

@@ -25,8 +25,9 @@ from smidgen.search.schedule import (
     default_epochs,
     within,
 )
-from smidgen.spec import SmidgenError
+from smidgen.spec import Shape, SmidgenError
 from smidgen.train.distil import VIEWS
+from smidgen.train.errors import TrainingError
 from smidgen.train.material import Material, prepare
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.recipe import recipe
@@ -61,6 +62,8 @@ class Fake(Runner):
 
     def training(self, trial: Trial, processes: World = ALONE, *, fresh: bool = True) -> Any:
         del processes, fresh
+        if trial.network.name == "nan":
+            raise TrainingError("the loss is nan")
         return Speed(float(trial.network.name))
 
     def threads_for(self, trial: Trial) -> contextlib.AbstractContextManager[None]:
@@ -86,7 +89,8 @@ def named(seconds: float) -> Network:
 
 def timed(speeds: list[float], teacher: float | None = None) -> Plan:
     default = dataclasses.replace(recipe("small"), name=DEFAULT)
-    trials = tuple(Trial(named(seconds), default) for seconds in speeds)
+    taught_by = str(teacher) if teacher else None
+    trials = tuple(Trial(named(seconds), default, teacher=taught_by) for seconds in speeds)
     lesson = Trial(named(teacher), recipe("tuning").shortened(10)) if teacher else None
     return Plan(trials, rungs_for(len(trials), 1), lesson)
 
@@ -160,6 +164,28 @@ def test_the_teacher_takes_its_time_first(material: Material) -> None:
     assert beside.teacher == timed([4.0], teacher=20.0).teacher
     with pytest.raises(SmidgenError, match="after 253 s for the teacher"):
         within(150.0, timed([2.0], teacher=20.0), Fake(material), 1, Watch())
+
+
+def test_lessons_are_taken_at_every_size(material: Material) -> None:
+    plan = timed([4.0, 4.0], teacher=20.0)
+    smaller = dataclasses.replace(plan.trials[1].network, input=Shape(3, 8, 8))
+    sizes = dataclasses.replace(
+        plan, trials=(plan.trials[0], dataclasses.replace(plan.trials[1], network=smaller))
+    )
+    one, two = (within(1800.0, which, Fake(material), 1, Watch()) for which in (plan, sizes))
+    spent = full_trainings(2, one.rungs, 1) * 4
+    assert one.trials[0].recipe.epochs - two.trials[0].recipe.epochs == pytest.approx(
+        VIEWS / 3 * 20 / spent, abs=1
+    )
+
+
+def test_one_that_cannot_be_trained_at_all_is_left_out_and_named(material: Material) -> None:
+    heard = Heard()
+    plan = within(120.0, timed([1.0, math.nan, 0.5]), Fake(material), 2, heard)
+    assert [trial.network.name for trial in plan.trials] == ["1.0", "0.5"]
+    assert heard.lines == ["nan is left out: the loss is nan"]
+    with pytest.raises(TrainingError, match="no candidate can be trained: nan is left out: the loss is nan"):
+        within(120.0, timed([math.nan]), Fake(material), 1, Watch())
 
 
 @given(st.integers(1, 10**7), st.integers(2, 512))

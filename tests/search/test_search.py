@@ -120,7 +120,7 @@ def test_a_finished_search_is_told_again_without_training(folder: Path) -> None:
 def test_other_pictures_than_at_the_beginning_are_refused(folder: Path, tmp_path: Path) -> None:
     about = dict(Study(folder).about)
     with pytest.raises(SmidgenError, match="is not what the search was begun with"):
-        material_of(about | {"fingerprint": "another"}, Watch())
+        material_of(about | {"arrangement": "another"}, Watch())
 
 
 def test_resume_takes_no_new_decisions(folder: Path) -> None:

@@ -79,6 +79,13 @@ def test_a_start_obeys_the_budget_and_has_the_datas_classes(material: Material) 
 
 
 @pytest.mark.usefixtures("everywhere")
+def test_a_resolution_that_was_asked_for_is_theirs_too(material: Material) -> None:
+    assert {trial.network.input[1:3] for trial in published_trials(material, ROOMY)} == {(96, 96)}
+    asked = published_trials(material, ROOMY, resolution=32)
+    assert {trial.network.input[1:3] for trial in asked} == {(32, 32)}
+
+
+@pytest.mark.usefixtures("everywhere")
 def test_only_chosen_families_start(material: Material) -> None:
     chosen = {trial.network.family for trial in published_trials(material, ROOMY, ("squeezenet",))}
     assert chosen <= {"squeezenet"}

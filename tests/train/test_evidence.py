@@ -144,7 +144,6 @@ def test_what_the_caller_knows_is_passed_on(shapes: Path, tmp_path: Path) -> Non
         candidates=[],
         command="smidgen train …",
         watch=Watch(),
-        val_logits=np.array([[0, 0, 9], [0, 0, 9]], np.float32),
         contest=contest,
         starting_point=start,
         time_limit=60.0,
@@ -155,7 +154,10 @@ def test_what_the_caller_knows_is_passed_on(shapes: Path, tmp_path: Path) -> Non
     assert document["provenance"]
     assert document["provenance"]["time_limit_s"] == 60
     assert document["provenance"]["starts"] == ["one", "two"]
-    refusal = document["none_of_these"]
+
+
+def test_the_threshold_is_what_most_of_the_pictures_reach() -> None:
+    refusal = none_of_these(np.array([[0, 0, 9], [0, 0, 9]], np.float32))
     assert refusal
     assert (refusal["n"], refusal["kept"], refusal["kept_accuracy"]) == (2, 1.0, None)
     assert refusal["threshold"] == pytest.approx(np.exp(9) / (np.exp(9) + 2), abs=2e-6)

@@ -1,3 +1,4 @@
+import shutil
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_blank_pictures_get_a_deviation_that_can_be_divided_by(tmp_path: Path) -
 
 
 def test_only_training_pictures_decide_mean_and_deviation(tmp_path: Path) -> None:
-    for part, level in (("train", 50), ("val", 250), ("test", 250)):
+    for part, level in (("train", 50), ("val", 250), ("test", 220)):
         grey(tmp_path / "d" / part, lambda _: 6, lambda number, level=level: level - number)  # type: ignore[misc]
     material = prepare(str(tmp_path / "d"), watch=Watch())
     assert material.preprocess.mean[0] == pytest.approx((50 - 11.5) / 255, abs=1e-4)
@@ -83,6 +84,44 @@ def test_another_seed_splits_otherwise_and_the_fingerprint_stays(shapes: Path) -
     first, second = (prepare(str(shapes), seed=seed, watch=Watch()) for seed in (0, 1))
     assert first.split != second.split
     assert first.fingerprint == second.fingerprint
+
+
+def test_the_arrangement_knows_parts_and_names(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for seed, part in enumerate(("train", "val", "test")):
+        write_shapes(data / part, 4, seed=seed)
+    before = prepare(str(data), watch=Watch())
+    (data / "train" / "circle" / "000.png").rename(data / "test" / "circle" / "moved.png")
+    moved = prepare(str(data), watch=Watch())
+    (data / "test" / "circle" / "moved.png").rename(data / "train" / "circle" / "zzz.png")
+    renamed = prepare(str(data), watch=Watch())
+    assert before.fingerprint == moved.fingerprint == renamed.fingerprint
+    assert len({before.arrangement, moved.arrangement, renamed.arrangement}) == 3
+
+
+def test_copies_that_are_left_out_are_told_by_part(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for seed, part in enumerate(("train", "val", "test")):
+        write_shapes(data / part, 4, seed=seed)
+    for part in ("train", "val"):
+        shutil.copy(data / "test" / "circle" / "000.png", data / part / "circle" / "copy.png")
+    watch = Listening()
+    prepare(str(data), watch=watch)
+    assert "left out, for copies of them stand in another part: 1 of train, 1 of val" in watch.news
+
+
+def test_nearly_identical_pictures_in_two_parts_are_told(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for seed, part in enumerate(("train", "val", "test")):
+        write_shapes(data / part, 4, seed=seed)
+    with Image.open(data / "test" / "circle" / "000.png") as picture:
+        brighter = picture.point(lambda value: min(255, value + 1))
+    brighter.save(data / "train" / "circle" / "again.png")
+    watch = Listening()
+    material = prepare(str(data), watch=watch)
+    told = [line for line in watch.news if line.startswith("nearly identical pictures in two parts: ")]
+    assert len(told) == 1
+    assert material.near_identical >= 1
 
 
 def test_left_out_and_contradictory_pictures_are_told(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _warnings(found: Findings) -> Iterator[tuple[str, list[str]]]:
         ratio = max(present) / min(present)
         yield f"the largest class has {ratio:.0f} times the pictures of the smallest", []
     left_out = found.names(found.parts.left_out if found.parts else ())
-    what = "left out of train: val or test has the same"
+    what = "left out: another part has the same"
     yield _counted(left_out, f"picture is {what}", f"pictures are {what}"), left_out
     alone = _ungrouped(found.dataset)
     yield _counted(alone, "picture is in no group", "pictures are in no group"), alone

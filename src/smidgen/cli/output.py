@@ -39,9 +39,11 @@ def say(text: str = "", style: str = "", *, err: bool = False) -> None:
     console(err=err).print(Text(text, style=style))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> None:
-    """Aligned columns; the first `left` of them flush left, the others right."""
-    terminal = sys.stdout.isatty()
+def print_table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, err: bool = False
+) -> None:
+    """Aligned columns on stdout, or on stderr; the first `left` of them flush left, the others right."""
+    terminal = (sys.stderr if err else sys.stdout).isatty()
     table = Table(
         box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", collapse_padding=True
     )
@@ -52,7 +54,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: 
     out = console()
     with out.capture() as capture:
         out.print(table)
-    click.echo("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")))
+    click.echo("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")), err=err)
 
 
 def print_json(value: Any) -> None:

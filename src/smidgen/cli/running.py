@@ -206,9 +206,11 @@ def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False
     logging.getLogger("smidgen").setLevel(logging.WARNING)
     first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
     if as_json:
-        document = work(Quiet()).report
+        fitted = work(Quiet())
         if first:
-            print_json(document)
+            print_json(fitted.report)
+            if profile:
+                _profile(fitted.seconds, err=True)
     else:
         fitted = work(Terminal() if first else Quiet())
         if not first:
@@ -218,11 +220,11 @@ def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False
             _profile(fitted.seconds)
 
 
-def _profile(seconds: Mapping[str, float]) -> None:
+def _profile(seconds: Mapping[str, float], err: bool = False) -> None:
     """Where the time of the training went, all candidates together."""
     total = sum(seconds.values()) or 1.0
     rows = [
         [stage, f"{spent:.1f}", f"{100 * spent / total:.1f}"]
         for stage, spent in sorted(seconds.items(), key=lambda item: -item[1])
     ]
-    print_table(("training", "seconds", "%"), rows)
+    print_table(("training", "seconds", "%"), rows, err=err)

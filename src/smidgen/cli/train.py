@@ -28,6 +28,9 @@ __all__ = ["command"]
     help="Start from these published weights, such as imagenet; downloaded where needed.",
 )
 @click.option("--recipe", "recipe_name", metavar="NAME", help="How to train; default: as `fit` does.")
+@click.option(
+    "--learning-rate", type=float, metavar="RATE", help="Largest of the training; default: the recipe's."
+)
 @run_options
 def command(
     data: str,

@@ -27,7 +27,7 @@ _PRECEDENCE: tuple[SplitName, ...] = ("test", "val", "train")
 class Split:
     """Indices of the pictures in each part, sorted.
 
-    left_out  usable pictures in no part, because the data's own split puts a copy into val or test
+    left_out  usable pictures in no part, because the data's own split puts a copy into another one
     """
 
     train: tuple[int, ...]
@@ -59,12 +59,14 @@ def split(
     through several of these, stay together; the shares are then met as nearly as the groups allow.
 
     A split that the data brings is kept; a part that it lacks is taken out of its train. Copies of its
-    val and test pictures are left out of its train; a group that stands in two of its parts is refused.
+    test pictures are left out of its train and val, copies of its val pictures out of its train; a group
+    that stands in two of its parts is refused.
 
     val, test  shares of each class, from 0 to less than 1 together; default: 15 %, of more than 33,333
                pictures as much as makes 5,000 of them
     Raises     DataError when a share is senseless, when a class has nothing left to train on, when no
-               class is large enough for val or test, or when a given split tears a group apart.
+               class is large enough for val or test, when nothing of a given part is left, or when a given
+               split tears a group apart.
     """
     _require_whole_groups(dataset, survey)
     parts = _given_parts(dataset, survey)
@@ -81,7 +83,7 @@ def split(
     cut = _cut_by_class(dataset, units, wanted) if dataset.groups is None else _deal(dataset, units, wanted)
     parts |= {part: [index for unit in cut[part] for index in unit.indices] for part in ("train", *wanted)}
     _require_training(dataset, parts["train"])
-    _require_parts(parts, wanted, grouped=dataset.groups is not None)
+    _require_parts(dataset, parts, wanted)
     left_out = set(_usable(dataset, survey)).difference(*parts.values())
     train, val_, test_ = (tuple(sorted(parts.get(part, ()))) for part in ("train", "val", "test"))
     return Split(train, val_, test_, tuple(sorted(left_out)))
@@ -198,9 +200,11 @@ def _deal(
     result: dict[SplitName, list[_Unit]] = {part: [] for part in all_shares}
     has: dict[SplitName, set[int]] = {part: set() for part in all_shares}
     open_ = set(range(len(units)))
-    for label in sorted(total, key=lambda label: (total[label], label)):
+    enough_of = {label: len(where[label]) >= len(all_shares) for label in total}
+    # Classes with too few units for all parts come first: all of theirs go to train, whatever else they hold.
+    for label in sorted(total, key=lambda label: (enough_of[label], total[label], label)):
         own = [number for number in where[label] if number in open_]
-        enough = len(where[label]) >= len(all_shares)
+        enough = enough_of[label]
         for left, number in zip(range(len(own), 0, -1), own, strict=True):
             empty = [part for part in all_shares if label not in has[part]]
             parts = empty if enough and left <= len(empty) else list(all_shares)
@@ -240,17 +244,23 @@ def _require_training(dataset: Dataset, train: Iterable[int]) -> None:
     present = {dataset.pictures[index].label for index in train}
     for label, name in enumerate(dataset.classes):
         if label not in present:
-            why = "all are unreadable, or stand in other classes or parts too"
+            why = "all are unreadable, or went elsewhere with their copies or groups"
             raise DataError(f"class {name}: no picture to train on ({why}); add some or remove the class")
 
 
 def _require_parts(
-    parts: Mapping[SplitName, Sequence[int]], wanted: Iterable[SplitName], *, grouped: bool
+    dataset: Dataset, parts: Mapping[SplitName, Sequence[int]], wanted: Iterable[SplitName]
 ) -> None:
-    what, more = ("groups", "groups") if grouped else ("different ones", "pictures")
-    for part in wanted:
-        if not parts[part]:
+    what, more = ("different ones", "pictures") if dataset.groups is None else ("groups", "groups")
+    for part, indices in parts.items():
+        if indices:
+            continue
+        if part in wanted:
             raise DataError(
                 f"no pictures for {part}: no class has enough {what} to share; add {more}, "
                 "3 or more for each class"
             )
+        raise DataError(
+            f"no pictures for {part}: all that {dataset.name} puts there are unreadable, of no known class "
+            f"or copies of test pictures; add others, or take {part} away to have it cut from train"
+        )

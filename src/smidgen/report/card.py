@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from smidgen import atomic
 from smidgen.report import formats, prose, statistics
@@ -108,6 +109,8 @@ def _data(report: Report) -> str:
     if split := data["split"]:
         parts = ", ".join(f"{_text(part)} {formats.count(n)}" for part, n in split.items())
         lines.append(f"Split: {parts}. The test part was looked at once, after all choices were made.")
+    if near := prose.near(report):
+        lines.append(f"{near}.")
     if data["fingerprint"]:
         lines.append(f"Fingerprint: {_code(data['fingerprint'])}.")
     return "\n".join(lines)
@@ -116,6 +119,15 @@ def _data(report: Report) -> str:
 def _is_path(source: str) -> bool:
     """Whether this is a place on somebody's disk, which is nobody else's business."""
     return PurePosixPath(source).is_absolute() or PureWindowsPath(source).is_absolute()
+
+
+def _without_paths(command: str) -> str:
+    """The command with the names alone of what it names by such places."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # not what a shell was given
+        return command
+    return shlex.join(PurePath(word).name if _is_path(word) else word for word in words)
 
 
 def _results(report: Report) -> str:
@@ -212,7 +224,7 @@ def _provenance(report: Report) -> str:
         return ""
     versions = ", ".join(f"{name} {version}" for name, version in (source["versions"] or {}).items())
     facts: Mapping[str, str | None] = {
-        "Command": _code(source["command"]) if source["command"] else None,
+        "Command": _code(_without_paths(source["command"])) if source["command"] else None,
         "Seed": None if source["seed"] is None else str(source["seed"]),
         "Date": _text(source["date"]) if source["date"] else None,
         "Versions": _text(versions) or None,

@@ -141,7 +141,10 @@ class Rung(TypedDict):
 
 
 class Candidate(TypedDict):
-    """One network that was trained against the others; val_accuracy is a fraction, latency_ms predicted."""
+    """One network that was trained against the others; latency_ms predicted.
+
+    val_accuracy  a fraction: what they were compared by, balanced where the contest's note says so
+    """
 
     name: str
     family: str
@@ -203,6 +206,7 @@ class CurveRow(TypedDict):
     train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
+    val_balanced_accuracy: float | None
     seconds: float | None
 
 
@@ -217,7 +221,10 @@ class Mistake(TypedDict):
 
 
 class SetRow(TypedDict):
-    """The data: where from, how many pictures and classes, how split, and the hash that identifies it."""
+    """The data: where from, how many pictures and classes, how split, and the hash that identifies it.
+
+    near_identical  pairs of pictures in two parts that are nearly the same
+    """
 
     name: str
     source: str | None
@@ -225,6 +232,7 @@ class SetRow(TypedDict):
     pictures: int | None
     classes: int | None
     split: dict[str, int] | None
+    near_identical: int | None
 
 
 class Provenance(TypedDict):

@@ -102,6 +102,7 @@ def provenance(report: Report) -> Html:
             "Seed": None if source["seed"] is None else str(source["seed"]),
             "Data": _data_text(data) if data else None,
             "Split": _split_text(data["split"]) if data and data["split"] else None,
+            "Nearly identical": prose.near(report),
             "Fingerprint": tag("code", data["fingerprint"]) if data and data["fingerprint"] else None,
             "Date": source["date"],
             "Machine": json_value(source["machine"]),

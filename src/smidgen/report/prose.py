@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from smidgen.report import formats, statistics
+from smidgen.report.parts import data_row
 from smidgen.report.schema import Latency, Memory, Report
+from smidgen.spec import counted
 
 __all__ = [
     "balanced",
@@ -11,6 +13,7 @@ __all__ = [
     "latency",
     "memory",
     "missing",
+    "near",
     "prediction",
     "refusal",
     "size",
@@ -126,3 +129,12 @@ def start(report: Report) -> str | None:
     ]
     known = ", ".join(filter(None, facts))
     return f"{opening}, taught by {teacher['name']}" + (f" ({known})" if known else "")
+
+
+def near(report: Report) -> str | None:
+    """Whether the split tears nearly identical pictures apart; None where nobody has looked."""
+    data = data_row(report)
+    if data is None or data["near_identical"] is None:
+        return None
+    pairs = data["near_identical"]
+    return f"{counted(pairs, 'pair') if pairs else 'No pair'} of nearly identical pictures in two parts"

@@ -65,8 +65,10 @@ def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
         active = [number for number in active if number not in failed]
         if not active:
             raise TrainingError("; ".join(dict.fromkeys(failed.values())))
-        active.sort(key=lambda number: _standing(rows[number][-1]), reverse=True)
-        orders.append({number: rows[number][-1].val_accuracy for number in active})
+        active.sort(
+            key=lambda number: (plan.score(rows[number][-1]), -rows[number][-1].val_loss), reverse=True
+        )
+        orders.append({number: plan.score(rows[number][-1]) for number in active})
         _tell(plan, active, rows, rung, watch)
         active = active[: rung.kept]
     return Outcome(active[0], tuple(rows), tuple(_rung_rows(plan, orders)), failed, taught_by)
@@ -87,10 +89,6 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
     below = (array[None, :] < array[:, None]).sum(1)
     equal = (array[None, :] == array[:, None]).sum(1)
     return np.asarray(below + (equal - 1) / 2, np.float64)
-
-
-def _standing(row: Row) -> tuple[float, float]:
-    return row.val_accuracy, -row.val_loss
 
 
 def _teacher(plan: Plan, runner: Runner, watch: Watch) -> Row | None:
@@ -127,6 +125,8 @@ def _all_to(
         }
         try:
             _wait(futures)
+        except Interrupted:
+            raise Interrupted(steps.done, steps.total) from None  # all of them together
         except BaseException:
             stop.set()
             raise
@@ -194,7 +194,7 @@ def _tell(
         mark = "  goes on" if place < rung.kept < len(active) and rung.share < 1 else ""
         watch.say(
             f"{network.name:<{wide}} {cost.params:>9,} params {cost.macs:>12,} MACs   "
-            f"validation {100 * last.val_accuracy:.1f} %{mark}"
+            f"{'balanced ' if plan.balanced else ''}validation {100 * plan.score(last):.1f} %{mark}"
         )
 
 

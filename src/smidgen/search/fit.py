@@ -77,9 +77,16 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     trials = [_default(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
-        started = [_as_asked(trial, job) for trial in published_trials(material, budget, families, device)]
+        started = [
+            _as_asked(trial, job)
+            for trial in published_trials(material, budget, families, device, job.resolution)
+        ]
         teacher = None if started else teacher_trial(material, watch, len({one.input for one in networks}))
-        trials = started + ([taught(trial, teacher) for trial in trials] if teacher else trials)
+        if teacher:
+            tuning = dataclasses.replace(teacher.recipe, class_weights=job.class_weights)
+            teacher = dataclasses.replace(teacher, recipe=tuning)
+            trials = [taught(trial, teacher) for trial in trials]
+        trials = started + trials
     workers = _workers(job, trials)
     if device:
         trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
@@ -125,13 +132,18 @@ def resume(folder: Path, watch: Watch) -> Fitted:
         _tidy(folder)  # it may have been killed while it did so itself
         raise SmidgenError(f"{folder}: this run is finished; its report is {folder / 'report.html'}")
     with world(_trains_on(kept.job)) as processes:
+        if processes.size > 1 and (len(kept.plan.trials) > 1 or kept.plan.teacher):
+            raise SmidgenError(f"{folder}: a contest runs in one process; torchrun is for `smidgen train`")
         if not processes.leads:
-            return _following(kept.job, processes, watch)
+            return _following(dataclasses.replace(kept.job, out=folder), processes, watch)
         with record.locked(folder):
             watch.heading(f"going on with {folder}")
-            material = _prepared(dataclasses.replace(kept.job, out=None), watch)
-            if material.fingerprint != kept.fingerprint:
-                raise SmidgenError(f"{kept.job.data} has changed since {folder} was begun; fit anew")
+            material = _prepared(dataclasses.replace(kept.job, out=folder), watch, again=True)
+            if material.arrangement != kept.arrangement:
+                raise SmidgenError(
+                    f"{kept.job.data} has changed since {folder} was begun, in pictures, names or parts; "
+                    "fit anew"
+                )
             again = record.taken_up(kept, _now())
             record.write(folder, again)
             return _run(folder, again, material, watch, processes)
@@ -155,14 +167,14 @@ def _begun(
         measured = _runner(base, job, plan, material, threads)  # which writes nothing
         plan = within(left, plan, measured, workers, watch, most=job.epochs)
     with new_run_folder(job.out, base) as folder, record.locked(folder):
-        begun = Record(job, budget, plan, material.fingerprint, workers, threads, (_now(),))
+        begun = Record(job, budget, plan, material.arrangement, workers, threads, (_now(),))
         record.write(folder, begun)
         return _run(folder, begun, material, watch, processes)
 
 
 def _following(job: Job, processes: World, watch: Watch) -> Fitted:
     """The part of a process that is not the first: it does what the first one's record says, and waits."""
-    material = _prepared(dataclasses.replace(job, out=None), Watch())
+    material = _prepared(job, Watch(), again=True)
     folder = Path(processes.agree(""))
     kept = record.read(folder)
     runner = _runner(folder, kept.job, kept.plan, material, kept.threads, processes)
@@ -202,7 +214,12 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         command=job.command,
         time_limit=job.time_limit,
         starts=kept.starts,
-        trained={"device": runner.device, "workers": kept.workers, "processes": processes.size},
+        trained={
+            "device": runner.device,
+            "workers": kept.workers,
+            "processes": processes.size,
+            "threads": runner.threads_of(best),
+        },
         starting_point=_starting_point(best, plan, outcome),
         predicted=_predicted(best, plan),
         watch=watch,
@@ -235,9 +252,13 @@ def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
     return device
 
 
-def _prepared(job: Job, watch: Watch) -> Material:
-    """Material of the job, after everything that would make the work useless was ruled out."""
-    require_free(job.out)
+def _prepared(job: Job, watch: Watch, again: bool = False) -> Material:
+    """Material of the job, after everything that would make the work useless was ruled out.
+
+    again   whether its run folder is there already
+    """
+    if not again:
+        require_free(job.out)
     material = prepare(
         job.data,
         resolution=job.resolution,
@@ -258,9 +279,12 @@ def _scratch(job: Job) -> Path:
 
 
 def _as_asked(trial: Trial, job: Job) -> Trial:
-    """The trial with the job's epochs and class weights."""
+    """The trial with the job's epochs, class weights and learning rate."""
     plan = trial.recipe.shortened(job.epochs or trial.recipe.epochs)
-    return dataclasses.replace(trial, recipe=dataclasses.replace(plan, class_weights=job.class_weights))
+    plan = dataclasses.replace(
+        plan, class_weights=job.class_weights, learning_rate=job.learning_rate or plan.learning_rate
+    )
+    return dataclasses.replace(trial, recipe=plan)
 
 
 def _default(network: Network, material: Material, job: Job) -> Trial:
@@ -305,8 +329,10 @@ def _contest(plan: Plan, outcome: Outcome) -> dict[str, Any] | None:
     """The contest, for the report, where there was one."""
     if len(plan.trials) == 1:
         return None
-    failed = [f"{plan.trials[number].network.name}: {why}" for number, why in outcome.failed.items()]
-    return {"eta": ETA, "rungs": list(outcome.rungs), "note": "; ".join(failed) or None}
+    notes = [f"{plan.trials[number].network.name}: {why}" for number, why in outcome.failed.items()]
+    if plan.balanced:
+        notes.insert(0, "compared by balanced accuracy, since the classes count alike")
+    return {"eta": ETA, "rungs": list(outcome.rungs), "note": "; ".join(notes) or None}
 
 
 def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
@@ -325,11 +351,14 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
                 "weight_bytes": used["weight_bytes"],
                 "int8_bytes": used["int8_bytes"],
                 "latency_ms": trial.latency_ms,
-                "val_accuracy": rows[-1].val_accuracy if rows else None,
+                "val_accuracy": plan.score(rows[-1]) if rows else None,
                 "epochs": len(rows),
                 "seconds": round(rows[-1].seconds, 2) if rows else None,
                 "chosen": number == outcome.best,
-                "rungs": [_at(rows[epoch - 1]) for epoch in at_rungs if epoch <= len(rows)],
+                "rungs": [
+                    {"epochs": epoch, "val_accuracy": plan.score(row), "seconds": round(row.seconds, 2)}
+                    for epoch, row in ((epoch, rows[epoch - 1]) for epoch in at_rungs if epoch <= len(rows))
+                ],
             }
         )
     return result
@@ -354,10 +383,6 @@ def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
     # A run may be taken up on another machine than it was begun on.
     here = device.here and device.name.startswith(f"{machine_name()}, ")
     return {**device._asdict(), "here": here, "value": best.latency_ms, "device": device.name}
-
-
-def _at(row: Row) -> dict[str, Any]:
-    return {"epochs": row.epoch, "val_accuracy": row.val_accuracy, "seconds": round(row.seconds, 2)}
 
 
 def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:

@@ -91,6 +91,7 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
         "skip_bad": wanted.skip_bad,
         "group_by": wanted.group_by,
         "fingerprint": material.fingerprint,
+        "arrangement": material.arrangement,
         "pictures": {"train": len(material.split.train), "val": len(material.split.val)},
         "command": wanted.command,
     }

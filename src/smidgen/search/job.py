@@ -33,6 +33,7 @@ class Job:
     device        file of the device that will predict; default: this machine, where its time is limited
     from_scratch  use no published weights, neither to start from nor to learn from
     class_weights  let the classes count alike, however many pictures they have
+    learning_rate  instead of the recipe's
     """
 
     data: str
@@ -51,11 +52,16 @@ class Job:
     device: Path | None = None
     from_scratch: bool = False
     class_weights: bool = False
+    learning_rate: float | None = None
     command: str = ""
 
     def __post_init__(self) -> None:
         if self.time_limit is not None and not (math.isfinite(self.time_limit) and self.time_limit > 0):
             raise SmidgenError(f"time={self.time_limit}: a time above 0 is needed, such as 10m")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise SmidgenError(
+                f"learning-rate={self.learning_rate}: a number above 0 is needed, such as 0.001"
+            )
         if not self.every > 0:
             raise SmidgenError(f"checkpoint-every={self.every}: seconds above 0 are needed")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smidgen.graph import Network, from_json, to_json
+from smidgen.train.metrics import Row
 from smidgen.train.recipe import Recipe
 
 __all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Target", "Trial", "full_trainings", "rungs_for"]
@@ -100,6 +101,15 @@ class Plan:
     def __post_init__(self) -> None:
         if not (self.trials and self.rungs):
             raise ValueError("a plan needs trials and rungs")
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the classes count alike when trials are compared."""
+        return self.trials[0].recipe.class_weights
+
+    def score(self, row: Row) -> float:
+        """What trials are compared by, after an epoch."""
+        return row.val_balanced_accuracy if self.balanced else row.val_accuracy
 
     def to_json(self) -> dict[str, Any]:
         """The plan, ready for JSON."""

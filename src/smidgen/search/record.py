@@ -19,14 +19,14 @@ from smidgen.train.runfolder import RECORD
 
 __all__ = ["Record", "locked", "read", "taken_up", "write"]
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """A run as it was decided.
 
-    fingerprint  of the data, which must be the same when the run is taken up again
+    arrangement  of the data, which must be the same when the run is taken up again
     workers      trials that train at the same time
     threads      of the processor for a trial that is worth them
     starts       when the work was begun, and taken up again
@@ -35,7 +35,7 @@ class Record:
     job: Job
     budget: Budget | None
     plan: Plan
-    fingerprint: str
+    arrangement: str
     workers: int
     threads: int
     starts: tuple[str, ...]
@@ -48,7 +48,7 @@ def write(folder: Path, record: Record) -> None:
         "job": record.job.to_json(),
         "budget": record.budget.limits() if record.budget else None,
         "plan": record.plan.to_json(),
-        "fingerprint": record.fingerprint,
+        "arrangement": record.arrangement,
         "workers": record.workers,
         "threads": record.threads,
         "starts": list(record.starts),
@@ -83,7 +83,7 @@ def read(folder: Path) -> Record:
             Job.from_json(document["job"]),
             Budget(**document["budget"]) if document["budget"] else None,
             Plan.from_json(document["plan"]),
-            document["fingerprint"],
+            document["arrangement"],
             workers,
             threads,
             tuple(document["starts"]),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from smidgen.train import checkpoint
 from smidgen.train.batches import batch_sizes
 from smidgen.train.clock import Timer
 from smidgen.train.distil import Teacher
-from smidgen.train.errors import TrainingError
+from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.loop import Training
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row, write_rows
@@ -31,6 +32,15 @@ TEACHER = -1  # its number, beside those of the trials
 
 # Initial weights come from torch's one generator; trials are built one after another.
 _BUILDING = threading.Lock()
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say it in one line where the device has not."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingError("the device ran out of memory; try smaller pictures or batches") from None
 
 
 class Runner:
@@ -87,6 +97,8 @@ class Runner:
         stopping  asked after every step
         Raises    Interrupted, TrainingError, CheckpointError
         """
+        if stopping():  # before anything is decoded or taught that the next session would do again
+            raise Interrupted(0, self.steps(number, share))
         trial, place = self.trial(number), self.place(number)
         until = trial.epochs_at(share)
         found = checkpoint.latest(place / "checkpoints")
@@ -109,20 +121,28 @@ class Runner:
                     write_rows(place / "metrics.csv", training.rows)
 
             try:
-                training.run(
-                    until,
-                    on_step=step,
-                    on_epoch=epoch,
-                    checkpoints=place / "checkpoints",
-                    every=self.every,
-                    stopping=stopping,
-                )
-            except torch.OutOfMemoryError:
-                raise TrainingError("the device ran out of memory; try smaller pictures or batches") from None
+                with _enough_memory():
+                    training.run(
+                        until,
+                        on_step=step,
+                        on_epoch=epoch,
+                        checkpoints=place / "checkpoints",
+                        every=self.every,
+                        stopping=stopping,
+                    )
             finally:
                 for stage, seconds in training.timer.seconds.items():
                     self.timer.seconds[stage] += seconds
             return tuple(training.rows)
+
+    def epoch_seconds(self, trial: Trial, patience: float) -> float:
+        """Estimate of one epoch, from so many seconds of a training that is thrown away.
+
+        Raises    TrainingError where even those cannot be trained
+        """
+        trial = dataclasses.replace(trial, teacher=None)  # whose answers stand ready when it learns from them
+        with self.threads_for(trial), _enough_memory():
+            return self.training(trial, ALONE).epoch_seconds(patience)
 
     def finished(self, number: int) -> NetworkModule:
         """The network of a trial that has come to its end, with the weights that are kept."""
@@ -154,11 +174,15 @@ class Runner:
         """Let the trials that want a teacher learn from this one."""
         network = teacher.network
         self._teacher = Teacher(teacher.to(self.device), network.input[1:3], network.preprocess)
-        pupil = next(trial for trial in self.plan.trials if trial.teacher)
+        pupils = {trial.network.input: trial for trial in self.plan.trials if trial.teacher}
         assert self.plan.teacher is not None, "pupils have a teacher"
-        with self.threads_for(self.plan.teacher):  # before any pupil asks: always with the same threads
-            data, device = self._parts(pupil.network)[0], torch.device(self.device)
-            self._teacher.answers(data, pupil.recipe.augment, self.seed, device)
+        with (
+            self.threads_for(self.plan.teacher),
+            _enough_memory(),
+        ):  # before any pupil asks: always with the same threads
+            for pupil in pupils.values():  # each at its own size of pictures
+                data, device = self._parts(pupil.network)[0], torch.device(self.device)
+                self._teacher.answers(data, pupil.recipe.augment, self.seed, device)
 
     def _parts(self, network: Network) -> tuple[Pixels, Pixels]:
         """Train and validation pictures at the network's size; two trials never decode the same ones."""
@@ -178,5 +202,10 @@ class Runner:
         """Processor threads for the steps of one trial."""
         if self.device != "cpu":
             return nullcontext()
-        macs = trial.recipe.batch_size * trial.network.cost().macs
-        return sharing(macs, self.threads or threads_worth(macs, self.all_threads))
+        return sharing(trial.recipe.batch_size * trial.network.cost().macs, self.threads_of(trial))
+
+    def threads_of(self, trial: Trial) -> int:
+        """How many processor threads the steps of one trial get."""
+        return self.threads or threads_worth(
+            trial.recipe.batch_size * trial.network.cost().macs, self.all_threads
+        )

@@ -12,8 +12,8 @@ from smidgen.search.runner import Runner
 from smidgen.spec import SmidgenError
 from smidgen.train.clock import Clock
 from smidgen.train.distil import VIEWS
+from smidgen.train.errors import TrainingError
 from smidgen.train.material import Material
-from smidgen.train.parallel import ALONE
 from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 
@@ -83,22 +83,30 @@ def within(
     All trials get the same time, so that slower ones get fewer epochs: what is compared is what each makes
     of the time. The speeds are measured now, by as many trials at the same time as will train together.
     most     epochs, whatever the time; default: MOST_EPOCHS of the default recipe, of others their own
-    Raises   SmidgenError where the time is too short for any.
+    Raises   SmidgenError where the time is too short for any, TrainingError where none can be trained.
     """
     clock = Clock()
     lesson = 0.0
     if plan.teacher is not None:
-        # Its answers to all views are predictions, a third of the work of an epoch each.
-        epochs = plan.teacher.recipe.epochs + VIEWS / 3
-        lesson = epochs * _epoch_seconds(runner, plan.teacher)
+        # Its answers to all views are predictions, a third of the work of an epoch each; of every size anew.
+        sizes = len({trial.network.input for trial in plan.trials if trial.teacher})
+        epochs = plan.teacher.recipe.epochs + sizes * VIEWS / 3
+        lesson = epochs * runner.epoch_seconds(plan.teacher, _MEASURED_SECONDS)
     with watch.progress("measuring speeds") as report, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(_epoch_seconds, runner, trial) for trial in plan.trials]
-        speeds = []
-        for done, future in enumerate(futures, 1):
-            speeds.append(future.result())
+        futures = [pool.submit(runner.epoch_seconds, trial, _MEASURED_SECONDS) for trial in plan.trials]
+        trials, speeds, failed = [], [], []
+        for done, (trial, future) in enumerate(zip(plan.trials, futures, strict=True), 1):
+            try:
+                speeds.append(future.result())
+                trials.append(trial)
+            except TrainingError as error:
+                failed.append(f"{trial.network.name} is left out: {error}")
             report(done, len(futures))
+    for line in failed:
+        watch.say(line)
+    if not trials:
+        raise TrainingError("no candidate can be trained: " + "; ".join(failed))
     left = seconds * (1 - RESERVE_SHARE) - RESERVE_SECONDS - clock.seconds - lesson
-    trials = list(plan.trials)
     while trials:
         rungs = rungs_for(len(trials), workers)
         each = left / full_trainings(len(trials), rungs, workers)
@@ -132,10 +140,3 @@ def _for(trial: Trial, epochs: float, most: int | None, material: Material) -> T
             shorter, augment=default.augment, label_smoothing=default.label_smoothing
         )
     return dataclasses.replace(trial, recipe=shorter)
-
-
-def _epoch_seconds(runner: Runner, trial: Trial) -> float:
-    """Seconds of one epoch, from some steps of a training that is thrown away, and a validation."""
-    trial = dataclasses.replace(trial, teacher=None)  # whose answers stand ready when it learns from them
-    with runner.threads_for(trial):
-        return runner.training(trial, ALONE).epoch_seconds(_MEASURED_SECONDS)

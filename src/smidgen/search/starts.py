@@ -58,11 +58,18 @@ def teacher_trial(material: Material, watch: Watch, sizes: int = 1) -> Trial | N
 
 
 def published_trials(
-    material: Material, budget: Budget, chosen: tuple[str, ...] = (), device: Device | None = None
+    material: Material,
+    budget: Budget,
+    chosen: tuple[str, ...] = (),
+    device: Device | None = None,
+    resolution: int | None = None,
 ) -> list[Trial]:
-    """Published networks inside the budget, to start from their weights; `chosen` families, default all."""
+    """Published networks inside the budget, to start from their weights; `chosen` families, default all.
+
+    resolution  as for `tuned`
+    """
     trials = [
-        tuned(row, material)
+        tuned(row, material, resolution)
         for row in weights.rows()
         if row.key == "imagenet" and not _too_large(row, budget) and weights.present(row)
     ]

@@ -37,7 +37,7 @@ __all__ = ["RECORD", "Claim", "Result", "Row", "Study", "require_optuna"]
 
 RECORD = "study.json"
 MOST_DEATHS = 3  # of workers over one task, before it counts as gone wrong
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

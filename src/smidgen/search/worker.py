@@ -102,7 +102,7 @@ def material_of(about: dict[str, Any], watch: Watch) -> Material:
         group_by=about["group_by"],
         watch=watch,
     )
-    if material.fingerprint != about["fingerprint"]:
+    if material.arrangement != about["arrangement"]:
         raise SmidgenError(f"{about['data']} is not what the search was begun with; begin a new one")
     return material
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from smidgen import report
 from smidgen.graph import Preprocess
 from smidgen.train.pixels import normalise, to_unit
 
-__all__ = ["accuracy", "confusion", "cross_entropy", "evaluating", "predict_logits"]
+__all__ = ["accuracy", "balanced_accuracy", "confusion", "cross_entropy", "evaluating", "predict_logits"]
 
 
 def predict_logits(
@@ -42,6 +43,13 @@ def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     return float((logits.argmax(1) == labels).mean())
 
 
+def balanced_accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """Mean over the classes that have rows of the fraction whose largest logit stands at the label."""
+    found = report.balanced_accuracy(confusion(logits, labels))
+    assert found is not None, "no rows have no accuracy"
+    return found
+
+
 def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Mean negative log-likelihood in nats, without label smoothing."""
     return float(F.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
@@ -49,9 +57,7 @@ def cross_entropy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> flo
 
 def confusion(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Counts, rows true and columns predicted: int64[classes, classes]."""
-    classes = logits.shape[1]
-    cells = np.bincount(labels * classes + logits.argmax(1), minlength=classes * classes)
-    return cells.reshape(classes, classes)
+    return report.confusion_matrix(labels, logits.argmax(1), logits.shape[1])
 
 
 @contextmanager

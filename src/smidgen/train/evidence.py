@@ -52,8 +52,6 @@ def write_run(
     candidates: Sequence[Mapping[str, Any]],
     command: str,
     watch: Watch,
-    val_logits: NDArray[np.float32] | None = None,
-    val_labels: NDArray[np.int64] | None = None,
     contest: Mapping[str, Any] | None = None,
     starting_point: Mapping[str, Any] | None = None,
     time_limit: float | None = None,
@@ -63,9 +61,6 @@ def write_run(
 ) -> report.Report:
     """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`.
 
-    val_logits      float[N, classes] of the validation part, from which the "none of these" threshold is
-                    chosen; default: computed here
-    val_labels      int[N] beside them; without them it is not said how many of the kept were right
     contest         rungs of the contest and how well their orders agreed, as the report's schema has it
     starting_point  what training began with, as the report's schema has it
     time_limit      seconds that the job was given
@@ -73,10 +68,8 @@ def write_run(
     trained         device, threads and processes of the training
     predicted       milliseconds on the device that the network is meant for, as the report's schema has it
     """
-    if val_logits is None:
-        val = material.pixels("val", watch, network)
-        val_logits, val_labels = predict_logits(model, val.pictures, network.preprocess), val.labels
-    refusal = none_of_these(val_logits, val_labels)
+    val = material.pixels("val", watch, network)
+    refusal = none_of_these(predict_logits(model, val.pictures, network.preprocess), val.labels)
     data = material.pixels("test", watch, network)
     logits = predict_logits(model, data.pictures, network.preprocess)
     provenance = _provenance(material, recipe, command) | {
@@ -208,9 +201,10 @@ def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, A
             "group_by": material.group_by,
             "test_fingerprint": material.test_fingerprint,
             "split": {"train": len(parts.train), "val": len(parts.val), "test": len(parts.test)},
+            "near_identical": material.near_identical,
         },
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "machine": {"processor": machine_name(), "threads": torch.get_num_threads()},
+        "machine": {"processor": machine_name()},
         "recipe": recipe.to_dict(),
     }
 
@@ -258,8 +252,10 @@ def _png(picture: NDArray[np.uint8]) -> str:
 def _next_commands(folder: Path, material: Material) -> list[str]:
     """Commands that work as they stand, from the folder in which the run was started."""
     model, example = str(folder / MODEL_FILE), material.dataset.pictures[material.split.test[0]]
-    skip_bad = ["--skip-bad"] if material.survey.unreadable else []
-    commands = [["eval", model, material.data, *skip_bad], ["show", model]]
+    options = ["--skip-bad"] if material.survey.unreadable else []
+    if material.group_by is not None:
+        options += ["--group-by", material.group_by]
+    commands = [["eval", model, material.data, *options], ["show", model]]
     if isinstance(example, FilePicture):
         commands.insert(0, ["predict", model, str(example.path)])
     return [shlex.join(["smidgen", *command]) for command in commands]

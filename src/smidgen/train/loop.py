@@ -20,7 +20,7 @@ from smidgen.train.checkpoint import Checkpoint, CheckpointError
 from smidgen.train.clock import Clock, Timer
 from smidgen.train.distil import VIEWS, Teacher, distilled
 from smidgen.train.errors import Interrupted
-from smidgen.train.evaluate import accuracy, cross_entropy, predict_logits
+from smidgen.train.evaluate import accuracy, balanced_accuracy, cross_entropy, predict_logits
 from smidgen.train.metrics import Row
 from smidgen.train.optimiser import learning_rate, load_state, optimiser, state
 from smidgen.train.parallel import ALONE, World
@@ -331,8 +331,10 @@ class Training:
             return losses
         share = self.recipe.distillation
         answers = self.teacher.answers(self.data, self.recipe.augment, self.seed, self.device)
-        target = answers[len(self.rows) % VIEWS, batch.places]
-        return (1 - share) * losses + share * distilled(logits, target)
+        lessons = distilled(logits, answers[len(self.rows) % VIEWS, batch.places])
+        if self._class_weights is not None:
+            lessons = lessons * self._class_weights[batch.labels]
+        return (1 - share) * losses + share * lessons
 
     def _row(self) -> Row:
         """The finished epoch, with the validation of what would be kept after it."""
@@ -350,6 +352,7 @@ class Training:
             train_accuracy=correct.item() / len(self.data),
             val_loss=cross_entropy(logits, self.val_data.labels),
             val_accuracy=accuracy(logits, self.val_data.labels),
+            val_balanced_accuracy=balanced_accuracy(logits, self.val_data.labels),
             seconds=self._clock.seconds,
         )
 
@@ -360,9 +363,10 @@ class Training:
 
     def _diverged(self, what: str) -> TrainingError:
         """Error that says what to try; what was kept before stays the last good state."""
+        rate = self.recipe.learning_rate
         return TrainingError(
-            f"{what} after {self.step} steps (epoch {len(self.rows) + 1}); "
-            f"try a third of the learning rate {self.recipe.learning_rate:g}, or clip_grad=1"
+            f"{what} after {self.step} steps (epoch {len(self.rows) + 1}) at a learning rate of {rate:g}; "
+            f"`smidgen train` with --learning-rate {rate / 3:.2g} may go well"
         )
 
 

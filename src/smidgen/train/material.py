@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import statistics
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,6 +20,7 @@ from smidgen.data import (
     clashes,
     fingerprint,
     load_pixels,
+    near_identical,
     open_dataset,
     require_readable,
     split,
@@ -26,7 +29,7 @@ from smidgen.data import (
 )
 from smidgen.families import default_preprocess
 from smidgen.graph import Network, Preprocess
-from smidgen.spec import Shape, SmidgenError
+from smidgen.spec import Shape, SmidgenError, counted
 from smidgen.train.pixels import Pixels
 from smidgen.watch import Watch
 
@@ -47,6 +50,7 @@ class Material:
     decoded     train and val at the sizes that were asked for; the test part is never kept
     scratch     folder on a disk for decoded pictures that memory does not hold
     group_by    pattern by which pictures stay together in the split
+    near_identical  pairs of pictures in two parts that are nearly the same
     """
 
     data: str
@@ -60,6 +64,7 @@ class Material:
     decoded: dict[object, Pixels] = field(default_factory=dict, repr=False, compare=False)
     scratch: Path | None = field(default=None, repr=False, compare=False)
     group_by: str | None = None
+    near_identical: int = 0
 
     @property
     def training(self) -> Pixels | None:
@@ -75,6 +80,21 @@ class Material:
     def fingerprint(self) -> str:
         """Hash of all usable pictures and their classes."""
         return fingerprint(self.dataset, self.survey)
+
+    @property
+    def arrangement(self) -> str:
+        """Hash of which picture stands at which place of which part: all that a run's course depends on."""
+        lines = []
+        for part, indices in (
+            ("train", self.split.train),
+            ("val", self.split.val),
+            ("test", self.split.test),
+        ):
+            for index in indices:
+                decoded = self.survey.decoded[index]
+                assert decoded is not None, "an unreadable picture takes no part"
+                lines.append(f"{part} {decoded.sha256} {self.dataset.pictures[index].label}\n")
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     @property
     def test_fingerprint(self) -> str:
@@ -142,7 +162,14 @@ def prepare(
         watch.say(f"the same picture in two classes: {names}")
     parts = split(dataset, found, seed)
     if parts.left_out:
-        watch.say(f"left out of train: {len(parts.left_out):,} copies of val and test pictures")
+        assert dataset.given_split is not None, "only a given split tears copies apart"
+        counts = Counter(dataset.given_split[index] for index in parts.left_out)
+        told = ", ".join(f"{count:,} of {part}" for part, count in counts.items())
+        watch.say(f"left out, for copies of them stand in another part: {told}")
+    near = sum(pair.parts for pair in near_identical(dataset, found, parts))
+    if near:
+        told = counted(near, "pair")
+        watch.say(f"nearly identical pictures in two parts: {told}; `smidgen check` lists them")
     side = _own_size(found) if resolution is None else resolution
     channels = found.channels
     plain = Preprocess(side, "bilinear", (0.0,) * channels, (1.0,) * channels)
@@ -150,7 +177,7 @@ def prepare(
     training = material.pixels("train", watch)
     preprocess = _standardised(material, training.pictures)
     # Mean and deviation do not touch the decoded pixels, so they serve the training as they are.
-    return dataclasses.replace(material, preprocess=preprocess, group_by=group_by)
+    return dataclasses.replace(material, preprocess=preprocess, group_by=group_by, near_identical=near)
 
 
 def _check_numbers(resolution: int | None, seed: int) -> None:

@@ -22,7 +22,8 @@ class Row:
     epoch           counted from 1; `step` is the number of optimiser steps so far
     lr              of the epoch's last step
     train_*         means over the epoch's augmented pictures, while the weights moved
-    val_*           of the weights that would be kept (the moving average where there is one)
+    val_*           of the weights that would be kept (the moving average where there is one); balanced: every
+                    class counts alike
     seconds         since training began
     """
 
@@ -33,6 +34,7 @@ class Row:
     train_accuracy: float
     val_loss: float
     val_accuracy: float
+    val_balanced_accuracy: float
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
