@@ -71,7 +71,7 @@ def test_wide_maps_equal_the_reference(
     assert torch.equal(shift2d(strided, runs), reference.shift2d(strided, flat_runs(runs)))
 
 
-# From 8 MB on, planes of whole lines of the cache are written past it: those, others, rows too long for a mask.
+# From 8 MB on, planes of whole cache lines are written past it: those, others, rows too long for a mask.
 @pytest.mark.parametrize(
     ("size", "dtype"),
     [
@@ -155,3 +155,12 @@ def test_offsets_that_do_not_fit_are_refused_in_one_line(
     with pytest.raises(ShapeError, match=words) as error:
         shift2d(torch.zeros(shape), offsets)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("far", [2**62, 2**63, -(2**63), 10**30])
+def test_offsets_of_any_size_see_nothing_and_have_a_gradient(far: int) -> None:
+    x = torch.randn(1, 2, 3, 3, requires_grad=True)
+    y = shift2d(x, [(far, 0), (0, far)])
+    assert not y.any()
+    (gradient,) = torch.autograd.grad(y.sum(), x)
+    assert not gradient.any()

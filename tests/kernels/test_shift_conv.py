@@ -320,3 +320,22 @@ def test_numbers_that_the_native_kernels_lack_go_to_the_reference_and_the_reason
     assert choice.name == "reference"
     assert "float32" in choice.reason
     assert chosen("shift2d", "xpu", torch.float32).name == "reference"
+
+
+def test_an_exported_program_works_under_autocast_too() -> None:
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.before = torch.nn.Conv2d(3, 4, 1)
+            self.weight = torch.nn.Parameter(torch.randn(5, 4, 1, 1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return shift_conv(self.before(x), [(2, 0, 1), (2, -1, 0)], self.weight)
+
+    x = torch.randn(2, 3, 6, 6)
+    block = Block()
+    exported = torch.export.export(block, (x,)).module()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        y = exported(x)
+        assert y.dtype == torch.bfloat16
+        assert torch.equal(y, block(x))

@@ -29,6 +29,10 @@ Run: TypeAlias = tuple[int, int, int]
 Offsets: TypeAlias = Tensor | Sequence[Sequence[int]]
 
 
+# Beyond every map, and an operator can hold it and its negative.
+_FAR = 2**62
+
+
 def flat_runs(offsets: Offsets) -> list[int]:
     """Offsets of any accepted form as runs over contiguous channels: count, dy, dx, count, dy, dx, …
 
@@ -41,7 +45,7 @@ def flat_runs(offsets: Offsets) -> list[int]:
             raise ShapeError(f"offsets have shape {list(offsets.shape)}; (dy, dx) a channel is [C, 2]")
         offsets = offsets.tolist()
     try:
-        rows = [[index(number) for number in row] for row in offsets]
+        rows = [[max(-_FAR, min(_FAR, index(number))) for number in row] for row in offsets]
     except TypeError:
         raise ShapeError("offsets are whole pixels: rows of integers (dy, dx) or (count, dy, dx)") from None
     widths = {len(row) for row in rows}

@@ -9,7 +9,7 @@ graph can hold those as constants.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -71,18 +71,24 @@ def shift_conv(
 
 def fused(x: Tensor, runs: list[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     """`shift_conv` for flattened runs."""
-    device = x.device.type
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        x, weight = _autocast(x, device), _autocast(weight, device)
-        bias = None if bias is None else _autocast(bias, device)
     y: Tensor = torch.ops.smidgen.shift_conv(x, runs, weight, bias, stride)
     return y
 
 
-def _autocast(tensor: Tensor, device: str) -> Tensor:
-    """Converted as torch converts the inputs of a convolution."""
-    converts = tensor.is_floating_point() and tensor.dtype != torch.float64
-    return tensor.to(torch.get_autocast_dtype(device)) if converts else tensor
+def _autocast(device: str, key: torch._C.DispatchKey) -> Callable[..., Tensor]:
+    """The operator as it is under autocast: its inputs converted as torch converts those of a convolution."""
+
+    def converted(tensor: Tensor) -> Tensor:
+        converts = tensor.is_floating_point() and tensor.dtype != torch.float64
+        return tensor.to(torch.get_autocast_dtype(device)) if converts else tensor
+
+    def shift_conv(x: Tensor, runs: list[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+        with torch._C._ExcludeDispatchKeyGuard(torch._C.DispatchKeySet(key)):
+            bias = None if bias is None else converted(bias)
+            y: Tensor = torch.ops.smidgen.shift_conv(converted(x), runs, converted(weight), bias, stride)
+        return y
+
+    return shift_conv
 
 
 # ---- What the operators do ------------------------------------------------------------------------------
@@ -212,6 +218,8 @@ def _register() -> torch.library.Library:
     ):
         library.impl(name, body, "CompositeExplicitAutograd")
         torch.library.register_fake(f"smidgen::{name}", fake, lib=library)
+    for device, key in (("cpu", "AutocastCPU"), ("cuda", "AutocastCUDA")):
+        library.impl("shift_conv", _autocast(device, getattr(torch._C.DispatchKey, key)), key)
     torch.library.register_autograd("smidgen::shift2d", _adjoint, setup_context=_keep_runs, lib=library)
     torch.library.register_autograd(
         "smidgen::shift_conv", _gradients, setup_context=_keep_inputs, lib=library
