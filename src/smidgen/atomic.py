@@ -19,18 +19,14 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises   OSError as the file system does, and where `path` is a device, a pipe or a folder; `path` is
              then as it was, and nothing is left beside it.
     """
-    import tempfile  # brings a lot with it, and most programs only read
-
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():  # replacing /dev/null would be worse than not writing
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name[:40]}.{os.urandom(8).hex()}.part")
+    temporary.touch(mode=0o666, exist_ok=False)  # the umask as it is now, which the system alone knows safely
     try:
         yield temporary
         _flush(temporary, os.O_RDWR)
-        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
         with contextlib.suppress(OSError):  # the file is there; not every file system flushes folders
             _flush(path.parent, os.O_RDONLY)
@@ -55,15 +51,3 @@ def _flush(path: Path, flags: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    """The process's umask, which `mkstemp` disregards; reading it means setting it for a moment."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
-
-
-_UMASK = (
-    _umask()
-)  # now, when there is one thread: between the two calls others would create files with the wrong one
