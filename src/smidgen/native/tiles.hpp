@@ -30,7 +30,7 @@ struct Stretch {
   int64_t depth() const { return last - first; }
 };
 
-constexpr int64_t TALL = 8;  // rows of a tile of one vector's width
+constexpr int64_t TALL = most(ROWS, 8);  // rows of a tile of one vector's width, at least as many as of a broad one
 
 // What is left to do for the columns of one panel.
 struct Finish {
@@ -146,7 +146,8 @@ template <int64_t HEIGHT>
 constexpr Tile tall = tile<least(HEIGHT, TALL), 1>;
 // Constants: nothing in this file may run before the processor is known to have its instructions.
 constexpr Tile tiles[2][13] = {
-    {nullptr, tall<1>, tall<2>, tall<3>, tall<4>, tall<5>, tall<6>, tall<7>, tall<8>},
+    {nullptr, tall<1>, tall<2>, tall<3>, tall<4>, tall<5>, tall<6>, tall<7>, tall<8>, tall<9>,
+     tall<10>, tall<11>, tall<12>},
     {nullptr, broad<1>, broad<2>, broad<3>, broad<4>, broad<5>, broad<6>, broad<7>, broad<8>, broad<9>, broad<10>,
      broad<11>, broad<12>},
 };
