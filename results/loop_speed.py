@@ -125,7 +125,7 @@ class Ours:
     def epoch(self) -> Turn:
         """Train and validate once."""
         before = self.training.timer.seconds["validation"]
-        with sharing(self.macs):
+        with sharing(self.macs, alone=True):
             threads, began = torch.get_num_threads(), time.perf_counter()
             self.training.run(until=len(self.training.rows) + 1)
             seconds = time.perf_counter() - began

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("program", ["shift_check", "engine_check", "softmax_check"])
+@pytest.mark.parametrize("program", ["shift_check", "engine_check", "softmax_check", "norm_check"])
 def test_neon_computes_what_the_definition_says(folder: Path, program: str) -> None:
     command = [EMULATOR, "-L", "/usr/aarch64-linux-gnu", str(folder / program), "200"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -11,6 +11,8 @@ import pytest
 from native.programs import build
 from smidgen import native
 
+PROGRAMS = ["shift_check", "engine_check", "softmax_check", "norm_check"]
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -41,13 +43,13 @@ def check(program: Path, isa: str, cases: int) -> None:
 
 
 @pytest.mark.parametrize("isa", native.isas())
-@pytest.mark.parametrize("program", ["shift_check", "engine_check", "softmax_check"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_nothing_is_touched_that_is_not_ones_own(address: Path, program: str, isa: str) -> None:
     check(address / program, isa, 200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", native.isas())
-@pytest.mark.parametrize("program", ["shift_check", "engine_check", "softmax_check"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_no_two_threads_touch_the_same_at_once(thread: Path, program: str, isa: str) -> None:
     check(thread / program, isa, 60)

@@ -157,4 +157,16 @@ def _kernels() -> list[dict[str, str]]:
                         "reason": reason or "the best for this device",
                     }
                 )
-    return rows
+    return [*rows, _norm_act()]
+
+
+def _norm_act() -> dict[str, str]:
+    """The row of BatchNorm while training, which has one kernel, or torch's own modules."""
+    missing = native.missing()
+    return {
+        "operator": "norm_act",
+        "device": "cpu",
+        "dtypes": "float32",
+        "backend": "torch" if missing else "cpu",
+        "reason": missing or "in training and channels_last; torch's own modules elsewhere",
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from smidgen.cli.running import finish, require_torch
+from smidgen.cli.running import before_training, finish
 
 __all__ = ["command"]
 
@@ -20,7 +20,7 @@ def command(run: Path, as_json: bool, profile: bool) -> None:
 
     On the same machine it ends with the same weights, bit for bit, as if it had never stopped.
     """
-    require_torch(training=True)
+    before_training()
     from smidgen.search import resume
 
     finish(lambda watch: resume(run, watch), as_json, profile)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from smidgen.watch import Watch
 
 __all__ = [
+    "before_training",
     "contest_options",
     "finish",
     "job",
@@ -92,7 +93,7 @@ def run_options(function: Decorated) -> Decorated:
             click.option(
                 "--threads",
                 type=click.IntRange(1, 1024),
-                help="Processor threads of a training; default: one for small steps.",
+                help="Processor threads of a training; default: one for small steps and in contests.",
             ),
             click.option(
                 "--train-on",
@@ -149,9 +150,20 @@ def require_torch(what: str = "this command", *, training: bool = False) -> None
         raise DependencyError(f"{what} needs {' and '.join(missing)}: pip install 'smidgen[train]'")
 
 
+def before_training() -> None:
+    """What must be so before torch is loaded.
+
+    Raises   DependencyError where training lacks a package.
+    """
+    require_torch(training=True)
+    # So many looks, a fraction of a millisecond, then threads that wait for each other sleep. With the usual
+    # ten times as many, two threads are several times slower than one where others keep the cores busy.
+    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
+
 def job(data: str, **options: Any) -> Job:
     """Job of a command's arguments, with the command line as it was typed."""
-    require_torch(training=True)
+    before_training()
     from smidgen.search import Job
 
     return Job(data=data, command=shlex.join(["smidgen", *sys.argv[1:]]), **options)

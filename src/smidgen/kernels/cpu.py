@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Sequence
-from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from smidgen import native
 from smidgen.kernels.offsets import format_of, size_of_output
+from smidgen.kernels.threads import threads
 from smidgen.native import shift
 
 __all__ = ["refusal", "shift2d", "shift_conv", "shift_conv_backward"]
@@ -33,7 +30,7 @@ def shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
     maps, dense = _maps(x)
     fits = y.is_contiguous(memory_format=format_of(x))
     target = y if fits else torch.empty_like(dense)
-    shift.shift2d(maps, tuple(runs), x.element_size(), dense.data_ptr(), target.data_ptr(), _threads())
+    shift.shift2d(maps, tuple(runs), x.element_size(), dense.data_ptr(), target.data_ptr(), threads())
     return y if fits else y.copy_(target)
 
 
@@ -43,7 +40,7 @@ def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | No
     weight, bias = weight.contiguous(), None if bias is None else bias.contiguous()
     y = torch.empty(size_of_output(x, weight, stride), dtype=x.dtype, memory_format=format_of(x))
     shift.shift_conv_forward(
-        conv, dense.data_ptr(), weight.data_ptr(), _address(bias), y.data_ptr(), _threads()
+        conv, dense.data_ptr(), weight.data_ptr(), _address(bias), y.data_ptr(), threads()
     )
     return y
 
@@ -66,7 +63,7 @@ def shift_conv_backward(
         _address(grad_x),
         _address(grad_weight),
         _address(grad_bias),
-        _threads(),
+        threads(),
     )
     return grad_x, grad_weight, grad_bias
 
@@ -90,22 +87,3 @@ def _address(tensor: Tensor | None) -> int | None:
 
 def _kind(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _threads() -> int:
-    _share_threads()
-    return torch.get_num_threads()
-
-
-@cache
-def _share_threads() -> None:
-    """Run on torch's own OpenMP threads: those of a second pool would wait for cores that these keep busy.
-
-    Only a runtime that is loaded already can be torch's. Without one the library has threads of its own.
-    """
-    loaded = Path("/proc/self/maps")
-    lines = loaded.read_text().splitlines() if loaded.exists() else []
-    paths = {line.split(maxsplit=5)[-1] for line in lines if "libgomp" in line}
-    if len(paths) == 1:
-        runtime = ctypes.CDLL(paths.pop(), mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
-        native.use_openmp(ctypes.cast(runtime.GOMP_parallel, ctypes.c_void_p).value)

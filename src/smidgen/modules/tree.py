@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from smidgen import graph
 from smidgen.graph import is_identity
 from smidgen.kernels.shift import fused
-from smidgen.modules.leaves import Conv2dPicked, Shift, leaf_module
+from smidgen.modules.joined import NormAnd, is_pointwise, listened_to
+from smidgen.modules.leaves import Shift, leaf_module
 from smidgen.modules.randomness import SampleKeyed
 from smidgen.spec import TreeError
 
@@ -70,39 +71,40 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class _ShiftConv:
-    """A shift and the 1x1 convolution after it as one kernel that writes no shifted map.
+class _ShiftAnd:
+    """A shift and what follows it: one kernel with a 1x1 convolution, also with one that begins a chain.
 
     One after the other where somebody listens to either, or has put another module in its place: only the
     very modules that were planned do nothing but what the kernel does.
     """
 
     shift: str
-    conv: str
+    then: str = ""
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:
-        shift, conv = getattr(owner, self.shift), getattr(owner, self.conv)
-        if type(shift) is Shift and _is_pointwise(conv) and not (_listened_to(shift) or _listened_to(conv)):
-            return fused(x, shift.flat_runs, conv.weight, conv.bias, conv.stride[0])
-        y: Tensor = conv(shift(x))
-        return y
+        shift = getattr(owner, self.shift)
+        then = getattr(owner, self.then) if self.then else None
+        if then is not None and type(shift) is Shift and not listened_to(shift):
+            return _after_shift(shift, then, x)
+        y: Tensor = shift(x)
+        return y if then is None else then(y)
 
 
-def _is_pointwise(module: nn.Module) -> bool:
-    if not isinstance(module, nn.Conv2d) or type(module) not in (nn.Conv2d, Conv2dPicked):
-        return False
-    plain = (module.kernel_size, module.padding, module.groups) == ((1, 1), (0, 0), 1)
-    return plain and module.stride[0] == module.stride[1]
-
-
-def _listened_to(module: nn.Module) -> bool:
-    hooks = (
-        module._forward_hooks
-        or module._forward_pre_hooks
-        or module._backward_hooks
-        or module._backward_pre_hooks
-    )
-    return bool(hooks) or "forward" in vars(module)
+def _after_shift(shift: Shift, module: nn.Module, x: Tensor) -> Tensor:
+    """What the module makes of the shifted map, which is not written where a convolution can read past it."""
+    y: Tensor
+    if not listened_to(module):
+        if is_pointwise(module):
+            return fused(x, shift.flat_runs, module.weight, module.bias, module.stride[0])
+        if type(module) is TreeModule and isinstance(module._step, Series):
+            first, *rest = module._step.joined
+            if isinstance(first, Child):
+                y = _after_shift(shift, getattr(module, first.name), x)
+                for step in rest:
+                    y = step(module, y)
+                return y
+    y = module(shift(x))
+    return y
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,19 +190,36 @@ def _series(owner: TreeModule, children: graph.Children, streams: count[int]) ->
         _child(owner, name, child, streams, isinstance(before, graph.Conv | graph.BatchNorm | graph.Linear))
         for before, (name, child) in zip(previous, children, strict=False)
     ]
+    return Series(tuple(steps), _joined(children, steps))
+
+
+def _joined(children: graph.Children, steps: list[Step]) -> tuple[Step, ...]:
+    """The steps of a chain, where two that can be done at once are one."""
     joined: list[Step] = []
-    for (before, (name, child)), step in zip(zip(previous, children, strict=False), steps, strict=True):
-        if isinstance(before, graph.Shift) and isinstance(child, graph.Conv) and _pointwise(child):
-            shift = joined.pop()
-            assert isinstance(shift, Child)
-            joined.append(_ShiftConv(shift.name, name))
-        else:
-            joined.append(step)
-    return Series(tuple(steps), tuple(joined))
+    for (name, child), step in zip(children, steps, strict=True):
+        match (joined[-1] if joined else None), child:
+            case _, graph.Shift():
+                joined.append(_ShiftAnd(name))
+            case _, graph.BatchNorm():
+                joined.append(NormAnd(name))
+            case _ShiftAnd(shift, ""), _ if isinstance(step, Child) and _begins_pointwise(child):
+                joined[-1] = _ShiftAnd(shift, name)
+            case NormAnd(norm, ""), graph.Activation():
+                joined[-1] = NormAnd(norm, name)
+            case _:
+                joined.append(step)
+    return tuple(joined)
 
 
-def _pointwise(conv: graph.Conv) -> bool:
-    return conv.kernel == 1 and conv.groups == 1 and conv.padding in ("same", graph.pad(0))
+def _begins_pointwise(node: graph.Node) -> bool:
+    """Whether a 1x1 convolution is the first to read what comes in."""
+    match node:
+        case graph.Conv(kernel=1, groups=1, padding=padding):
+            return padding in ("same", graph.pad(0))
+        case graph.Chain(children=((_, first), *_)):
+            return _begins_pointwise(first)
+        case _:
+            return False
 
 
 def _child(

@@ -11,13 +11,13 @@ namespace smidgen {
 namespace {
 
 #if defined(__aarch64__)  // all of them have NEON, and compilers use it unasked
-constexpr Isa portable = {"neon", &kernels_portable, &layers_portable};
+constexpr Isa portable = {"neon", &kernels_portable, &layers_portable, &norms_portable};
 #else
-constexpr Isa portable = {"portable", &kernels_portable, &layers_portable};
+constexpr Isa portable = {"portable", &kernels_portable, &layers_portable, &norms_portable};
 #endif
 #if defined(__x86_64__)
-constexpr Isa avx2 = {"avx2", &kernels_avx2, &layers_avx2};
-constexpr Isa avx512 = {"avx512", &kernels_avx512, &layers_avx512};
+constexpr Isa avx2 = {"avx2", &kernels_avx2, &layers_avx2, &norms_avx2};
+constexpr Isa avx512 = {"avx512", &kernels_avx512, &layers_avx512, &norms_avx512};
 #endif
 
 // The best one first, then a null pointer.

@@ -3,6 +3,7 @@
 
 #include "kernels.hpp"
 #include "network.hpp"
+#include "norm.hpp"
 
 namespace smidgen {
 
@@ -10,6 +11,7 @@ struct Isa {
   const char* name;
   const Kernels* kernels;
   const Layers* layers;
+  const Norms* norms;
 };
 
 // Chosen once, at the first call.

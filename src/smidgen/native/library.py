@@ -12,7 +12,7 @@ from smidgen.spec import DependencyError
 __all__ = ["fingerprint", "isa", "isas", "library", "missing", "use_openmp"]
 
 NAME = "libsmidgen.so"
-ABI = 6  # SMIDGEN_ABI of the interface that this package was written for
+ABI = 7  # SMIDGEN_ABI of the interface that this package was written for
 
 
 @cache

@@ -36,7 +36,7 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 6
+#define SMIDGEN_ABI 7
 SMIDGEN_API int32_t smidgen_abi(void);
 
 /* Name of the instruction set in use: "avx512", "avx2", "neon" or "portable". Chosen once, at the first call;
@@ -65,6 +65,26 @@ SMIDGEN_API int32_t smidgen_shift_conv_forward(const struct smidgen_shift_conv* 
 SMIDGEN_API int32_t smidgen_shift_conv_backward(const struct smidgen_shift_conv* conv, const void* x,
                                                 const void* weight, const void* grad_y, void* grad_x,
                                                 void* grad_weight, void* grad_bias, int32_t threads);
+
+/* ---- BatchNorm while training ---- */
+
+/* BatchNorm of float[pixels][channels] by their own statistics, with an activation behind it:
+ * y = activation((x - mean) / sqrt(variance + eps) * weight + bias). Any number of threads gives the same bits. */
+struct smidgen_norm {
+  int64_t pixels, channels;
+  const float *weight, *bias;
+  double eps;
+  int32_t activation; /* enum smidgen_activation */
+};
+
+/* Writes y, and the mean and the variance (over pixels, not one less) of each channel. */
+SMIDGEN_API int32_t smidgen_norm_forward(const struct smidgen_norm* norm, const float* x, float* y, float* mean,
+                                         float* variance, int32_t threads);
+
+/* Gradients of the above from that of y; mean and variance are what it wrote. */
+SMIDGEN_API int32_t smidgen_norm_backward(const struct smidgen_norm* norm, const float* x, const float* mean,
+                                          const float* variance, const float* grad_y, float* grad_x,
+                                          float* grad_weight, float* grad_bias, int32_t threads);
 
 /* ---- Whole networks ---- */
 

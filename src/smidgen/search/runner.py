@@ -207,5 +207,7 @@ class Runner:
     def threads_of(self, trial: Trial) -> int:
         """How many processor threads the steps of one trial get."""
         return self.threads or threads_worth(
-            trial.recipe.batch_size * trial.network.cost().macs, self.all_threads
+            trial.recipe.batch_size * trial.network.cost().macs,
+            self.all_threads,
+            alone=len(self.plan.trials) == 1,
         )

@@ -21,6 +21,7 @@ from smidgen.train.clock import Clock, Timer
 from smidgen.train.distil import VIEWS, Teacher, distilled
 from smidgen.train.errors import Interrupted
 from smidgen.train.evaluate import accuracy, balanced_accuracy, cross_entropy, predict_logits
+from smidgen.train.memory import keep_freed
 from smidgen.train.metrics import Row
 from smidgen.train.optimiser import learning_rate, load_state, optimiser, state
 from smidgen.train.parallel import ALONE, World
@@ -101,6 +102,8 @@ class Training:
             raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
         self.recipe, self.data, self.val_data, self.preprocess = recipe, train_data, val_data, preprocess
         self.seed, self.device, self.teacher, self.world = seed, torch.device(device), teacher, world
+        if self.device.type == "cpu":
+            keep_freed()
         self.model = world.share(model.to(self.device))
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
         self.optimiser = optimiser(model, recipe)

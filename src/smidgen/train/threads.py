@@ -7,25 +7,32 @@ from collections.abc import Iterator
 
 import torch
 
-__all__ = ["WORTH_SHARING", "sharing", "threads_worth"]
+__all__ = ["WORTH_SHARING", "WORTH_SHARING_ALONE", "sharing", "threads_worth"]
 
 # Multiply-adds of one forward step from which a second thread gains more than waiting for it costs. Below,
 # the threads meet at a barrier every few microseconds, and on a busy machine each meeting may cost a
 # time slice: 30,000-parameter networks on 8x8 digits were 10 to 25 times slower with two threads there.
 WORTH_SHARING = 1_000_000_000
+# The same where nothing else of the job could use the other threads: on an idle machine two of them take
+# 0.63 to 0.68 of the time of one for 10,000 and 30,000 parameters at 28 x 28, which are 109 and 270 million
+# multiply-adds a step.
+WORTH_SHARING_ALONE = 100_000_000
 
 
 @contextlib.contextmanager
-def sharing(macs_per_step: int, asked: int | None = None) -> Iterator[None]:
+def sharing(macs_per_step: int, asked: int | None = None, *, alone: bool = False) -> Iterator[None]:
     """Use one thread for small steps and torch's own number for large ones, or as many as `asked`."""
     before = torch.get_num_threads()
-    torch.set_num_threads(asked or threads_worth(macs_per_step, before))
+    torch.set_num_threads(asked or threads_worth(macs_per_step, before, alone=alone))
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def threads_worth(macs_per_step: int, most: int) -> int:
-    """Threads for a step: `most` where it has enough work for several, else one."""
-    return most if macs_per_step >= WORTH_SHARING else 1
+def threads_worth(macs_per_step: int, most: int, *, alone: bool = False) -> int:
+    """Threads for a step: `most` where it has enough work for several, else one.
+
+    alone   whether no other training could use them meanwhile
+    """
+    return most if macs_per_step >= (WORTH_SHARING_ALONE if alone else WORTH_SHARING) else 1

@@ -1,0 +1,44 @@
+// What every instruction set provides for BatchNorm while training. norm_kernels.cpp is compiled once for each of them.
+#pragma once
+
+#include <cstdint>
+
+#include "smidgen.h"
+
+namespace smidgen {
+
+// Rows of `width` floats, a multiple of `lanes`, one after the other; what belongs to a column lies in arrays of that
+// width.
+struct NormRows {
+  int64_t rows, width;
+};
+
+// y = activation(x * scale + offset).
+struct NormLine {
+  int32_t activation;
+  const float *scale, *offset;
+};
+
+struct Norms {
+  int64_t lanes;  // of a vector
+
+  // Sums, for each column, of x - pivot and of its square.
+  void (*moments)(const NormRows&, const float* x, const float* pivot, float* sums, float* squares);
+
+  void (*apply)(const NormRows&, const NormLine&, const float* x, float* y);
+
+  // Sums, for each column, of the line's gradient and of that times (x - mean).
+  void (*gradient_sums)(const NormRows&, const NormLine&, const float* x, const float* grad_y, const float* mean,
+                        float* sums, float* products);
+
+  // grad_x = the line's gradient * scale + (x - mean) * slope + level.
+  void (*gradient)(const NormRows&, const NormLine&, const float* x, const float* grad_y, const float* mean,
+                   const float* slope, const float* level, float* grad_x);
+};
+
+extern const Norms norms_portable;
+#if defined(__x86_64__)
+extern const Norms norms_avx2, norms_avx512;
+#endif
+
+}  // namespace smidgen
