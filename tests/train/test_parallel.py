@@ -28,7 +28,7 @@ from smidgen.train.loop import Training
 from smidgen.train.parallel import world
 import dataclasses
 # SGD: AdamW divides by the size of each gradient, and so turns rounding of the smallest into whole steps.
-plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=0.02)
+plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=0.005)
 def trained(processes):
     training = Training(module(sys.argv[2], 7), plan, digits(0, 83), digits(100, 150), PREPROCESS,
                         seed=3, world=processes)
@@ -75,7 +75,9 @@ def curves(processes: int, name: str) -> list[list[float]]:
     return rows
 
 
-@pytest.mark.parametrize("name", ["shiftresnet20_e1", "squeezenet1_1"])  # with BatchNorm, and without
+# With BatchNorm, and without. SiLU has no bend: at that of a ReLU rounding may decide what passes, and one
+# number in a hundred thousand that does or does not is more than rounding from there on.
+@pytest.mark.parametrize("name", ["efficientnet_b0", "squeezenet1_1"])
 def test_two_processes_give_the_losses_of_one(name: str) -> None:
     for alone, shared in zip(curves(1, name), curves(2, name), strict=True):
         assert shared == pytest.approx(alone, rel=1e-4)

@@ -87,22 +87,20 @@ struct Sums {
 
 // What BatchNorm makes of a number, by channel.
 struct Line {
-  Line(const Folded& folded, const smidgen_norm& norm, const float* mean, const float* variance) : inverse(norm.channels) {
-    std::vector<float> scales(inverse.size()), offsets(inverse.size());
+  Line(const Folded& folded, const smidgen_norm& norm, const float* mean, const float* variance)
+      : inverse(static_cast<size_t>(norm.channels)), mean(folded.spread(mean)), bias(folded.spread(norm.bias)) {
+    std::vector<float> scales(inverse.size());
     for (size_t c = 0; c < inverse.size(); ++c) {
       inverse[c] = 1 / std::sqrt(static_cast<double>(variance[c]) + norm.eps);
-      const double by = inverse[c] * norm.weight[c];
-      scales[c] = static_cast<float>(by);
-      offsets[c] = static_cast<float>(norm.bias[c] - mean[c] * by);
+      scales[c] = static_cast<float>(inverse[c] * norm.weight[c]);
     }
     scale = folded.spread(scales.data());
-    offset = folded.spread(offsets.data());
-    line = {norm.activation, scale.data(), offset.data()};
+    line = {norm.activation, this->mean.data(), scale.data(), bias.data()};
   }
   Line(const Line&) = delete;
 
   std::vector<double> inverse;  // of the deviation
-  std::vector<float> scale, offset;
+  std::vector<float> mean, bias, scale;
   NormLine line;
 };
 
@@ -186,20 +184,19 @@ int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const fl
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   const Line line(folded, *norm, mean, variance);
-  const std::vector<float> means = folded.spread(mean);
   Sums sums(folded);
   folded.each_chunk([&](int64_t chunk, const NormRows& rows, int64_t begin) {
     sums.add(chunk, rows.width, [&](float* first, float* second) {
-      norms().gradient_sums(rows, line.line, x + begin, grad_y + begin, means.data(), first, second);
+      norms().gradient_sums(rows, line.line, x + begin, grad_y + begin, first, second);
     });
   });
-  const std::vector<float> zeros(folded.rest() ? means.size() : 0);
+  const std::vector<float> zeros(folded.rest() ? line.mean.size() : 0);
   std::vector<float> row, grad_row;
   if (folded.rest()) {
-    row = folded.rest_row(x, means.data());
+    row = folded.rest_row(x, line.mean.data());
     grad_row = folded.rest_row(grad_y, zeros.data());
     sums.add(folded.chunks - 1, folded.width, [&](float* first, float* second) {
-      norms().gradient_sums({1, folded.width}, line.line, row.data(), grad_row.data(), means.data(), first, second);
+      norms().gradient_sums({1, folded.width}, line.line, row.data(), grad_row.data(), first, second);
     });
   }
   const size_t channels = static_cast<size_t>(norm->channels);
@@ -219,12 +216,10 @@ int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const fl
   }
   const std::vector<float> slope = folded.spread(slopes.data()), level = folded.spread(levels.data());
   folded.each_chunk([&](int64_t, const NormRows& rows, int64_t begin) {
-    norms().gradient(rows, line.line, x + begin, grad_y + begin, means.data(), slope.data(), level.data(),
-                     grad_x + begin);
+    norms().gradient(rows, line.line, x + begin, grad_y + begin, slope.data(), level.data(), grad_x + begin);
   });
   if (folded.rest()) {
-    norms().gradient({1, folded.width}, line.line, row.data(), grad_row.data(), means.data(), slope.data(), level.data(),
-                     row.data());
+    norms().gradient({1, folded.width}, line.line, row.data(), grad_row.data(), slope.data(), level.data(), row.data());
     std::copy_n(row.begin(), folded.rest(), grad_x + folded.rest_begin());
   }
   return 0;

@@ -13,10 +13,10 @@ struct NormRows {
   int64_t rows, width;
 };
 
-// y = activation(x * scale + offset).
+// y = activation((x - mean) * scale + bias).
 struct NormLine {
   int32_t activation;
-  const float *scale, *offset;
+  const float *mean, *scale, *bias;
 };
 
 struct Norms {
@@ -28,12 +28,12 @@ struct Norms {
   void (*apply)(const NormRows&, const NormLine&, const float* x, float* y);
 
   // Sums, for each column, of the line's gradient and of that times (x - mean).
-  void (*gradient_sums)(const NormRows&, const NormLine&, const float* x, const float* grad_y, const float* mean,
-                        float* sums, float* products);
+  void (*gradient_sums)(const NormRows&, const NormLine&, const float* x, const float* grad_y, float* sums,
+                        float* products);
 
   // grad_x = the line's gradient * scale + (x - mean) * slope + level.
-  void (*gradient)(const NormRows&, const NormLine&, const float* x, const float* grad_y, const float* mean,
-                   const float* slope, const float* level, float* grad_x);
+  void (*gradient)(const NormRows&, const NormLine&, const float* x, const float* grad_y, const float* slope,
+                   const float* level, float* grad_x);
 };
 
 extern const Norms norms_portable;

@@ -51,40 +51,46 @@ void two_sums(const NormRows& all, float* first, float* second, const Term& term
 
 void moments(const NormRows& all, const float* x, const float* pivot, float* sums, float* squares) {
   two_sums(all, sums, squares, [&](int64_t column, int64_t at, Vector& sum, Vector& square) {
-    const Vector far = load(x + at) - load(pivot + column);
-    sum += far;
-    square += far * far;
+    const Vector distance = load(x + at) - load(pivot + column);
+    sum += distance;
+    square += distance * distance;
   });
+}
+
+// The difference comes first: a number that is the mean, as all are in a map of one value, is exactly zero then, and an
+// activation that bends there does not depend on rounding.
+inline Vector far(const NormLine& line, Vector x, int64_t column) { return x - load(line.mean + column); }
+inline Vector at(const NormLine& line, Vector far, int64_t column) {
+  return far * load(line.scale + column) + load(line.bias + column);
 }
 
 void apply(const NormRows& all, const NormLine& line, const float* x, float* y) {
   with_activation(line.activation, [&](auto value, auto) {
     for (int64_t row = 0; row < all.rows; ++row, x += all.width, y += all.width)
-      for (int64_t c = 0; c < all.width; c += LANES)
-        store(y + c, value(load(x + c) * load(line.scale + c) + load(line.offset + c)));
+      for (int64_t c = 0; c < all.width; c += LANES) store(y + c, value(at(line, far(line, load(x + c), c), c)));
   });
 }
 
-void gradient_sums(const NormRows& all, const NormLine& line, const float* x, const float* grad_y, const float* mean,
-                   float* sums, float* products) {
+void gradient_sums(const NormRows& all, const NormLine& line, const float* x, const float* grad_y, float* sums,
+                   float* products) {
   with_activation(line.activation, [&](auto, auto passed) {
-    two_sums(all, sums, products, [&](int64_t c, int64_t at, Vector& sum, Vector& product) {
-      const Vector value = load(x + at);
-      const Vector g = passed(value * load(line.scale + c) + load(line.offset + c), load(grad_y + at));
+    two_sums(all, sums, products, [&](int64_t c, int64_t place, Vector& sum, Vector& product) {
+      const Vector distance = far(line, load(x + place), c);
+      const Vector g = passed(at(line, distance, c), load(grad_y + place));
       sum += g;
-      product += g * (value - load(mean + c));
+      product += g * distance;
     });
   });
 }
 
-void gradient(const NormRows& all, const NormLine& line, const float* x, const float* grad_y, const float* mean,
-              const float* slope, const float* level, float* grad_x) {
+void gradient(const NormRows& all, const NormLine& line, const float* x, const float* grad_y, const float* slope,
+              const float* level, float* grad_x) {
   with_activation(line.activation, [&](auto, auto passed) {
     for (int64_t row = 0; row < all.rows; ++row, x += all.width, grad_y += all.width, grad_x += all.width)
       for (int64_t c = 0; c < all.width; c += LANES) {
-        const Vector value = load(x + c), scale = load(line.scale + c);
-        const Vector g = passed(value * scale + load(line.offset + c), load(grad_y + c));
-        store(grad_x + c, g * scale + ((value - load(mean + c)) * load(slope + c) + load(level + c)));
+        const Vector distance = far(line, load(x + c), c);
+        const Vector g = passed(at(line, distance, c), load(grad_y + c));
+        store(grad_x + c, g * load(line.scale + c) + (distance * load(slope + c) + load(level + c)));
       }
   });
 }

@@ -143,20 +143,20 @@ class SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         kind, input = input.dtype, input.float()  # noqa: A001 (sums in half precision would lose counts)
-        count = input.new_tensor([input.numel() / input.shape[1]])
-        sums = torch.cat([input.sum((0, 2, 3)), count])
-        total = _summed(sums)
+        # Statistics in float64, as the kernel of a process alone has them: in maps of one value, numbers that
+        # are the mean must be exactly zero, or rounding decides what a ReLU behind lets through.
+        count = input.new_tensor([input.numel() / input.shape[1]], dtype=torch.float64)
+        total = _summed(torch.cat([input.sum((0, 2, 3), dtype=torch.float64), count]))
         values = total[-1].detach()
-        mean = total[:-1] / values
+        mean = (total[:-1] / values).float()
         centred = input - mean[:, None, None]
-        squares = _summed(centred.square().sum((0, 2, 3)))
-        variance = squares / values
+        variance = _summed(centred.square().sum((0, 2, 3), dtype=torch.float64)) / values
         with torch.no_grad():
             self.num_batches_tracked += 1
             momentum = 1 / self.num_batches_tracked if self.momentum is None else self.momentum
             self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * values / (values - 1), momentum)
-        scale: Tensor = self.weight * torch.rsqrt(variance + self.eps)
+            self.running_var.lerp_((variance * values / (values - 1)).float(), momentum)
+        scale: Tensor = self.weight * torch.rsqrt(variance + self.eps).float()
         result: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return result.to(kind)
 
