@@ -346,7 +346,7 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
   if (finish.add) finish.add += first_panel * PANEL;
   // As many panels at a time as stay in the first cache: then a pixel's outputs are written side by side. A depth of
   // several stretches goes panel by panel, since their sums wait in `partial`.
-  const int64_t together = block.reading.stretches() > 1 || c.scales_weights ? 1 : most(1, 3072 / c.depth / PANEL);
+  const int64_t together = block.reading.stretches() > 1 || c.scales_weights ? 1 : most(1, 4096 / c.depth / PANEL);
   for (int64_t panel = first_panel, panels; panel < last_panel; panel += panels) {
     const float* packed = op.weight + panel * PANEL * c.depth;
     panels = least(together, last_panel - panel);
