@@ -176,9 +176,12 @@ def test_predict_takes_paths_pictures_and_arrays_and_gives_names(fitted: Fitted,
 @pytest.mark.parametrize("name", ["efficientnet_b0", "squeezenet1_1", "shiftnet_c", "resnet20"])
 def test_a_profile_has_every_multiply_add_of_the_network(name: str) -> None:
     file = random_file(name, resolution=64)
+    # Each of ShiftNet's four modules with a stride makes only a quarter of what it shifts: of 16 x 16 weights
+    # on 64 x 64 pixels, of 32 x 32 on 32 x 32, 64 x 64 on 16 x 16 and 128 x 128 on 8 x 8.
+    unread = 3 * 4 * 16**2 * 64**2 // 4 if name == "shiftnet_c" else 0
     for threads, x in ((1, None), (2, pictures(3, 64))):
         steps = Engine(file, threads=threads).profile(x, repeats=3)
-        assert sum(step.macs for step in steps) == file.network.cost().macs
+        assert sum(step.macs for step in steps) == file.network.cost().macs - unread
         assert all(step.ms >= 0 for step in steps)
         assert all((step.gflops > 0) == (step.macs > 0 and step.ms > 0) for step in steps)
         assert {step.work.kind for step in steps if step.macs} <= {"conv", "winograd", "depthwise"}

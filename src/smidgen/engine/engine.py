@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from smidgen import modelfile, native
 from smidgen.engine.compiled import Compiled, Packed
 from smidgen.engine.lower import Weights, lower
-from smidgen.engine.plan import Array, Depthwise, Plan
+from smidgen.engine.needed import only_what_is_read
+from smidgen.engine.plan import Array, Conv, Depthwise, Plan
 from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
@@ -36,10 +37,11 @@ PLANS = 4
 class StepTime(NamedTuple):
     """What one fused step took for one picture.
 
-    name   state-dict prefix of the layer whose name the step bears
+    name   state-dict prefix of the layer whose name the step bears; behind it in brackets, which of its
+           pixels are made, or that its channels come in another order
     work   what the step has to do
     ms     milliseconds
-    macs   multiply-adds; 0 for steps without any
+    macs   multiply-adds, without those that nobody reads; 0 for steps without any
     peak   GFLOP/s of this machine's arithmetic, on as many threads
     """
 
@@ -180,6 +182,8 @@ class Engine:
             spent = float(np.median(ms[:, mine].sum(1)))
             first = step.first if isinstance(step, Depthwise) else None
             done = macs.get(name, 0) + (macs.get(first.name, 0) if first else 0)
+            if name not in macs and isinstance(step, Conv):  # a part of a layer, see engine/needed.py
+                done = step.weight.size * work(step, ready.plan).pixels
             times.append(StepTime(name, work(step, ready.plan), spent, done, peak))
         return times[::-1]
 
@@ -236,7 +240,7 @@ class Engine:
             if ready is None:
                 # What float32 cannot hold becomes infinite, and so do the answers: no warning helps.
                 with np.errstate(all="ignore"):
-                    plan = lower(self.network.tree, shape, self._weights)
+                    plan = only_what_is_read(lower(self.network.tree, shape, self._weights))
                     compiled = None if self.backend == "numpy" else Compiled(plan, self._packed)
                 ready = self._plans[shape] = _Ready(plan, compiled, [])
                 if len(self._plans) > PLANS:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from smidgen.engine.compiled import by_winograd
 from smidgen.engine.lower import Weights, lower
+from smidgen.engine.needed import only_what_is_read
 from smidgen.engine.plan import Conv, Depthwise, Plan, Pointwise, Step
 from smidgen.graph import Network, tensors
 from smidgen.graph.nodes import ActivationKind
@@ -60,7 +61,7 @@ def listed(network: Network) -> list[Work]:
 
     Raises   ShapeError, ModelFileError as `Engine`.
     """
-    plan = lower(network.tree, network.input, Weights(_Ones(network)))
+    plan = only_what_is_read(lower(network.tree, network.input, Weights(_Ones(network))))
     return [work(step, plan) for step in plan.steps]
 
 

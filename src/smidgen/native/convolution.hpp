@@ -102,6 +102,9 @@ void pack(const float* matrix, const float* scale, int64_t columns, int64_t dept
 
 // Up to 15 floats past a multiple of LANES are copied by two vectors that overlap, where there is room for one.
 void copy(float* to, const float* from, int64_t count) {
+#if defined(__AVX512F__)
+  if (count < LANES) return store(to, load(from, count), count);  // by a mask
+#endif
   typedef float Four __attribute__((vector_size(16), aligned(4), may_alias));
   if (count >= LANES) {
     const Vector last = load(from + count - LANES);
@@ -138,29 +141,42 @@ inline void shifted_pixel(const smidgen_op& op, const float* x, int64_t h, int64
   }
 }
 
-// to = before(from) * gate for all channels of one pixel. Each may be missing.
-inline void prepare(const smidgen_op& op, const float* gate, const float* from, float* to) {
-  int64_t c = 0;
-  if (op.scale && op.before == SMIDGEN_RELU && !gate)  // pre-activation: what most networks that need this do
-    for (; c + LANES <= op.x.c; c += LANES)
-      store(to + c, at_least(load(from + c) * load(op.scale + c) + load(op.offset + c), 0.0f));
-  for (; c < op.x.c; c += LANES) {
-    const int64_t count = least(LANES, op.x.c - c);
-    Vector value = load(from + c, count);
-    if (op.scale) value = value * load(op.scale + c, count) + load(op.offset + c, count);
-    activate<1>(op.before, &value);
-    if (gate) value *= load(gate + c, count);
-    store(to + c, value, count);
+// to = before(from) * gate for all channels of pixels that lie `step` floats apart. Each may be missing.
+void prepare(const smidgen_op& op, const float* gate, const float* from, int64_t step, int64_t pixels, float* to) {
+  const int64_t channels = op.x.c;
+  const bool plain = op.scale && op.before == SMIDGEN_RELU && !gate;  // what most networks that need this do
+  for (int64_t c = 0; c < channels; c += LANES) {
+    const int64_t count = least(LANES, channels - c);
+    const Vector scale = op.scale ? load(op.scale + c, count) : Vector{};
+    const Vector offset = op.scale ? load(op.offset + c, count) : Vector{};
+    const Vector factor = gate ? load(gate + c, count) : Vector{};
+    if (plain && count == LANES) {
+      for (int64_t i = 0; i < pixels; ++i)
+        store(to + i * channels + c, at_least(load(from + i * step + c) * scale + offset, 0.0f));
+      continue;
+    }
+    for (int64_t i = 0; i < pixels; ++i) {
+      Vector value = load(from + i * step + c, count);
+      if (op.scale) value = value * scale + offset;
+      activate<1>(op.before, &value);
+      if (gate) value *= factor;
+      store(to + i * channels + c, value, count);
+    }
   }
 }
 
-void gather_pixel(const smidgen_op& op, const Cut& c, const Places& places, int64_t h, int64_t w, float* to) {
+// Copies together what `pixels` neighbours of a row of outputs read: from (h, w) on, `op.stride` apart.
+void gather_pixels(const smidgen_op& op, const Cut& c, const Places& places, int64_t h, int64_t w, int64_t pixels,
+                   float* to) {
   const float* const gate = c.scales_weights ? nullptr : places.gate;
   const bool prepares = op.scale || op.before || gate;
-  if (prepares && !op.runs && op.x.channel == 1)
-    return prepare(op, gate, places.x + (h * op.x.w + w) * op.x.pixel, to);
-  shifted_pixel(op, places.x, h, w, to);
-  if (prepares) prepare(op, gate, to, to);
+  if (prepares && op.n_runs <= 1 && op.x.channel == 1) {  // each from one pixel
+    const int64_t y = h + (op.runs ? op.runs[1] : 0), x = w + (op.runs ? op.runs[2] : 0);
+    if (y >= 0 && y < op.x.h && x >= 0 && x + (pixels - 1) * op.stride < op.x.w)
+      return prepare(op, gate, places.x + (y * op.x.w + x) * op.x.pixel, op.stride * op.x.pixel, pixels, to);
+  }
+  for (int64_t i = 0; i < pixels; ++i) shifted_pixel(op, places.x, h, w + i * op.stride, to + i * op.x.c);
+  if (prepares) prepare(op, gate, to, op.x.c, pixels, to);
 }
 
 // Rows of the input with the padding around them.
@@ -250,19 +266,27 @@ void read_pixels(const smidgen_op& op, const Cut& c, const Places& places, int64
   } else {
     block.reading.add(0, op.x.c);
   }
-  for (int64_t i = 0, h = first / op.y.w, w = first % op.y.w; i < pixels; ++i) {
-    const int64_t y = h * op.stride, x = w * op.stride;
-    const bool reads = !c.gathers && y >= c.up && y < op.x.h - c.down && x >= c.left && x < op.x.w - c.right;
-    const int64_t number = reads ? near++ : --far;
-    block.to[number] = i;
-    if (reads) {
-      block.rows[number] = places.x + (y * op.x.w + x) * op.x.pixel;
-    } else {
-      block.rows[number] = gathered;
-      gather_pixel(op, c, places, y, x, gathered);
+  for (int64_t i = 0, h = first / op.y.w, w = first % op.y.w, count; i < pixels; i += count, w = 0, ++h) {
+    count = least(pixels - i, op.y.w - w);  // what lies in one row
+    const int64_t y = h * op.stride;
+    const bool row_reads = !c.gathers && y >= c.up && y < op.x.h - c.down;
+    if (!row_reads) {
+      gather_pixels(op, c, places, y, w * op.stride, count, gathered);
+      for (int64_t j = i; j < i + count; ++j, gathered += op.x.c) {
+        block.to[--far] = j;
+        block.rows[far] = gathered;
+      }
+      continue;
+    }
+    for (int64_t j = i, x = w * op.stride; j < i + count; ++j, x += op.stride) {
+      const bool reads = x >= c.left && x < op.x.w - c.right;
+      const int64_t number = reads ? near++ : --far;
+      block.to[number] = j;
+      block.rows[number] = reads ? places.x + (y * op.x.w + x) * op.x.pixel : gathered;
+      if (reads) continue;
+      gather_pixels(op, c, places, y, x, 1, gathered);
       gathered += op.x.c;
     }
-    if (++w == op.y.w) w = 0, ++h;
   }
   block.near = near;
   block.all = pixels;
@@ -322,7 +346,7 @@ void convolve(const smidgen_op& op, const Places& places, int64_t part, float* s
   if (finish.add) finish.add += first_panel * PANEL;
   // As many panels at a time as stay in the first cache: then a pixel's outputs are written side by side. A depth of
   // several stretches goes panel by panel, since their sums wait in `partial`.
-  const int64_t together = block.reading.stretches() > 1 || c.scales_weights ? 1 : most(1, 3072 / c.depth / PANEL);
+  const int64_t together = block.reading.stretches() > 1 || c.scales_weights ? 1 : most(1, 4096 / c.depth / PANEL);
   for (int64_t panel = first_panel, panels; panel < last_panel; panel += panels) {
     const float* packed = op.weight + panel * PANEL * c.depth;
     panels = least(together, last_panel - panel);

@@ -68,9 +68,15 @@ inline void start(const Finish& f, Vector* sums) {
     sums[v] = f.bias ? load(f.bias + v * LANES, clamped(f.columns - v * LANES, 0, LANES)) : Vector{};
 }
 
-// The rows of a tile that is not as plain as most, from where its sums were put.
+// The rows of a tile that is not as plain as most, from where its sums were put; `column`: its first one. (Were this
+// part of the tile, the tile would have a register less for what its pixels read.)
 template <int64_t WIDTH>
-[[gnu::noinline]] void finish_rows(const Finish& finish, const float* sums, int64_t height, const int64_t* to) {
+[[gnu::noinline]] void finish_rows(const Finish& whole, int64_t column, const float* sums, int64_t height,
+                                   const int64_t* to) {
+  Finish finish = whole;
+  finish.columns -= column;
+  finish.y += column;
+  if (finish.add) finish.add += column;
   for (int64_t i = 0; i < height; ++i, sums += WIDTH * LANES) {
     Vector row[WIDTH];
     for (int64_t v = 0; v < WIDTH; ++v) row[v] = load(sums + v * LANES);
@@ -129,12 +135,7 @@ void tile(const Stretch& stretch, const float* const* a, const float* packed, in
       continue;
     }
     each<HEIGHT * WIDTH>([&](auto i) { store(partial + i * LANES, sums[i]); });
-    if (!stretch.ends) continue;
-    Finish rest = finish;
-    rest.columns -= column;
-    rest.y += column;
-    if (rest.add) rest.add += column;
-    finish_rows<WIDTH>(rest, partial, HEIGHT, to);
+    if (stretch.ends) finish_rows<WIDTH>(finish, column, partial, HEIGHT, to);
   }
 }
 

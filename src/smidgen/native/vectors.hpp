@@ -47,6 +47,13 @@ template <int64_t COUNT, class Body>
 }
 
 // The first `count` of a vector; zero beyond.
+#if defined(__AVX512F__)
+inline __mmask16 first(int64_t count) {
+  return static_cast<__mmask16>(count >= LANES ? 0xffff : (1u << count) - 1);
+}
+inline Vector load(const float* from, int64_t count) { return (Vector)_mm512_maskz_loadu_ps(first(count), from); }
+inline void store(float* to, Vector value, int64_t count) { _mm512_mask_storeu_ps(to, first(count), (__m512)value); }
+#else
 inline Vector load(const float* from, int64_t count) {
   if (count >= LANES) return load(from);
   float all[LANES] = {};
@@ -59,6 +66,7 @@ inline void store(float* to, Vector value, int64_t count) {
   store(all, value);
   for (int64_t i = 0; i < count; ++i) to[i] = all[i];
 }
+#endif
 
 // Of two numbers; where either is not a number, the second. (The compiler makes a comparison and a choice of what
 // the processor does at once.)

@@ -1,0 +1,84 @@
+"""Pixels that no strided convolution reads are not made, and nobody notices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import smidgen
+from random_trees import examples
+from smidgen.engine.drawn import draw_weights
+from smidgen.engine.interpreter import interpret
+from smidgen.engine.lower import Weights, lower
+from smidgen.engine.needed import only_what_is_read
+from smidgen.engine.plan import Conv, Plan
+from smidgen.families.shiftnet import Layout, shift_runs
+from smidgen.graph import Activation, BatchNorm, Chain, Flatten, GlobalPool, Node, Shift
+from smidgen.graph import Conv as ConvLeaf
+from smidgen.spec import Shape
+
+
+def strided(channels: int, stride: int, kernel: int = 3, layout: Layout = "contiguous") -> Node:
+    """1x1, BatchNorm, ReLU, shift, strided 1x1, as ShiftNet's blocks have it, and a mean."""
+    shift = Shift(shift_runs(channels, kernel, 1, layout))
+    parts: tuple[Node, ...] = (
+        ConvLeaf(5, channels),
+        BatchNorm(channels),
+        Activation("relu"),
+        shift,
+        ConvLeaf(channels, 7, stride=stride, bias=True),
+        GlobalPool(),
+        Flatten(),
+    )
+    return Chain(tuple((str(number), part) for number, part in enumerate(parts)))
+
+
+def plan_of(tree: Node, shape: Shape) -> Plan:
+    network = smidgen.Network("a", "a", tree, shape, smidgen.Preprocess(resize=shape.height))
+    return lower(tree, shape, Weights(draw_weights(network)))
+
+
+def macs(plan: Plan) -> int:
+    return sum(
+        step.weight.size * plan.maps[step.y.map].height * plan.maps[step.y.map].width
+        for step in plan.steps
+        if isinstance(step, Conv)
+    )
+
+
+@examples(50)
+@given(
+    st.integers(9, 40),
+    st.sampled_from([2, 3]),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.sampled_from(["contiguous", "interleaved"]),
+)
+def test_the_answers_are_the_same(channels: int, stride: int, high: int, wide: int, layout: Layout) -> None:
+    shape = Shape(5, high, wide)
+    plan = plan_of(strided(channels, stride, layout=layout), shape)
+    less = only_what_is_read(plan)
+    x = np.random.default_rng(0).normal(size=(2, *shape[:3])).astype(np.float32)
+    np.testing.assert_allclose(interpret(less, x), interpret(plan, x), rtol=1e-5, atol=1e-5)
+    assert (macs(less) < macs(plan)) == (high % stride == 0 and wide % stride == 0)
+
+
+def test_of_the_first_convolution_a_quarter_is_done() -> None:
+    channels, side = 27, 8
+    plan = only_what_is_read(plan_of(strided(channels, 2), Shape(5, side, side)))
+    assert macs(plan) == side**2 // 4 * (5 * channels + channels * 7)
+
+
+@pytest.mark.parametrize(("size", "fewer"), [(64, True), (65, False)])
+def test_shiftnet_does_less_where_its_maps_are_even(size: int, fewer: bool) -> None:
+    network = smidgen.network("shiftnet_c", resolution=size)
+    plan = lower(network.tree, network.input, Weights(draw_weights(network)))
+    assert (macs(only_what_is_read(plan)) < macs(plan)) == fewer
+
+
+def test_a_map_that_somebody_else_reads_is_made_whole() -> None:
+    network = smidgen.network("squeezenet1_1", resolution=64)
+    plan = lower(network.tree, network.input, Weights(draw_weights(network)))
+    assert only_what_is_read(plan).steps == plan.steps
