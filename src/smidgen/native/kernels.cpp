@@ -154,15 +154,28 @@ bool inside(const smidgen_maps& maps, int64_t h, int64_t w) {
          static_cast<uint64_t>(w) < static_cast<uint64_t>(maps.w);
 }
 
-// Output columns [first, last) of a row whose every channel reads inside; empty in the rows at the edges.
+// How far some channels look.
+struct Reach {
+  int64_t up = 0, down = 0, left = 0, right = 0;
+
+  void add(const Piece& piece) {
+    up = most(up, -piece.dy);
+    down = most(down, piece.dy);
+    left = most(left, -piece.dx);
+    right = most(right, piece.dx);
+  }
+};
+Reach reach_of(const Shift& shift) { return {shift.up, shift.down, shift.left, shift.right}; }
+
+// Output columns [first, last) of a row at which all these channels read inside; empty in the rows at the edges.
 struct Columns {
   int64_t first, last;
 };
-Columns inner(const Shift& shift, int64_t row) {
+Columns inner(const Shift& shift, const Reach& reach, int64_t row) {
   const int64_t h = row * shift.stride;
-  if (h < shift.up || h >= shift.maps.h - shift.down) return {0, 0};
-  const int64_t first = least(shift.width, ceil_div(shift.left, shift.stride));
-  return {first, clamped(ceil_div(shift.maps.w - shift.right, shift.stride), first, shift.width)};
+  if (h < reach.up || h >= shift.maps.h - reach.down) return {0, 0};
+  const int64_t first = least(shift.width, ceil_div(reach.left, shift.stride));
+  return {first, clamped(ceil_div(shift.maps.w - reach.right, shift.stride), first, shift.width)};
 }
 
 // ---- Shift alone --------------------------------------------------------------------------------------
@@ -175,7 +188,7 @@ void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_
   y += row * line;
   const int64_t ahead = (shift.down + 1) * line;  // to the row that the next one is the first to read
   const bool soon = row + shift.down + 1 < maps.n * maps.h;
-  const Columns middle = inner(shift, h);
+  const Columns middle = inner(shift, reach_of(shift), h);
   each_length(shift.pieces, shift.n_pieces, [&](auto copy, const Piece* first, const Piece* last) {
     const int64_t size = first->bytes;
     auto edge = [&](int64_t begin, int64_t end) {
@@ -310,7 +323,7 @@ void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, i
 // ---- Products of small matrices -----------------------------------------------------------------------
 
 // c[i][j] (+)= sum over k of a[i][a_at[k]] * b[b_at[k] + j], for rows a[i] and c[i] that lie anywhere and up
-// to PANEL columns; b is read to the full PANEL. Starts from `start` (PANEL floats), from c, or from zero.
+// to PANEL columns; b and `start` are read to a whole vector. Starts from `start`, from c, or from zero.
 // The places `a_at` are what makes a shift free: the convolution reads each channel where its pixel looks.
 struct Product {
   int64_t k;
@@ -320,47 +333,53 @@ struct Product {
   bool adds;
 };
 
-void store_row(const Product& p, Vector left, Vector right, float* c) {
-  if (p.columns == PANEL) {
-    store(c, p.adds ? load(c) + left : left);
-    store(c + LANES, p.adds ? load(c + LANES) + right : right);
+// Columns that are computed of those that are left: whole vectors.
+constexpr int64_t whole(int64_t columns) { return least(PANEL, up(columns, LANES)); }
+
+template <int64_t WIDTH>
+void store_row(const Product& p, const Vector* sums, float* c) {
+  if (p.columns == WIDTH * LANES) {
+    for (int64_t v = 0; v < WIDTH; ++v) store(c + v * LANES, p.adds ? load(c + v * LANES) + sums[v] : sums[v]);
     return;
   }
-  float all[PANEL];
-  store(all, left);
-  store(all + LANES, right);
+  float all[WIDTH * LANES];
+  for (int64_t v = 0; v < WIDTH; ++v) store(all + v * LANES, sums[v]);
   for (int64_t j = 0; j < p.columns; ++j) c[j] = p.adds ? c[j] + all[j] : all[j];
 }
 
-template <int64_t N>
+template <int64_t N, int64_t WIDTH>
 void tile(const Product& p, const float* const* a, const float* b, float* const* c, int64_t c_from) {
-  Vector sums[N][2];
+  Vector sums[N][WIDTH];
   const float* rows[N];
   for (int64_t i = 0; i < N; ++i) {
     rows[i] = a[i];
-    sums[i][0] = p.start ? load(p.start) : Vector{};
-    sums[i][1] = p.start ? load(p.start + LANES) : Vector{};
+    for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] = p.start ? load(p.start + v * LANES) : Vector{};
   }
   const int64_t *a_at = p.a_at, *b_at = p.b_at;
   for (const int64_t* const end = a_at + p.k; a_at < end; ++a_at, ++b_at) {
-    const Vector left = load(b + *b_at), right = load(b + *b_at + LANES);
+    Vector line[WIDTH];
+    for (int64_t v = 0; v < WIDTH; ++v) line[v] = load(b + *b_at + v * LANES);
 #pragma GCC unroll 12
     for (int64_t i = 0; i < N; ++i) {
       const Vector value = broadcast(rows[i][*a_at]);
-      sums[i][0] += value * left;
-      sums[i][1] += value * right;
+      for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] += value * line[v];
     }
   }
 #pragma GCC unroll 12
-  for (int64_t i = 0; i < N; ++i) store_row(p, sums[i][0], sums[i][1], c[i] + c_from);
+  for (int64_t i = 0; i < N; ++i) store_row<WIDTH>(p, sums[i], c[i] + c_from);
 }
 
+using Tile = void (*)(const Product&, const float* const*, const float*, float* const*, int64_t);
 template <int64_t N>
-constexpr auto tile_of = tile<least(N, ROWS)>;
-// A constant: nothing in this file may run before the processor is known to have its instructions.
-constexpr void (*tiles[])(const Product&, const float* const*, const float*, float* const*, int64_t) = {
-    nullptr,    tile_of<1>, tile_of<2>, tile_of<3>, tile_of<4>,  tile_of<5>,  tile_of<6>,
-    tile_of<7>, tile_of<8>, tile_of<9>, tile_of<10>, tile_of<11>, tile_of<12>,
+constexpr Tile thin = tile<least(N, ROWS), 1>;
+template <int64_t N>
+constexpr Tile broad = tile<least(N, ROWS), 2>;
+// Constants: nothing in this file may run before the processor is known to have its instructions.
+constexpr Tile tiles[2][13] = {
+    {nullptr, thin<1>, thin<2>, thin<3>, thin<4>, thin<5>, thin<6>, thin<7>, thin<8>, thin<9>, thin<10>, thin<11>,
+     thin<12>},
+    {nullptr, broad<1>, broad<2>, broad<3>, broad<4>, broad<5>, broad<6>, broad<7>, broad<8>, broad<9>, broad<10>,
+     broad<11>, broad<12>},
 };
 
 // Memory that is needed soon, asked for a little at a time: all at once would hold up what is needed now.
@@ -403,11 +422,12 @@ struct Ahead {
 // All rows against one panel, into the columns of c from `c_from` on.
 void multiply(const Product& p, int64_t rows, const float* const* a, const float* b, float* const* c,
               int64_t c_from, Ahead& ahead) {
+  const bool wide = p.columns > LANES;
   for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS) {
     ahead.some();
-    tile<ROWS>(p, a, b, c, c_from);
+    wide ? tile<ROWS, 2>(p, a, b, c, c_from) : tile<ROWS, 1>(p, a, b, c, c_from);
   }
-  if (rows) tiles[rows](p, a, b, c, c_from);
+  if (rows) tiles[wide][rows](p, a, b, c, c_from);
 }
 void multiply(const Product& p, int64_t rows, const float* const* a, const float* b, float* const* c,
               int64_t c_from) {
@@ -448,7 +468,7 @@ bool in_place(const ShiftConv& conv) {
 int64_t depth_of(const ShiftConv& conv) { return up(conv.shift.maps.c, PANEL); }
 int64_t breadth_of(const ShiftConv& conv) { return up(conv.c_out, PANEL); }
 
-// The pixels of a block, counted from its first: those that read inside with every channel, and the others.
+// The pixels of a block, counted from its first: those at which all channels in question read inside, and the others.
 struct Pixels {
   int64_t n_inner = 0, n_edge = 0;
   int64_t inner[longest_block], edge[longest_block];  // their numbers
@@ -456,11 +476,12 @@ struct Pixels {
   int64_t rows[longest_block], columns[longest_block];        // of the edge ones
 };
 
-void sort_pixels(const Shift& shift, const Block& block, bool all_edge, Pixels& pixels) {
+void sort_pixels(const Shift& shift, const Reach& reach, const Block& block, bool all_edge, Pixels& pixels) {
+  pixels.n_inner = pixels.n_edge = 0;
   int64_t pixel = block.first, row = pixel / shift.width;
   for (; pixel < block.last; ++row) {
     const int64_t start = row * shift.width, end = least(start + shift.width, block.last);
-    const Columns middle = all_edge ? Columns{0, 0} : inner(shift, row);
+    const Columns middle = all_edge ? Columns{0, 0} : inner(shift, reach, row);
     const int64_t first = clamped(start + middle.first, pixel, end);
     const int64_t last = clamped(start + middle.last, first, end);
     auto add_edges = [&](int64_t until) {
@@ -486,14 +507,21 @@ bool reads_inside(const Shift& shift, const Pixels& pixels, int64_t edge, const 
   return inside(shift.maps, pixels.rows[edge] + piece.dy, pixels.columns[edge] + piece.dx);
 }
 
+// Some pieces of a shift, one after the other.
+struct Pieces {
+  const Piece* first;
+  int64_t count;
+};
+Pieces all_of(const Shift& shift) { return {shift.pieces, shift.n_pieces}; }
+
 // What the pixels of a block read, as float[pixels][depth], c channels each: the edge ones, and all of them
 // where asked.
-void gather_in_place(const Shift& shift, int64_t depth, const float* image, const Pixels& pixels, bool all,
-                     float* to) {
+void gather_in_place(const Shift& shift, const Pieces& pieces, int64_t depth, const float* image, const Pixels& pixels,
+                     bool all, float* to) {
   const char* const from = reinterpret_cast<const char*>(image);
   char* const start = reinterpret_cast<char*>(to);
   const int64_t step = shift.maps.c * 4;
-  each_length(shift.pieces, shift.n_pieces, [&](auto copy, const Piece* first, const Piece* last) {
+  each_length(pieces.first, pieces.count, [&](auto copy, const Piece* first, const Piece* last) {
     const int64_t size = first->bytes;
     for (int64_t i = 0; i < pixels.n_edge; ++i) {
       char* const target = start + pixels.edge[i] * depth * 4;
@@ -536,11 +564,11 @@ void scatter_in_place(const Shift& shift, int64_t depth, const float* from, cons
 
 // The same two for other types and planes, an element at a time; every pixel counts as an edge.
 template <class Kind, class Body>
-void each_element(const Shift& shift, const Pixels& pixels, Body&& body) {
+void each_element(const Shift& shift, const Pieces& pieces, const Pixels& pixels, Body&& body) {
   constexpr int64_t element = sizeof(typename Kind::Stored);
   const bool last = shift.maps.channels_last;
   const int64_t per_pixel = last ? shift.maps.c : 1, per_channel = last ? 1 : shift.maps.h * shift.maps.w;
-  for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces; ++piece) {
+  for (const Piece* piece = pieces.first; piece < pieces.first + pieces.count; ++piece) {
     const int64_t first = piece->to / element;
     for (int64_t i = 0; i < pixels.n_edge; ++i) {
       const int64_t pixel = pixels.edge_places[i] + piece->dy * shift.maps.w + piece->dx;
@@ -552,11 +580,12 @@ void each_element(const Shift& shift, const Pixels& pixels, Body&& body) {
 }
 
 template <class Kind>
-void gather(const ShiftConv& conv, const typename Kind::Stored* image, const Pixels& pixels, bool all, float* to) {
+void gather(const ShiftConv& conv, const Pieces& pieces, const typename Kind::Stored* image, const Pixels& pixels,
+            bool all, float* to) {
   const int64_t depth = depth_of(conv);
   if (in_place<Kind>(conv))
-    return gather_in_place(conv.shift, depth, reinterpret_cast<const float*>(image), pixels, all, to);
-  each_element<Kind>(conv.shift, pixels, [&](int64_t pixel, int64_t channel, int64_t place) {
+    return gather_in_place(conv.shift, pieces, depth, reinterpret_cast<const float*>(image), pixels, all, to);
+  each_element<Kind>(conv.shift, pieces, pixels, [&](int64_t pixel, int64_t channel, int64_t place) {
     to[pixel * depth + channel] = place < 0 ? 0.0f : Kind::load(image[place]);
   });
 }
@@ -567,7 +596,7 @@ void scatter(const ShiftConv& conv, const float* from, const Pixels& pixels, typ
   const int64_t depth = depth_of(conv);
   if (in_place<Kind>(conv))
     return scatter_in_place(conv.shift, depth, from, pixels, reinterpret_cast<float*>(image), nowhere);
-  each_element<Kind>(conv.shift, pixels, [&](int64_t pixel, int64_t channel, int64_t place) {
+  each_element<Kind>(conv.shift, all_of(conv.shift), pixels, [&](int64_t pixel, int64_t channel, int64_t place) {
     if (place >= 0) image[place] = Kind::store(from[pixel * depth + channel]);
   });
 }
@@ -596,12 +625,12 @@ void clear_unread(const Shift& shift, typename Kind::Stored* x) {
   }
 }
 
-// The gradient at the pixels of a block as float[pixels][row], zero beyond c_out up to a whole panel.
+// The gradient at the pixels of a block as float[pixels][row], zero beyond c_out up to a whole vector.
 template <class Kind>
 const float* load_block(const ShiftConv& conv, const typename Kind::Stored* image, const Block& block,
                         float* scratch, int64_t& row) {
   const int64_t plane = conv.shift.height * conv.shift.width, out = conv.c_out, pixels = block.last - block.first;
-  row = breadth_of(conv);
+  row = up(out, LANES);
   if (in_place<Kind>(conv) && row == out) return reinterpret_cast<const float*>(image + block.first * out);
   const bool last = conv.shift.maps.channels_last;
   const auto* from = image + block.first * (last ? out : 1);
@@ -726,8 +755,8 @@ void forward_gathered(const ShiftConv& conv, const typename Kind::Stored* x, con
   const bool direct = in_place<Kind>(conv);
   float* const result = direct ? reinterpret_cast<float*>(y) + block.first * out : scratch + pixels * depth;
   Pixels sorted;
-  sort_pixels(shift, block, !direct, sorted);
-  gather<Kind>(conv, x, sorted, true, scratch);
+  sort_pixels(shift, reach_of(shift), block, !direct, sorted);
+  gather<Kind>(conv, all_of(shift), x, sorted, true, scratch);
   Ahead ahead = next_block(conv, x, sizeof(typename Kind::Stored), block, pixels / ROWS * (breadth_of(conv) / PANEL));
   const float* rows[longest_block];
   float* results[longest_block];
@@ -759,7 +788,7 @@ void forward(const ShiftConv& conv, const void* x, const float* packed, const fl
   with_type(conv.type, [&](auto kind) { forward_as<decltype(kind)>(conv, x, packed, bias, y, block, scratch); });
 }
 
-// sums[o] += sum over pixels of grad[pixel][o], where rows are readable to a whole panel
+// sums[o] += sum over pixels of grad[pixel][o], where rows are readable to a whole vector
 void add_columns(const float* grad, int64_t pixels, int64_t row, int64_t out, float* sums) {
   for (int64_t first = 0; first < out; first += LANES) {
     Vector sum = {};
@@ -768,36 +797,85 @@ void add_columns(const float* grad, int64_t pixels, int64_t row, int64_t out, fl
   }
 }
 
+// The pixels of a block at which all these channels read inside: where in the input, and where in the rows of the
+// gradient, `row` long.
+struct Inner {
+  int64_t n, places[longest_block], at[longest_block];
+};
+void list_inner(const Shift& shift, const Reach& reach, const Block& block, int64_t row, Inner& list) {
+  const int64_t step = shift.stride * shift.maps.c;
+  list.n = 0;
+  for (int64_t h = block.first / shift.width, start = h * shift.width; start < block.last; ++h, start += shift.width) {
+    const Columns columns = inner(shift, reach, h);
+    const int64_t first = most(columns.first, block.first - start), last = least(columns.last, block.last - start);
+    int64_t *const places = list.places + list.n - first, *const at = list.at + list.n - first;
+    for (int64_t w = first; w < last; ++w) {
+      places[w] = (h * shift.maps.w + w) * step;
+      at[w] = (start + w - block.first) * row;
+    }
+    list.n += most(0, last - first);
+  }
+}
+
+// Neighbouring pieces that the gradient of the weight takes together: each alone, since its channels all read inside at
+// the same pixels and count for nothing at the others; but of so few channels that the processor would wait, several.
+Pieces next_group(const Shift& shift, const Piece* first, bool direct) {
+  constexpr int64_t few = 3;
+  Pieces group = {first, 1};
+  int64_t channels = first->channels;
+  for (const Piece* next = first + 1; next < shift.pieces + shift.n_pieces; ++next, ++group.count) {
+    channels += next->channels;
+    if (direct && (most(first->channels, next->channels) >= few || channels > ROWS)) break;
+  }
+  return group;
+}
+
 // grad_weight[c][o] += sum over pixels of (what channel c reads there) * grad[pixel][o]
 template <class Kind>
-void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, const Block& block, const Pixels& pixels,
-                         const float* grad, int64_t row, float* edges, float* grad_weight) {
-  const int64_t channels = conv.shift.maps.c, breadth = breadth_of(conv), depth = depth_of(conv);
-  gather<Kind>(conv, x, pixels, false, edges);
-  int64_t inner_at[longest_block], inner_places[longest_block], edge_at[longest_block], edge_places[longest_block];
-  for (int64_t i = 0; i < pixels.n_inner; ++i) {
-    inner_at[i] = pixels.inner[i] * row;
-    inner_places[i] = pixels.places[i] * channels;
-  }
-  for (int64_t i = 0; i < pixels.n_edge; ++i) {
-    edge_at[i] = pixels.edge[i] * row;
-    edge_places[i] = pixels.edge[i] * depth;
-  }
-  const Product inner{pixels.n_inner, inner_places, inner_at, PANEL, nullptr, true};
-  const Product edge{pixels.n_edge, edge_places, edge_at, PANEL, nullptr, true};
-  Ahead ahead = next_block(conv, x, sizeof(typename Kind::Stored), block, channels / ROWS * (breadth / PANEL));
-  for (int64_t c = 0; c < channels; c += ROWS) {
-    const int64_t rows = least(ROWS, channels - c);
-    const float *inner_rows[ROWS], *edge_rows[ROWS];
-    float* results[ROWS];
-    for (int64_t i = 0; i < rows; ++i) {
-      inner_rows[i] = reinterpret_cast<const float*>(x) + conv.shift.offsets[c + i];
-      edge_rows[i] = edges + c + i;
-      results[i] = grad_weight + (c + i) * breadth;
+void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, const Block& block, const float* grad,
+                         int64_t row, float* edges, float* grad_weight) {
+  const Shift& shift = conv.shift;
+  const int64_t channels = shift.maps.c, breadth = breadth_of(conv), depth = depth_of(conv);
+  const bool direct = in_place<Kind>(conv);
+  Ahead ahead = next_block(conv, x, sizeof(typename Kind::Stored), block, ceil_div(channels, ROWS) * ceil_div(row, PANEL));
+  Pixels pixels;
+  Inner inner;
+  int64_t edge_at[longest_block], edge_places[longest_block], channel = 0;
+  for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces;) {
+    const Pieces group = next_group(shift, piece, direct);
+    Reach reach;
+    int64_t last = channel;
+    for (const Piece* const end = piece + group.count; piece < end; ++piece) {
+      reach.add(*piece);
+      last += piece->channels;
     }
-    for (int64_t first = 0; first < breadth; first += PANEL) {
-      if (pixels.n_inner) multiply(inner, rows, inner_rows, grad + first, results, first, ahead);
-      if (pixels.n_edge) multiply(edge, rows, edge_rows, grad + first, results, first);
+    inner.n = 0;
+    if (direct) list_inner(shift, reach, block, row, inner);
+    if (!direct || group.count > 1) sort_pixels(shift, reach, block, !direct, pixels);
+    if (pixels.n_edge) gather<Kind>(conv, group, x, pixels, false, edges);
+    for (int64_t i = 0; i < pixels.n_edge; ++i) {
+      edge_at[i] = pixels.edge[i] * row;
+      edge_places[i] = pixels.edge[i] * depth;
+    }
+    for (int64_t tiles = ceil_div(last - channel, ROWS), rows; tiles > 0; --tiles, channel += rows) {
+      rows = ceil_div(last - channel, tiles);
+      const float *inner_rows[ROWS], *edge_rows[ROWS];
+      float* results[ROWS];
+      for (int64_t i = 0; i < rows; ++i) {
+        inner_rows[i] = reinterpret_cast<const float*>(x) + shift.offsets[channel + i];
+        edge_rows[i] = edges + channel + i;
+        results[i] = grad_weight + (channel + i) * breadth;
+      }
+      for (int64_t first = 0; first < row; first += PANEL) {
+        const int64_t columns = whole(row - first);
+        ahead.some();
+        if (inner.n)
+          multiply({inner.n, inner.places, inner.at, columns, nullptr, true}, rows, inner_rows, grad + first,
+                   results, first);
+        if (pixels.n_edge)
+          multiply({pixels.n_edge, edge_places, edge_at, columns, nullptr, true}, rows, edge_rows, grad + first, results,
+                   first);
+      }
     }
   }
 }
@@ -821,11 +899,11 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
     const Block block{image, begin, least(begin + step, plane)};
     const int64_t pixels = block.last - block.first;
     Pixels sorted;
-    sort_pixels(shift, block, !direct, sorted);
+    sort_pixels(shift, reach_of(shift), block, !direct, sorted);
     int64_t row;
     const float* grad = load_block<Kind>(conv, y, block, loaded, row);
     if (grad_bias) add_columns(grad, pixels, row, out, grad_bias);
-    if (grad_weight) add_weight_gradient<Kind>(conv, x, block, sorted, grad, row, shifted, grad_weight);
+    if (grad_weight) add_weight_gradient<Kind>(conv, x, block, grad, row, shifted, grad_weight);
     if (grad_from) {
       const float* rows[longest_block];
       float* results[longest_block];
@@ -836,7 +914,8 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
       Ahead ahead = next_block(conv, grad_x, sizeof(Stored), block, pixels / ROWS * (depth / PANEL));
       const float* panel = packed;
       for (int64_t first = 0; first < channels; first += PANEL, panel += out * PANEL)
-        multiply({out, shift.counting, shift.panels, PANEL, nullptr, false}, pixels, rows, panel, results, first, ahead);
+        multiply({out, shift.counting, shift.panels, whole(channels - first), nullptr, false}, pixels, rows, panel, results,
+                 first, ahead);
       scatter<Kind>(conv, shifted, sorted, grad_x, nowhere);
     }
   }
