@@ -149,7 +149,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   const int64_t size = maps->n * maps->c * maps->h * maps->w * bytes;
   if (size == 0) return 0;
   const Kernels& use = kernels();
-  constexpr int64_t large = 8 << 20, line = 64;  // a line of the cache: parts of one are better not written past it
+  constexpr int64_t large = 24 << 20, line = 64;  // a line of the cache: parts of one are better not written past it
   Worked worked(*maps, runs, n_runs, 1, bytes, 0, 0);
   worked.shift.streams = size >= large && maps->h * maps->w * bytes % line == 0;
   const int64_t useful = useful_threads(threads, size, 64 * 1024);
