@@ -6,7 +6,7 @@ Every size of shift + 1x1 in ShiftNet-A, ShiftNet-B and ShiftResNet-20. Every wa
 own, which is stopped (SIGSTOP) outside its turns: the threads of a pool spin for a while after each call.
 They take turns: 2 calls and 10 ms discarded, 10 timed; of ways that take long, fewer: the column `calls`
 counts the timed ones of all rounds. Before the turns each is timed alone: first every setting (memory
-format, kind of copy), of which the faster is kept, then that one again.
+format, kind of copy) that is not far behind at first sight, of which the faster is kept, then that one again.
 A ratio is of the medians of two turns in the same round; printed are the median, least and most over
 the rounds. Forward runs without autograd. Forward + backward gives gradients for the input and the
 weights; a one-hot weight is no parameter. For shift2d and the copy both passes are two copies, since the
@@ -67,6 +67,7 @@ COLUMNS = (
 DISCARDED, TIMED = 2, 10
 WARM = 10.0  # milliseconds of discarded calls at least: a process that was stopped comes back to cold caches
 LONGEST = 1.0  # seconds of a turn's discarded and of its timed calls, after which no further one begins
+FAR_BEHIND = 2  # times the least of the settings' first calls, from which a setting is not tried further
 TRIALS, ALONE_TURNS = 2, 2  # turns of each setting, of which the least counts, and of the chosen one
 INTERFERES = 0.10  # difference of turns and alone that is reported
 LARGE = 8e6  # bytes of a tensor from which the bar for shift2d holds
@@ -213,8 +214,12 @@ def one_hot(runs: Sequence[tuple[int, int, int]], kernel: int) -> Tensor:
 
 
 def settings(way: str) -> list[tuple[str, str]]:
-    """What a way may choose from: a memory format, and for the copy its kind."""
-    return [*product(FORMATS, ("clone", "copy_") if way == "copy" else ("",))]
+    """What a way may choose from: a memory format, and for the copy its kind.
+
+    Compiling takes longest, and no way has been faster in another format: there is one.
+    """
+    formats = ("channels_last",) if way in COMPILED else FORMATS
+    return [*product(formats, ("clone", "copy_") if way == "copy" else ("",))]
 
 
 def prepared(way: str, cell: Cell, layout: str, kind: str) -> tuple[Callable[[], object], float]:
@@ -324,6 +329,8 @@ def fastest(way: str, cell: Cell) -> tuple[Callable[[], object], Ready]:
     trials = [
         (*prepared(way, cell, layout, kind), f"{layout} {kind}".strip()) for layout, kind in settings(way)
     ]
+    glances = [min(series(call, DISCARDED)) for call, _, _ in trials]
+    trials = [trial for trial, ms in zip(trials, glances, strict=True) if ms <= FAR_BEHIND * min(glances)]
     medians = [[turn(call).median for call, _, _ in trials] for _ in range(TRIALS)]
     best = min(range(len(trials)), key=lambda index: min(row[index] for row in medians))
     call, answer, setting = trials[best]
@@ -361,6 +368,8 @@ def measure(cell: Cell, ways: dict[str, Process], rounds: int) -> dict[str, Resu
     for way, process in ways.items():
         found[way] = Result(process.ask(cell), [])
     for one, other in SAME_ANSWER:
+        if one not in found or other not in found:
+            continue
         answers = found[one].ready.answer, found[other].ready.answer
         if not abs(answers[0] - answers[1]) <= TOLERANCES[cell.dtype]:
             raise ValueError(f"{cell.label}: {one} and {other} answer differently ({answers})")
@@ -508,7 +517,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=[*DTYPES])
     parser.add_argument("--passes", nargs="+", choices=PASSES, default=[*PASSES])
-    parser.add_argument("--compiled", action="store_true", help="torch.compile as well; minutes a size")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=[*WAYS], help="default: all")
+    parser.add_argument("--compiled", action="store_true", help="those of torch.compile as well")
     parser.add_argument("--only", default="", help="part of a label, such as 'shiftnet_a' or 'k5'")
     parser.add_argument("--limit", type=int, help="so many sizes at most")
     parser.add_argument("--batch", type=int, help="default: 32, or 16 for maps of 56 pixels and more")
@@ -519,7 +529,7 @@ def main() -> None:
     chosen = [size for size in sizes() if given.only in size.label][: given.limit]
     if not chosen:
         parser.error(f"no size has '{given.only}' in its label")
-    ways = (*WAYS, *(COMPILED if given.compiled else ()))
+    ways = (*given.ways, *(COMPILED if given.compiled else ()))
     pairs = [pair for pair in RATIOS if set(pair) <= set(ways)]
     os.environ.update(ALLOCATOR)  # of this process too late, of its workers not
     processes = {way: Process(way, given.threads) for way in ways}

@@ -82,12 +82,18 @@ void with_type(int32_t type, Body&& body) {
 // ---- Copying runs of channels from pixel to pixel -----------------------------------------------------
 
 // As wide as registers are: the compiler's own copies of 32 bytes take two steps.
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+constexpr int64_t WIDE = 64;
+#elif defined(__AVX2__)
 constexpr int64_t WIDE = 32;
 #else
 constexpr int64_t WIDE = 16;
 #endif
-typedef char Wide __attribute__((vector_size(WIDE), aligned(1), may_alias));
+template <int64_t SIZE>
+struct Bytes {
+  typedef char Register __attribute__((vector_size(SIZE), aligned(1), may_alias));
+};
+using Wide = Bytes<WIDE>::Register;
 // Two copies of SIZE that overlap cover any length from SIZE to twice as much; one where that is the length.
 template <int64_t SIZE, bool TWICE>
 struct Copy {
@@ -108,13 +114,15 @@ struct LongCopy {
     *reinterpret_cast<Wide*>(to + bytes - WIDE) = tail;
   }
 };
-// From WIDE to twice that.
+// From a register of SIZE to twice that.
+template <int64_t SIZE>
 struct WideCopy {
+  using Register = typename Bytes<SIZE>::Register;
   static void one(char* to, const char* from, int64_t bytes) {
-    const Wide head = *reinterpret_cast<const Wide*>(from);
-    const Wide tail = *reinterpret_cast<const Wide*>(from + bytes - WIDE);
-    *reinterpret_cast<Wide*>(to) = head;
-    *reinterpret_cast<Wide*>(to + bytes - WIDE) = tail;
+    const Register head = *reinterpret_cast<const Register*>(from);
+    const Register tail = *reinterpret_cast<const Register*>(from + bytes - SIZE);
+    *reinterpret_cast<Register*>(to) = head;
+    *reinterpret_cast<Register*>(to + bytes - SIZE) = tail;
   }
 };
 
@@ -131,8 +139,9 @@ void with_copy(int64_t bytes, Body&& body) {
   if (bytes < 4) return body(Copy<2, true>{});
   if (bytes < 8) return body(Copy<4, true>{});
   if (bytes < 16) return body(Copy<8, true>{});
-  if (bytes < WIDE) return body(Copy<16, true>{});
-  if (bytes <= 2 * WIDE) return body(WideCopy{});
+  if (bytes < 32) return body(Copy<16, true>{});
+  if (bytes < WIDE) return body(WideCopy<32>{});
+  if (bytes <= 2 * WIDE) return body(WideCopy<WIDE>{});
   return body(LongCopy{});
 }
 
@@ -149,20 +158,40 @@ void each_length(const Piece* pieces, int64_t count, Body&& body) {
 
 void clear(char* to, int64_t bytes) { std::memset(to, 0, static_cast<size_t>(bytes)); }
 
+// So many places of the same size, `step` apart. A call of memset for each takes longer.
+[[gnu::noinline]] void clear_each(char* to, int64_t count, int64_t step, int64_t bytes, const char* zeros) {
+  with_copy(bytes, [&](auto copy) {
+    for (int64_t i = 0; i < count; ++i, to += step) copy.one(to, zeros, bytes);
+  });
+}
+
 bool inside(const smidgen_maps& maps, int64_t h, int64_t w) {
   return static_cast<uint64_t>(h) < static_cast<uint64_t>(maps.h) &&
          static_cast<uint64_t>(w) < static_cast<uint64_t>(maps.w);
 }
 
-// Output columns [first, last) of a row whose every channel reads inside; empty in the rows at the edges.
+// How far some channels look.
+struct Reach {
+  int64_t up = 0, down = 0, left = 0, right = 0;
+
+  void add(const Piece& piece) {
+    up = most(up, -piece.dy);
+    down = most(down, piece.dy);
+    left = most(left, -piece.dx);
+    right = most(right, piece.dx);
+  }
+};
+Reach reach_of(const Shift& shift) { return {shift.up, shift.down, shift.left, shift.right}; }
+
+// Output columns [first, last) of a row at which all these channels read inside; empty in the rows at the edges.
 struct Columns {
   int64_t first, last;
 };
-Columns inner(const Shift& shift, int64_t row) {
+Columns inner(const Shift& shift, const Reach& reach, int64_t row) {
   const int64_t h = row * shift.stride;
-  if (h < shift.up || h >= shift.maps.h - shift.down) return {0, 0};
-  const int64_t first = least(shift.width, ceil_div(shift.left, shift.stride));
-  return {first, clamped(ceil_div(shift.maps.w - shift.right, shift.stride), first, shift.width)};
+  if (h < reach.up || h >= shift.maps.h - reach.down) return {0, 0};
+  const int64_t first = least(shift.width, ceil_div(reach.left, shift.stride));
+  return {first, clamped(ceil_div(shift.maps.w - reach.right, shift.stride), first, shift.width)};
 }
 
 // ---- Shift alone --------------------------------------------------------------------------------------
@@ -175,7 +204,7 @@ void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_
   y += row * line;
   const int64_t ahead = (shift.down + 1) * line;  // to the row that the next one is the first to read
   const bool soon = row + shift.down + 1 < maps.n * maps.h;
-  const Columns middle = inner(shift, h);
+  const Columns middle = inner(shift, reach_of(shift), h);
   each_length(shift.pieces, shift.n_pieces, [&](auto copy, const Piece* first, const Piece* last) {
     const int64_t size = first->bytes;
     auto edge = [&](int64_t begin, int64_t end) {
@@ -196,7 +225,10 @@ void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_
   });
 }
 
-#if defined(__AVX2__)
+#if defined(__AVX512BW__)
+inline void stream(char* to, Wide value) { _mm512_stream_si512(reinterpret_cast<__m512i*>(to), (__m512i)value); }
+inline void streamed() { _mm_sfence(); }
+#elif defined(__AVX2__)
 inline void stream(char* to, Wide value) { _mm256_stream_si256(reinterpret_cast<__m256i*>(to), (__m256i)value); }
 inline void streamed() { _mm_sfence(); }
 #else
@@ -210,7 +242,7 @@ struct Mask {
   static constexpr int64_t longest = 4096, again = 4 * WIDE;
   alignas(WIDE) char bits[longest + again];
 
-  static bool fits(int64_t line) { return line >= WIDE && line <= longest; }
+  static bool fits(int64_t line) { return line <= longest; }
   void set(int64_t line, int64_t left, int64_t right) {
     std::memset(bits, 0xff, static_cast<size_t>(line));
     clear(bits, left);
@@ -221,25 +253,27 @@ struct Mask {
 
 // Rows of one plane from their first byte on, a whole vector at a time: what comes from a neighbouring row is masked out.
 // The bytes beside them that are read must be there, if they are of another plane.
-template <bool STREAMS>
+template <int64_t SIZE, bool STREAMS>
 void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes, int64_t line) {
+  using Register = typename Bytes<SIZE>::Register;
   auto some = [&](int64_t at, int64_t end) {
     for (int64_t column = at % line; at < end; ++at, column = column + 1 == line ? 0 : column + 1)
       y[at] = static_cast<char>(from[at] & mask.bits[column]);
   };
-  const int64_t first = least(bytes, -reinterpret_cast<intptr_t>(y) & (WIDE - 1));
-  const int64_t last = first + (bytes - first) / WIDE * WIDE;
+  const int64_t first = least(bytes, -reinterpret_cast<intptr_t>(y) & (SIZE - 1));
+  const int64_t last = first + (bytes - first) / SIZE * SIZE;
   some(0, first);
   auto vector = [&](int64_t at, int64_t column) {
-    const Wide value = *reinterpret_cast<const Wide*>(from + at) & *reinterpret_cast<const Wide*>(mask.bits + column);
-    if (STREAMS)
+    const Register value =
+        *reinterpret_cast<const Register*>(from + at) & *reinterpret_cast<const Register*>(mask.bits + column);
+    if constexpr (STREAMS)
       stream(y + at, value);
     else
-      *reinterpret_cast<Wide*>(y + at) = value;
+      *reinterpret_cast<Register*>(y + at) = value;
   };
   const int64_t step = Mask::again % line, rest = first + (last - first) / Mask::again * Mask::again;
   auto group = [&](int64_t at, int64_t column) {
-    for (int64_t i = 0; i < Mask::again; i += WIDE) vector(at + i, column + i);
+    for (int64_t i = 0; i < Mask::again; i += SIZE) vector(at + i, column + i);
   };
   int64_t column = first % line;
   for (int64_t at = first; at < rest; at += Mask::again) {
@@ -247,12 +281,12 @@ void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes, int
     column += step;
     column = column >= line ? column - line : column;
   }
-  for (int64_t at = rest; at < last; at += WIDE) vector(at, at % line);
+  for (int64_t at = rest; at < last; at += SIZE) vector(at, at % line);
   some(last, bytes);
 }
 
-// One plane. The mask is for its rows; NULL where nothing beside the plane may be read, or its rows are too short or too
-// long for one: then a single copy, whose ends of rows are cleared afterwards.
+// One plane. The mask is for its rows; NULL where nothing beside the plane may be read, or its rows are too long
+// for one: then a single copy, whose ends of rows are cleared afterwards.
 void shift_plane(const Shift& shift, int64_t dy, int64_t dx, int64_t bytes, const char* x, char* y, const Mask* mask) {
   const int64_t line = shift.maps.w * bytes, height = shift.maps.h;
   const int64_t first = most(0, -dy), last = least(height, height - dy);
@@ -265,18 +299,14 @@ void shift_plane(const Shift& shift, int64_t dy, int64_t dx, int64_t bytes, cons
     const char* const from = x + first * line + delta;
     char* const to = y + first * line;
     const int64_t count = (last - first) * line;
-    shift.streams ? masked_rows<true>(*mask, from, to, count, line) : masked_rows<false>(*mask, from, to, count, line);
+    // (Loads of 64 bytes that lie anywhere touch two lines of the cache each, which only the way to memory hides.)
+    shift.streams ? masked_rows<WIDE, true>(*mask, from, to, count, line)
+                  : masked_rows<least(WIDE, 32), false>(*mask, from, to, count, line);
   } else {
     const int64_t begin = first * line + left, end = last * line - right;
     std::memcpy(y + begin, x + begin + delta, static_cast<size_t>(end - begin));
-    auto clear_ends = [&](char* start, int64_t size) {
-      if (size == 0) return;
-      with_copy(size, [&](auto copy) {
-        for (int64_t h = first; h < last; ++h) copy.one(start + h * line, shift.zeros, size);
-      });
-    };
-    clear_ends(y, left);
-    clear_ends(y + line - right, right);
+    if (left) clear_each(y + first * line, last - first, line, left, shift.zeros);
+    if (right) clear_each(y + (first + 1) * line - right, last - first, line, right, shift.zeros);
   }
   clear(y + last * line, (height - last) * line);
 }
@@ -310,7 +340,7 @@ void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, i
 // ---- Products of small matrices -----------------------------------------------------------------------
 
 // c[i][j] (+)= sum over k of a[i][a_at[k]] * b[b_at[k] + j], for rows a[i] and c[i] that lie anywhere and up
-// to PANEL columns; b is read to the full PANEL. Starts from `start` (PANEL floats), from c, or from zero.
+// to PANEL columns; b and `start` are read to a whole vector. Starts from `start`, from c, or from zero.
 // The places `a_at` are what makes a shift free: the convolution reads each channel where its pixel looks.
 struct Product {
   int64_t k;
@@ -320,47 +350,59 @@ struct Product {
   bool adds;
 };
 
-void store_row(const Product& p, Vector left, Vector right, float* c) {
-  if (p.columns == PANEL) {
-    store(c, p.adds ? load(c) + left : left);
-    store(c + LANES, p.adds ? load(c + LANES) + right : right);
-    return;
+// Columns that are computed of those that are left: whole vectors.
+constexpr int64_t whole(int64_t columns) { return least(PANEL, up(columns, LANES)); }
+
+// Rows of a tile that end within a vector, from where its sums were put.
+[[gnu::noinline]] void store_parts(const Product& p, const float* sums, int64_t rows, int64_t width, float* const* c,
+                                   int64_t c_from) {
+  for (int64_t i = 0; i < rows; ++i, sums += width) {
+    float* const to = c[i] + c_from;
+    for (int64_t j = 0; j < p.columns; ++j) to[j] = p.adds ? to[j] + sums[j] : sums[j];
   }
-  float all[PANEL];
-  store(all, left);
-  store(all + LANES, right);
-  for (int64_t j = 0; j < p.columns; ++j) c[j] = p.adds ? c[j] + all[j] : all[j];
 }
 
-template <int64_t N>
+template <int64_t N, int64_t WIDTH>
 void tile(const Product& p, const float* const* a, const float* b, float* const* c, int64_t c_from) {
-  Vector sums[N][2];
+  Vector sums[N][WIDTH];
   const float* rows[N];
   for (int64_t i = 0; i < N; ++i) {
     rows[i] = a[i];
-    sums[i][0] = p.start ? load(p.start) : Vector{};
-    sums[i][1] = p.start ? load(p.start + LANES) : Vector{};
+    for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] = p.start ? load(p.start + v * LANES) : Vector{};
   }
   const int64_t *a_at = p.a_at, *b_at = p.b_at;
   for (const int64_t* const end = a_at + p.k; a_at < end; ++a_at, ++b_at) {
-    const Vector left = load(b + *b_at), right = load(b + *b_at + LANES);
+    Vector line[WIDTH];
+    for (int64_t v = 0; v < WIDTH; ++v) line[v] = load(b + *b_at + v * LANES);
 #pragma GCC unroll 12
     for (int64_t i = 0; i < N; ++i) {
       const Vector value = broadcast(rows[i][*a_at]);
-      sums[i][0] += value * left;
-      sums[i][1] += value * right;
+      for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] += value * line[v];
     }
   }
-#pragma GCC unroll 12
-  for (int64_t i = 0; i < N; ++i) store_row(p, sums[i][0], sums[i][1], c[i] + c_from);
+  if (p.columns < WIDTH * LANES) {
+    float all[N * WIDTH * LANES];
+    each<N * WIDTH>([&](auto i) { store(all + i * LANES, sums[i / WIDTH][i % WIDTH]); });
+    return store_parts(p, all, N, WIDTH * LANES, c, c_from);
+  }
+  each<N * WIDTH>([&](auto i) {
+    float* const to = c[i / WIDTH] + c_from + i % WIDTH * LANES;
+    const Vector sum = sums[i / WIDTH][i % WIDTH];
+    store(to, p.adds ? load(to) + sum : sum);
+  });
 }
 
+using Tile = void (*)(const Product&, const float* const*, const float*, float* const*, int64_t);
 template <int64_t N>
-constexpr auto tile_of = tile<least(N, ROWS)>;
-// A constant: nothing in this file may run before the processor is known to have its instructions.
-constexpr void (*tiles[])(const Product&, const float* const*, const float*, float* const*, int64_t) = {
-    nullptr,    tile_of<1>, tile_of<2>, tile_of<3>, tile_of<4>,  tile_of<5>,  tile_of<6>,
-    tile_of<7>, tile_of<8>, tile_of<9>, tile_of<10>, tile_of<11>, tile_of<12>,
+constexpr Tile thin = tile<least(N, ROWS), 1>;
+template <int64_t N>
+constexpr Tile broad = tile<least(N, ROWS), 2>;
+// Constants: nothing in this file may run before the processor is known to have its instructions.
+constexpr Tile tiles[2][13] = {
+    {nullptr, thin<1>, thin<2>, thin<3>, thin<4>, thin<5>, thin<6>, thin<7>, thin<8>, thin<9>, thin<10>, thin<11>,
+     thin<12>},
+    {nullptr, broad<1>, broad<2>, broad<3>, broad<4>, broad<5>, broad<6>, broad<7>, broad<8>, broad<9>, broad<10>,
+     broad<11>, broad<12>},
 };
 
 // Memory that is needed soon, asked for a little at a time: all at once would hold up what is needed now.
@@ -403,11 +445,12 @@ struct Ahead {
 // All rows against one panel, into the columns of c from `c_from` on.
 void multiply(const Product& p, int64_t rows, const float* const* a, const float* b, float* const* c,
               int64_t c_from, Ahead& ahead) {
+  const bool wide = p.columns > LANES;
   for (; rows >= ROWS; rows -= ROWS, a += ROWS, c += ROWS) {
     ahead.some();
-    tile<ROWS>(p, a, b, c, c_from);
+    wide ? tile<ROWS, 2>(p, a, b, c, c_from) : tile<ROWS, 1>(p, a, b, c, c_from);
   }
-  if (rows) tiles[rows](p, a, b, c, c_from);
+  if (rows) tiles[wide][rows](p, a, b, c, c_from);
 }
 void multiply(const Product& p, int64_t rows, const float* const* a, const float* b, float* const* c,
               int64_t c_from) {
@@ -448,160 +491,189 @@ bool in_place(const ShiftConv& conv) {
 int64_t depth_of(const ShiftConv& conv) { return up(conv.shift.maps.c, PANEL); }
 int64_t breadth_of(const ShiftConv& conv) { return up(conv.c_out, PANEL); }
 
-// The pixels of a block, counted from its first: those that read inside with every channel, and the others.
-struct Pixels {
-  int64_t n_inner = 0, n_edge = 0;
-  int64_t inner[longest_block], edge[longest_block];  // their numbers
-  int64_t places[longest_block], edge_places[longest_block];  // unmoved input pixels, counted in the image
-  int64_t rows[longest_block], columns[longest_block];        // of the edge ones
+// Some pieces of a shift, one after the other.
+struct Pieces {
+  const Piece* first;
+  int64_t count;
+};
+Pieces all_of(const Shift& shift) { return {shift.pieces, shift.n_pieces}; }
+
+// Columns [first, last) of one row of the output; in channels_last at most `near`, so that what all their
+// pieces touch stays near; planes are read better in long rows.
+struct Stretch {
+  int64_t row, first, last;
 };
 
-void sort_pixels(const Shift& shift, const Block& block, bool all_edge, Pixels& pixels) {
-  int64_t pixel = block.first, row = pixel / shift.width;
-  for (; pixel < block.last; ++row) {
-    const int64_t start = row * shift.width, end = least(start + shift.width, block.last);
-    const Columns middle = all_edge ? Columns{0, 0} : inner(shift, row);
-    const int64_t first = clamped(start + middle.first, pixel, end);
-    const int64_t last = clamped(start + middle.last, first, end);
-    auto add_edges = [&](int64_t until) {
-      for (; pixel < until; ++pixel) {
-        const int64_t h = row * shift.stride, w = (pixel - start) * shift.stride;
-        pixels.rows[pixels.n_edge] = h;
-        pixels.columns[pixels.n_edge] = w;
-        pixels.edge_places[pixels.n_edge] = h * shift.maps.w + w;
-        pixels.edge[pixels.n_edge++] = pixel - block.first;
-      }
-    };
-    add_edges(first);
-    int64_t place = (row * shift.maps.w + (pixel - start)) * shift.stride;
-    for (; pixel < last; ++pixel, place += shift.stride) {
-      pixels.places[pixels.n_inner] = place;
-      pixels.inner[pixels.n_inner++] = pixel - block.first;
-    }
-    add_edges(end);
+constexpr int64_t near = 16;
+int64_t longest_stretch(const Shift& shift) { return shift.maps.channels_last ? near : shift.width; }
+
+// Calls body(stretch, i) for all pixels of a block in order, of which the stretch's first is number i.
+template <class Body>
+void each_stretch(const Shift& shift, const Block& block, int64_t longest, Body&& body) {
+  for (int64_t pixel = block.first; pixel < block.last;) {
+    const int64_t row = pixel / shift.width, start = row * shift.width, end = least(start + shift.width, block.last);
+    for (; pixel < end; pixel = least(pixel + longest, end))
+      body(Stretch{row, pixel - start, least(pixel + longest, end) - start}, pixel - block.first);
   }
 }
 
-bool reads_inside(const Shift& shift, const Pixels& pixels, int64_t edge, const Piece& piece) {
-  return inside(shift.maps, pixels.rows[edge] + piece.dy, pixels.columns[edge] + piece.dx);
+// Those of its columns at which a piece reads inside, and the unmoved input pixel of the first of them.
+struct Inside {
+  int64_t first, last, place;
+};
+Inside inside_of(const Shift& shift, const Stretch& stretch, const Piece& piece) {
+  Reach reach;
+  reach.add(piece);
+  const Columns columns = inner(shift, reach, stretch.row);
+  const int64_t first = clamped(columns.first, stretch.first, stretch.last);
+  return {first, clamped(columns.last, first, stretch.last), (stretch.row * shift.maps.w + first) * shift.stride};
 }
 
-// What the pixels of a block read, as float[pixels][depth], c channels each: the edge ones, and all of them
-// where asked.
-void gather_in_place(const Shift& shift, int64_t depth, const float* image, const Pixels& pixels, bool all,
-                     float* to) {
-  const char* const from = reinterpret_cast<const char*>(image);
-  char* const start = reinterpret_cast<char*>(to);
-  const int64_t step = shift.maps.c * 4;
-  each_length(shift.pieces, shift.n_pieces, [&](auto copy, const Piece* first, const Piece* last) {
+// What a stretch of maps in channels_last reads, some pieces of it, bit by bit: a line for each column; zero outside.
+[[gnu::noinline]] void copy_together(const Shift& shift, const Pieces& pieces, const char* image, const Stretch& stretch,
+                                     int64_t pixel, char* to, int64_t line) {
+  const int64_t step = shift.stride * pixel;
+  each_length(pieces.first, pieces.count, [&](auto copy, const Piece* first, const Piece* last) {
     const int64_t size = first->bytes;
-    for (int64_t i = 0; i < pixels.n_edge; ++i) {
-      char* const target = start + pixels.edge[i] * depth * 4;
-      const char* const source = from + pixels.edge_places[i] * step;
-      for (const Piece* piece = first; piece < last; ++piece)
-        copy.one(target + piece->to, reads_inside(shift, pixels, i, *piece) ? source + piece->from : shift.zeros, size);
-    }
-    for (int64_t i = 0; all && i < pixels.n_inner; ++i) {
-      char* const target = start + pixels.inner[i] * depth * 4;
-      const char* const source = from + pixels.places[i] * step;
-      for (const Piece* piece = first; piece < last; ++piece)
-        copy.one(target + piece->to, source + piece->from, size);
+    for (const Piece* piece = first; piece < last; ++piece) {
+      const Inside part = inside_of(shift, stretch, *piece);
+      const int64_t before = part.first - stretch.first, after = stretch.last - part.last;
+      const char* from = image + part.place * pixel + piece->from;
+      char* target = to + piece->to;
+      if (before) clear_each(target, before, line, size, shift.zeros);
+      target += before * line;
+      for (int64_t w = part.first; w < part.last; ++w, target += line, from += step) copy.one(target, from, size);
+      if (after) clear_each(target, after, line, size, shift.zeros);
     }
   });
 }
 
-// The adjoint: every value goes to where it was read from; what read outside goes to `nowhere`, a pixel's length.
-void scatter_in_place(const Shift& shift, int64_t depth, const float* from, const Pixels& pixels, float* image,
-                      float* nowhere) {
-  const char* const start = reinterpret_cast<const char*>(from);
-  char* const to = reinterpret_cast<char*>(image);
-  const int64_t step = shift.maps.c * 4;
+// The adjoint: every value goes to where it was read from, if that is inside.
+[[gnu::noinline]] void copy_apart(const Shift& shift, const char* from, int64_t line, const Stretch& stretch,
+                                  int64_t pixel, char* image) {
+  const int64_t step = shift.stride * pixel;
   each_length(shift.pieces, shift.n_pieces, [&](auto copy, const Piece* first, const Piece* last) {
     const int64_t size = first->bytes;
-    for (int64_t i = 0; i < pixels.n_edge; ++i) {
-      const char* const source = start + pixels.edge[i] * depth * 4;
-      char* const target = to + pixels.edge_places[i] * step;
-      for (const Piece* piece = first; piece < last; ++piece)
-        copy.one(reads_inside(shift, pixels, i, *piece) ? target + piece->from : reinterpret_cast<char*>(nowhere),
-                 source + piece->to, size);
-    }
-    for (int64_t i = 0; i < pixels.n_inner; ++i) {
-      const char* const source = start + pixels.inner[i] * depth * 4;
-      char* const target = to + pixels.places[i] * step;
-      for (const Piece* piece = first; piece < last; ++piece)
-        copy.one(target + piece->from, source + piece->to, size);
+    for (const Piece* piece = first; piece < last; ++piece) {
+      const Inside part = inside_of(shift, stretch, *piece);
+      const char* source = from + (part.first - stretch.first) * line + piece->to;
+      char* target = image + part.place * pixel + piece->from;
+      for (int64_t w = part.first; w < part.last; ++w, source += line, target += step) copy.one(target, source, size);
     }
   });
 }
 
-// The same two for other types and planes, an element at a time; every pixel counts as an edge.
-template <class Kind, class Body>
-void each_element(const Shift& shift, const Pixels& pixels, Body&& body) {
-  constexpr int64_t element = sizeof(typename Kind::Stored);
-  const bool last = shift.maps.channels_last;
-  const int64_t per_pixel = last ? shift.maps.c : 1, per_channel = last ? 1 : shift.maps.h * shift.maps.w;
+// Calls body(column, channel) for some columns and the channels [first, last) of planes. With a stride the rows of a plane
+// are too far apart to be taken one plane after the other.
+template <class Body>
+void each_of_planes(const Shift& shift, int64_t columns, int64_t first, int64_t last, Body&& body) {
+  if (shift.stride > 1) {
+    for (int64_t i = 0; i < columns; ++i)
+      for (int64_t c = first; c < last; ++c) body(i, c);
+  } else {
+    for (int64_t c = first; c < last; ++c)
+      for (int64_t i = 0; i < columns; ++i) body(i, c);
+  }
+}
+
+// What a stretch reads, some pieces of it, as float[columns][depth]. Other types are copied to `raw` first: to convert
+// whole pixels takes less time than a piece after the other.
+template <class Kind>
+void gather(const ShiftConv& conv, const Pieces& pieces, const typename Kind::Stored* image, const Stretch& stretch,
+            float* to, float* raw) {
+  using Stored = typename Kind::Stored;
+  const Shift& shift = conv.shift;
+  const smidgen_maps& maps = shift.maps;
+  const int64_t depth = depth_of(conv), columns = stretch.last - stretch.first, pixel = maps.c * sizeof(Stored);
+  if (maps.channels_last) {
+    const bool floats = in_place<Kind>(conv);
+    copy_together(shift, pieces, reinterpret_cast<const char*>(image), stretch, pixel,
+                  reinterpret_cast<char*>(floats ? to : raw), floats ? depth * 4 : pixel);
+    const auto* from = reinterpret_cast<const Stored*>(raw);
+    for (int64_t i = 0; i < columns && !floats; ++i, from += maps.c, to += depth)
+      for (int64_t c = 0; c < maps.c; ++c) to[c] = Kind::load(from[c]);
+    return;
+  }
+  for (const Piece* piece = pieces.first; piece < pieces.first + pieces.count; ++piece) {
+    const Inside part = inside_of(shift, stretch, *piece);
+    const int64_t first = piece->to / sizeof(Stored), place = part.place + piece->dy * maps.w + piece->dx;
+    if (part.last - part.first < columns)
+      for (int64_t i = 0; i < columns; ++i) std::memset(to + i * depth + first, 0, piece->channels * sizeof(float));
+    float* const start = to + (part.first - stretch.first) * depth;
+    each_of_planes(shift, part.last - part.first, first, first + piece->channels, [&](int64_t i, int64_t c) {
+      start[i * depth + c] = Kind::load(image[c * maps.h * maps.w + place + i * shift.stride]);
+    });
+  }
+}
+
+// The adjoint.
+template <class Kind>
+void scatter(const ShiftConv& conv, const float* from, const Stretch& stretch, typename Kind::Stored* image, float* raw) {
+  using Stored = typename Kind::Stored;
+  const Shift& shift = conv.shift;
+  const smidgen_maps& maps = shift.maps;
+  const int64_t depth = depth_of(conv), columns = stretch.last - stretch.first, pixel = maps.c * sizeof(Stored);
+  if (maps.channels_last) {
+    const bool floats = in_place<Kind>(conv);
+    auto* to = reinterpret_cast<Stored*>(raw);
+    const float* row = from;
+    for (int64_t i = 0; i < columns && !floats; ++i, row += depth, to += maps.c)
+      for (int64_t c = 0; c < maps.c; ++c) to[c] = Kind::store(row[c]);
+    return copy_apart(shift, reinterpret_cast<const char*>(floats ? from : raw), floats ? depth * 4 : pixel, stretch, pixel,
+                      reinterpret_cast<char*>(image));
+  }
   for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces; ++piece) {
-    const int64_t first = piece->to / element;
-    for (int64_t i = 0; i < pixels.n_edge; ++i) {
-      const int64_t pixel = pixels.edge_places[i] + piece->dy * shift.maps.w + piece->dx;
-      const bool inside = reads_inside(shift, pixels, i, *piece);
-      for (int64_t c = first; c < first + piece->channels; ++c)
-        body(pixels.edge[i], c, inside ? pixel * per_pixel + c * per_channel : -1);
-    }
+    const Inside part = inside_of(shift, stretch, *piece);
+    const int64_t first = piece->to / sizeof(Stored), place = part.place + piece->dy * maps.w + piece->dx;
+    const float* const start = from + (part.first - stretch.first) * depth;
+    each_of_planes(shift, part.last - part.first, first, first + piece->channels, [&](int64_t i, int64_t c) {
+      image[c * maps.h * maps.w + place + i * shift.stride] = Kind::store(start[i * depth + c]);
+    });
   }
-}
-
-template <class Kind>
-void gather(const ShiftConv& conv, const typename Kind::Stored* image, const Pixels& pixels, bool all, float* to) {
-  const int64_t depth = depth_of(conv);
-  if (in_place<Kind>(conv))
-    return gather_in_place(conv.shift, depth, reinterpret_cast<const float*>(image), pixels, all, to);
-  each_element<Kind>(conv.shift, pixels, [&](int64_t pixel, int64_t channel, int64_t place) {
-    to[pixel * depth + channel] = place < 0 ? 0.0f : Kind::load(image[place]);
-  });
-}
-
-template <class Kind>
-void scatter(const ShiftConv& conv, const float* from, const Pixels& pixels, typename Kind::Stored* image,
-             float* nowhere) {
-  const int64_t depth = depth_of(conv);
-  if (in_place<Kind>(conv))
-    return scatter_in_place(conv.shift, depth, from, pixels, reinterpret_cast<float*>(image), nowhere);
-  each_element<Kind>(conv.shift, pixels, [&](int64_t pixel, int64_t channel, int64_t place) {
-    if (place >= 0) image[place] = Kind::store(from[pixel * depth + channel]);
-  });
 }
 
 // Zeros in the gradient of one image where nothing is scattered to.
-template <class Kind>
-void clear_unread(const Shift& shift, typename Kind::Stored* x) {
-  constexpr int64_t element = sizeof(typename Kind::Stored);
+// With a stride that is most of it: in channels_last, `clear_rows` does it as the rows are reached.
+void clear_unread(const Shift& shift, int64_t element, char* image) {
   const smidgen_maps& maps = shift.maps;
-  char* const image = reinterpret_cast<char*>(x);
-  if (shift.stride > 1) return clear(image, maps.c * maps.h * maps.w * element);
+  if (shift.stride > 1) {
+    if (!maps.channels_last) clear(image, maps.c * maps.h * maps.w * element);
+    return;
+  }
   const int64_t pixel = maps.channels_last ? maps.c * element : element, line = maps.w * pixel;
   for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces; ++piece) {
     const int64_t dy = piece->dy, dx = piece->dx;
     if (dy == 0 && dx == 0) continue;
-    const int64_t left = most(0, dx), right = maps.w - most(0, -dx);  // scattered to: columns between
+    const int64_t left = most(0, dx), right = most(0, -dx);  // columns that nothing is scattered to
     const int64_t planes = maps.channels_last ? 1 : piece->channels;
     const int64_t size = maps.channels_last ? piece->bytes : element;
     char* start = image + (maps.channels_last ? piece->to : piece->to * maps.h * maps.w);
     for (int64_t p = 0; p < planes; ++p)
       for (int64_t h = 0; h < maps.h; ++h, start += line) {
-        const bool unread = h - dy < 0 || h - dy >= maps.h;
-        for (int64_t w = 0; w < (unread ? maps.w : left); ++w) clear(start + w * pixel, size);
-        for (int64_t w = unread ? maps.w : right; w < maps.w; ++w) clear(start + w * pixel, size);
+        const bool unread = h - dy < 0 || h - dy >= maps.h || left + right >= maps.w;
+        if (unread || left) clear_each(start, unread ? maps.w : left, pixel, size, shift.zeros);
+        if (!unread && right) clear_each(start + (maps.w - right) * pixel, right, pixel, size, shift.zeros);
       }
   }
 }
 
-// The gradient at the pixels of a block as float[pixels][row], zero beyond c_out up to a whole panel.
+// Clears the rows of the gradient that pixels before `last` of the output are scattered to, those before `cleared`
+// excepted: at once before that, they are near when it happens. Returns where it ended.
+int64_t clear_rows(const Shift& shift, int64_t element, int64_t last, int64_t cleared, char* image) {
+  const smidgen_maps& maps = shift.maps;
+  if (shift.stride == 1 || !maps.channels_last) return maps.h;
+  const int64_t line = maps.w * maps.c * element, reached = (last - 1) / shift.width * shift.stride + shift.down + 1;
+  const int64_t end = last == shift.height * shift.width ? maps.h : clamped(reached, cleared, maps.h);
+  clear(image + cleared * line, (end - cleared) * line);
+  return end;
+}
+
+// The gradient at the pixels of a block as float[pixels][row], zero beyond c_out up to a whole vector.
 template <class Kind>
 const float* load_block(const ShiftConv& conv, const typename Kind::Stored* image, const Block& block,
                         float* scratch, int64_t& row) {
   const int64_t plane = conv.shift.height * conv.shift.width, out = conv.c_out, pixels = block.last - block.first;
-  row = breadth_of(conv);
+  row = up(out, LANES);
   if (in_place<Kind>(conv) && row == out) return reinterpret_cast<const float*>(image + block.first * out);
   const bool last = conv.shift.maps.channels_last;
   const auto* from = image + block.first * (last ? out : 1);
@@ -626,7 +698,7 @@ void store_block(const ShiftConv& conv, const float* from, const Block& block, t
 }
 
 int64_t scratch_floats(const ShiftConv& conv, int64_t pixels, bool backward) {
-  return pixels * (depth_of(conv) + (backward ? breadth_of(conv) : conv.c_out)) + depth_of(conv);
+  return pixels * (depth_of(conv) + (backward ? breadth_of(conv) : conv.c_out)) + near * depth_of(conv);
 }
 
 // What the next block will be the first to read: the products jump between rows, where the processor foresees
@@ -724,10 +796,11 @@ void forward_gathered(const ShiftConv& conv, const typename Kind::Stored* x, con
   const Shift& shift = conv.shift;
   const int64_t channels = shift.maps.c, out = conv.c_out, pixels = block.last - block.first, depth = depth_of(conv);
   const bool direct = in_place<Kind>(conv);
-  float* const result = direct ? reinterpret_cast<float*>(y) + block.first * out : scratch + pixels * depth;
-  Pixels sorted;
-  sort_pixels(shift, block, !direct, sorted);
-  gather<Kind>(conv, x, sorted, true, scratch);
+  float* const raw = scratch + pixels * depth;
+  float* const result = direct ? reinterpret_cast<float*>(y) + block.first * out : raw + near * depth;
+  each_stretch(shift, block, longest_stretch(shift), [&](const Stretch& stretch, int64_t i) {
+    gather<Kind>(conv, all_of(shift), x, stretch, scratch + i * depth, raw);
+  });
   Ahead ahead = next_block(conv, x, sizeof(typename Kind::Stored), block, pixels / ROWS * (breadth_of(conv) / PANEL));
   const float* rows[longest_block];
   float* results[longest_block];
@@ -759,7 +832,7 @@ void forward(const ShiftConv& conv, const void* x, const float* packed, const fl
   with_type(conv.type, [&](auto kind) { forward_as<decltype(kind)>(conv, x, packed, bias, y, block, scratch); });
 }
 
-// sums[o] += sum over pixels of grad[pixel][o], where rows are readable to a whole panel
+// sums[o] += sum over pixels of grad[pixel][o], where rows are readable to a whole vector
 void add_columns(const float* grad, int64_t pixels, int64_t row, int64_t out, float* sums) {
   for (int64_t first = 0; first < out; first += LANES) {
     Vector sum = {};
@@ -768,36 +841,83 @@ void add_columns(const float* grad, int64_t pixels, int64_t row, int64_t out, fl
   }
 }
 
+// Pixels that a product sums over: where they lie in what is read, and where in the rows of the gradient.
+struct Summed {
+  int64_t n, places[longest_block], at[longest_block];
+
+  void add(int64_t count, int64_t place, int64_t place_step, int64_t start, int64_t start_step) {
+    for (int64_t i = 0; i < count; ++i) {
+      places[n + i] = place + i * place_step;
+      at[n + i] = start + i * start_step;
+    }
+    n += most(0, count);
+  }
+};
+
+// Neighbouring pieces that the gradient of the weight takes together: each alone, since its channels all read inside at
+// the same pixels and count for nothing at the others; but of so few channels that the processor would wait, several.
+Pieces next_group(const Shift& shift, const Piece* first, bool direct) {
+  constexpr int64_t few = 3;
+  Pieces group = {first, 1};
+  int64_t channels = first->channels;
+  for (const Piece* next = first + 1; next < shift.pieces + shift.n_pieces; ++next, ++group.count) {
+    channels += next->channels;
+    if (direct && (most(first->channels, next->channels) >= few || channels > ROWS)) break;
+  }
+  return group;
+}
+
 // grad_weight[c][o] += sum over pixels of (what channel c reads there) * grad[pixel][o]
 template <class Kind>
-void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, const Block& block, const Pixels& pixels,
-                         const float* grad, int64_t row, float* edges, float* grad_weight) {
-  const int64_t channels = conv.shift.maps.c, breadth = breadth_of(conv), depth = depth_of(conv);
-  gather<Kind>(conv, x, pixels, false, edges);
-  int64_t inner_at[longest_block], inner_places[longest_block], edge_at[longest_block], edge_places[longest_block];
-  for (int64_t i = 0; i < pixels.n_inner; ++i) {
-    inner_at[i] = pixels.inner[i] * row;
-    inner_places[i] = pixels.places[i] * channels;
-  }
-  for (int64_t i = 0; i < pixels.n_edge; ++i) {
-    edge_at[i] = pixels.edge[i] * row;
-    edge_places[i] = pixels.edge[i] * depth;
-  }
-  const Product inner{pixels.n_inner, inner_places, inner_at, PANEL, nullptr, true};
-  const Product edge{pixels.n_edge, edge_places, edge_at, PANEL, nullptr, true};
-  Ahead ahead = next_block(conv, x, sizeof(typename Kind::Stored), block, channels / ROWS * (breadth / PANEL));
-  for (int64_t c = 0; c < channels; c += ROWS) {
-    const int64_t rows = least(ROWS, channels - c);
-    const float *inner_rows[ROWS], *edge_rows[ROWS];
-    float* results[ROWS];
-    for (int64_t i = 0; i < rows; ++i) {
-      inner_rows[i] = reinterpret_cast<const float*>(x) + conv.shift.offsets[c + i];
-      edge_rows[i] = edges + c + i;
-      results[i] = grad_weight + (c + i) * breadth;
+void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, const Block& block, const float* grad,
+                         int64_t row, float* edges, float* raw, float* grad_weight) {
+  const Shift& shift = conv.shift;
+  const int64_t channels = shift.maps.c, breadth = breadth_of(conv), depth = depth_of(conv);
+  const bool direct = in_place<Kind>(conv);
+  Ahead ahead = next_block(conv, x, sizeof(typename Kind::Stored), block, ceil_div(channels, ROWS) * ceil_div(row, PANEL));
+  Summed inside, edge;
+  int64_t channel = 0;
+  for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces;) {
+    const Pieces group = next_group(shift, piece, direct);
+    Reach reach;
+    int64_t last = channel;
+    for (const Piece* const end = piece + group.count; piece < end; ++piece) {
+      reach.add(*piece);
+      last += piece->channels;
     }
-    for (int64_t first = 0; first < breadth; first += PANEL) {
-      if (pixels.n_inner) multiply(inner, rows, inner_rows, grad + first, results, first, ahead);
-      if (pixels.n_edge) multiply(edge, rows, edge_rows, grad + first, results, first);
+    inside.n = edge.n = 0;
+    each_stretch(shift, block, direct ? shift.width : longest_stretch(shift), [&](const Stretch& all, int64_t i) {
+      const Columns columns = direct ? inner(shift, reach, all.row) : Columns{0, 0};
+      const int64_t first = clamped(columns.first, all.first, all.last), stop = clamped(columns.last, first, all.last);
+      const int64_t step = shift.stride * channels;
+      inside.add(stop - first, (all.row * shift.maps.w + first) * step, step, (i + first - all.first) * row, row);
+      if (direct && group.count == 1) return;
+      auto add_edge = [&](int64_t from, int64_t to) {
+        const int64_t number = i + from - all.first;
+        gather<Kind>(conv, group, x, {all.row, from, to}, edges + number * depth, raw);
+        edge.add(to - from, number * depth, depth, number * row, row);
+      };
+      if (all.first < first) add_edge(all.first, first);
+      if (stop < all.last) add_edge(stop, all.last);
+    });
+    for (int64_t tiles = ceil_div(last - channel, ROWS), rows; tiles > 0; --tiles, channel += rows) {
+      rows = ceil_div(last - channel, tiles);
+      const float *inner_rows[ROWS], *edge_rows[ROWS];
+      float* results[ROWS];
+      for (int64_t i = 0; i < rows; ++i) {
+        inner_rows[i] = reinterpret_cast<const float*>(x) + shift.offsets[channel + i];
+        edge_rows[i] = edges + channel + i;
+        results[i] = grad_weight + (channel + i) * breadth;
+      }
+      for (int64_t first = 0; first < row; first += PANEL) {
+        const int64_t columns = whole(row - first);
+        ahead.some();
+        if (inside.n)
+          multiply({inside.n, inside.places, inside.at, columns, nullptr, true}, rows, inner_rows, grad + first, results,
+                   first);
+        if (edge.n)
+          multiply({edge.n, edge.places, edge.at, columns, nullptr, true}, rows, edge_rows, grad + first, results, first);
+      }
     }
   }
 }
@@ -812,20 +932,18 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
   const auto* x = static_cast<const Stored*>(from) + image * image_size;
   const auto* y = static_cast<const Stored*>(grad_y) + image * out * plane;
   auto* grad_x = static_cast<Stored*>(grad_from) + image * image_size;
-  const bool direct = in_place<Kind>(conv);
   float* const shifted = scratch;  // first what the edges read, and when that is used up the shifted gradient
-  float* const nowhere = shifted + step * depth;
-  float* const loaded = nowhere + depth;
-  if (grad_from) clear_unread<Kind>(shift, grad_x);
+  float* const raw = shifted + step * depth;
+  float* const loaded = raw + near * depth;
+  int64_t cleared = 0;
+  if (grad_from) clear_unread(shift, sizeof(Stored), reinterpret_cast<char*>(grad_x));
   for (int64_t begin = 0; begin < plane; begin += step) {
     const Block block{image, begin, least(begin + step, plane)};
     const int64_t pixels = block.last - block.first;
-    Pixels sorted;
-    sort_pixels(shift, block, !direct, sorted);
     int64_t row;
     const float* grad = load_block<Kind>(conv, y, block, loaded, row);
     if (grad_bias) add_columns(grad, pixels, row, out, grad_bias);
-    if (grad_weight) add_weight_gradient<Kind>(conv, x, block, sorted, grad, row, shifted, grad_weight);
+    if (grad_weight) add_weight_gradient<Kind>(conv, x, block, grad, row, shifted, raw, grad_weight);
     if (grad_from) {
       const float* rows[longest_block];
       float* results[longest_block];
@@ -833,11 +951,16 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
         rows[i] = grad + i * row;
         results[i] = shifted + i * depth;
       }
-      Ahead ahead = next_block(conv, grad_x, sizeof(Stored), block, pixels / ROWS * (depth / PANEL));
+      Ahead ahead;
+      if (shift.stride == 1) ahead = next_block(conv, grad_x, sizeof(Stored), block, pixels / ROWS * (depth / PANEL));
       const float* panel = packed;
       for (int64_t first = 0; first < channels; first += PANEL, panel += out * PANEL)
-        multiply({out, shift.counting, shift.panels, PANEL, nullptr, false}, pixels, rows, panel, results, first, ahead);
-      scatter<Kind>(conv, shifted, sorted, grad_x, nowhere);
+        multiply({out, shift.counting, shift.panels, whole(channels - first), nullptr, false}, pixels, rows, panel, results,
+                 first, ahead);
+      cleared = clear_rows(shift, sizeof(Stored), block.last, cleared, reinterpret_cast<char*>(grad_x));
+      each_stretch(shift, block, longest_stretch(shift), [&](const Stretch& stretch, int64_t i) {
+        scatter<Kind>(conv, shifted + i * depth, stretch, grad_x, raw);
+      });
     }
   }
 }

@@ -123,10 +123,12 @@ bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift) {
   return conv.type == SMIDGEN_FLOAT32 && conv.maps.channels_last && (!moves || conv.c_out < 128);
 }
 
-// Pixels of the output that are computed at a time: what they read and write stays in a near cache.
-int64_t block_pixels(const ShiftConv& conv) {
-  constexpr int64_t cached = 64 * 1024 / sizeof(float), shortest = 24;
-  const int64_t fitting = clamped(cached / most(1, conv.shift.maps.c + conv.c_out), shortest, longest_block);
+// Pixels of the output that are computed at a time: what they read and write, in bytes, stays in a near cache.
+constexpr int64_t cached_forward = 64 * 1024;
+constexpr int64_t cached_backward = 256 * 1024;  // sums of the weight gradient are read and written for each block
+int64_t block_pixels(const ShiftConv& conv, int64_t cached) {
+  constexpr int64_t element = sizeof(float), shortest = 24;
+  const int64_t fitting = clamped(cached / element / most(1, conv.shift.maps.c + conv.c_out), shortest, longest_block);
   const int64_t plane = conv.shift.height * conv.shift.width, blocks = most(1, ceil_div(plane, fitting));
   return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
 }
@@ -147,7 +149,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   const int64_t size = maps->n * maps->c * maps->h * maps->w * bytes;
   if (size == 0) return 0;
   const Kernels& use = kernels();
-  constexpr int64_t large = 8 << 20, line = 64;  // a line of the cache: parts of one are better not written past it
+  constexpr int64_t large = 24 << 20, line = 64;  // a line of the cache: parts of one are better not written past it
   Worked worked(*maps, runs, n_runs, 1, bytes, 0, 0);
   worked.shift.streams = size >= large && maps->h * maps->w * bytes % line == 0;
   const int64_t useful = useful_threads(threads, size, 64 * 1024);
@@ -175,7 +177,7 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   use.pack(conv.type, weight, channels, out, 1, channels, packed.get());
   if (bias) use.pack(conv.type, bias, 1, out, 0, 1, start.get());
 
-  const int64_t pixels = block_pixels(conv), in_image = ceil_div(plane, pixels);
+  const int64_t pixels = block_pixels(conv, cached_forward), in_image = ceil_div(plane, pixels);
   const int64_t blocks = given->maps.n * in_image;
   const int64_t useful = useful_threads(threads, given->maps.n * plane * out * channels, 64 * 1024);
   const int64_t parts = least(blocks, useful == 1 ? 1 : 4 * useful);
@@ -206,7 +208,8 @@ int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void*
 
   // Each part sums its own images, and the parts are summed in order: the bits depend on how many there are,
   // not on which thread was faster.
-  const int64_t pixels = block_pixels(conv), work = images * conv.shift.height * conv.shift.width * out * channels;
+  const int64_t pixels = block_pixels(conv, cached_backward);
+  const int64_t work = images * conv.shift.height * conv.shift.width * out * channels;
   const int64_t parts = most(1, least(images, useful_threads(threads, work, 32 * 1024)));
   const int64_t breadth = up(out, use.panel), sums = grad_weight ? channels * breadth : 0;
   const int64_t each = sums + out + use.scratch_floats(conv, pixels, true);
