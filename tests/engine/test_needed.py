@@ -15,7 +15,7 @@ from smidgen.engine.lower import Weights, lower
 from smidgen.engine.needed import only_what_is_read
 from smidgen.engine.plan import Conv, Plan
 from smidgen.families.shiftnet import Layout, shift_runs
-from smidgen.graph import Activation, BatchNorm, Chain, Flatten, GlobalPool, Node, Shift
+from smidgen.graph import Activation, BatchNorm, Chain, Concat, Flatten, GlobalPool, Node, Shift
 from smidgen.graph import Conv as ConvLeaf
 from smidgen.spec import Shape
 
@@ -78,7 +78,24 @@ def test_shiftnet_does_less_where_its_maps_are_even(size: int, fewer: bool) -> N
     assert (macs(only_what_is_read(plan)) < macs(plan)) == fewer
 
 
-def test_a_map_that_somebody_else_reads_is_made_whole() -> None:
-    network = smidgen.network("squeezenet1_1", resolution=64)
-    plan = lower(network.tree, network.input, Weights(draw_weights(network)))
+def named(*parts: Node) -> tuple[tuple[str, Node], ...]:
+    return tuple((f"part{number}", part) for number, part in enumerate(parts))
+
+
+def looking(channels: int = 27) -> Node:
+    """A shift and a strided 1x1."""
+    return Chain(named(Shift(shift_runs(channels, 3)), ConvLeaf(channels, 7, stride=2)))
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        (ConvLeaf(5, 27), Concat(named(looking(), looking()))),  # two read it
+        (Concat(named(ConvLeaf(5, 20), ConvLeaf(5, 7))), looking()),  # two write it
+    ],
+)
+def test_a_map_of_several_readers_or_writers_is_made_whole(first: tuple[Node, ...]) -> None:
+    plan = plan_of(Chain(named(*first, GlobalPool(), Flatten())), Shape(5, 8, 8))
     assert only_what_is_read(plan).steps == plan.steps
+    alone = plan_of(Chain(named(ConvLeaf(5, 27), looking(), GlobalPool(), Flatten())), Shape(5, 8, 8))
+    assert only_what_is_read(alone).steps != alone.steps

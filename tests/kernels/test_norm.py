@@ -127,6 +127,8 @@ def test_what_it_cannot_take_is_left_to_torch() -> None:
     assert not can_norm(torch.nn.Parameter(x))
     with torch.autocast("cpu", torch.bfloat16):
         assert not can_norm(x)
+    with torch.autograd.forward_ad.dual_level():
+        assert not can_norm(x)
     torch.func.vmap(lambda one: one if can_norm(one) is False else 1 / 0)(torch.randn(2, 2, 6, 4, 4))
 
 
@@ -136,6 +138,7 @@ def test_what_it_cannot_take_is_left_to_torch() -> None:
         ({"x": torch.randn(2, 4, 5, 5)}, "needs .* in channels_last"),
         ({"weight": torch.randn(5)}, r"weight of shape \[5\]; it needs \[4\]"),
         ({"bias": torch.randn(4).double()}, "bias as torch.float64"),
+        ({"x": drawn(1, 4, 1, 1)[0]}, "two pixels"),
         ({"activation": "tanh"}, "'tanh'; it knows relu, relu6, silu"),
     ],
 )
@@ -145,3 +148,10 @@ def test_what_does_not_fit_is_refused_in_one_line(change: dict[str, object], wor
     with pytest.raises(ShapeError, match=words) as error:
         norm_act(**wanted)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_what_is_no_number_makes_statistics_that_are_none() -> None:
+    x, weight, bias = drawn(2, 3, 5, 5)
+    x.detach()[0, 1, 2, 2] = float("nan")
+    _, mean, variance = norm_act(x, weight, bias, EPS)
+    assert mean.isnan().tolist() == variance.isnan().tolist() == [False, True, False]

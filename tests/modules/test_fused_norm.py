@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 import smidgen
 from smidgen.graph import Activation, BatchNorm, Chain, Conv
+from smidgen.kernels import norm
+from smidgen.modules import joined
 from smidgen.modules.tree import TreeModule
+from smidgen.native.norm import ACTIVATIONS
 
 
 def block() -> TreeModule:
@@ -99,3 +102,25 @@ def test_a_shift_and_the_convolution_of_the_chain_behind_it_are_one_kernel() -> 
     keys = {event.key for event in profile.key_averages()}
     assert "smidgen::shift_conv" in keys
     assert "smidgen::shift2d" not in keys
+
+
+def test_norms_without_a_bias_or_a_counter_go_to_torch() -> None:
+    for name in ("bias", "num_batches_tracked"):
+        model, x = block(), pictures()
+        setattr(model.norm, name, None)
+        wanted = one_by_one(copy.deepcopy(model), x)
+        torch.testing.assert_close(model(x), wanted)
+
+
+def test_who_listens_to_all_modules_hears_both() -> None:
+    model, heard = block(), []
+    handle = nn.modules.module.register_module_forward_hook(lambda module, *_: heard.append(type(module)))
+    try:
+        model(pictures())
+    finally:
+        handle.remove()
+    assert heard == [nn.Conv2d, nn.BatchNorm2d, nn.SiLU, nn.BatchNorm2d, TreeModule]
+
+
+def test_every_activation_of_the_kernel_has_its_module() -> None:
+    assert set(joined._KINDS.values()) == set(ACTIVATIONS) == set(norm._IN_TORCH)

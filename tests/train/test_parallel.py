@@ -28,7 +28,8 @@ from smidgen.train.loop import Training
 from smidgen.train.parallel import world
 import dataclasses
 # SGD: AdamW divides by the size of each gradient, and so turns rounding of the smallest into whole steps.
-plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=0.005)
+rate = float(sys.argv[3])
+plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=rate)
 def trained(processes):
     training = Training(module(sys.argv[2], 7), plan, digits(0, 83), digits(100, 150), PREPROCESS,
                         seed=3, world=processes)
@@ -53,8 +54,8 @@ def free_port() -> int:
         return port
 
 
-def curves(processes: int, name: str) -> list[list[float]]:
-    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), name]
+def curves(processes: int, name: str, rate: float) -> list[list[float]]:
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), name, str(rate)]
     common = os.environ | {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
@@ -75,12 +76,16 @@ def curves(processes: int, name: str) -> list[list[float]]:
     return rows
 
 
-# With BatchNorm, and without. SiLU has no bend: at that of a ReLU rounding may decide what passes, and one
-# number in a hundred thousand that does or does not is more than rounding from there on.
-@pytest.mark.parametrize("name", ["efficientnet_b0", "squeezenet1_1"])
-def test_two_processes_give_the_losses_of_one(name: str) -> None:
-    for alone, shared in zip(curves(1, name), curves(2, name), strict=True):
-        assert shared == pytest.approx(alone, rel=1e-4)
+# With BatchNorm and SiLU, without BatchNorm, and with BatchNorm and ReLU: at a ReLU's bend rounding may decide
+# what passes, and one number in a hundred thousand that does or does not is more than rounding from there on.
+@pytest.mark.parametrize(
+    ("name", "rate", "near"),
+    [("efficientnet_b0", 0.005, 1e-4), ("squeezenet1_1", 0.02, 1e-4), ("shiftresnet20_e1", 0.02, 1e-3)],
+)
+def test_two_processes_give_the_losses_of_one(name: str, rate: float, near: float) -> None:
+    for alone, shared in zip(curves(1, name, rate), curves(2, name, rate), strict=True):
+        losses = 3 if near < 1e-3 else 2  # not the accuracy, where one of 83 pictures more is a hundredth
+        assert shared[:losses] == pytest.approx(alone[:losses], rel=near)
 
 
 def test_parts_of_a_batch_are_whole_and_nearly_equal() -> None:

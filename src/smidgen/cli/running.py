@@ -93,7 +93,7 @@ def run_options(function: Decorated) -> Decorated:
             click.option(
                 "--threads",
                 type=click.IntRange(1, 1024),
-                help="Processor threads of a training; default: one for small steps and in contests.",
+                help="Processor threads of a training; default: one for small steps, all for large ones.",
             ),
             click.option(
                 "--train-on",
@@ -158,7 +158,8 @@ def before_training() -> None:
     require_torch(training=True)
     # So many looks, a fraction of a millisecond, then threads that wait for each other sleep. With the usual
     # ten times as many, two threads are several times slower than one where others keep the cores busy.
-    os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
 def job(data: str, **options: Any) -> Job:

@@ -27,7 +27,7 @@ class _Class(NamedTuple):
 
 
 def only_what_is_read(plan: Plan) -> Plan:
-    """The same answers, to the bit where sums are taken in the same order, with less work."""
+    """The same answers, to the bit where sums are taken in the same order, with fewer multiply-adds."""
     readers = Counter(view.map for step in plan.steps for view in views_read(step))
     writers = Counter(step.y.map for step in plan.steps)
     makers = {step.y.map: step for step in plan.steps if isinstance(step, Conv)}

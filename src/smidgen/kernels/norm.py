@@ -31,7 +31,8 @@ _IN_TORCH: dict[str, Callable[[Tensor], Tensor]] = {
 def can_norm(x: Tensor) -> bool:
     """Whether `norm_act` takes such a map: float32 on the processor, in channels_last, more than a pixel.
 
-    Not under a compiler, which fuses torch's own, nor where torch looks on (subclasses, functorch).
+    Not under a compiler, which fuses torch's own, nor where torch looks on (subclasses, functorch, traces,
+    derivatives in forward mode).
     """
     return (
         type(x) is Tensor
@@ -43,6 +44,8 @@ def can_norm(x: Tensor) -> bool:
         and x.numel() > x.shape[1]
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
+        and not torch._C._is_tracing()
+        and torch.autograd.forward_ad._current_level < 0
         and not native.missing()
     )
 
@@ -67,6 +70,8 @@ def _checked(x: Tensor, weight: Tensor, bias: Tensor, activation: str) -> None:
         raise ShapeError(
             f"norm_act got activation={activation!r}; it knows {', '.join(filter(None, ACTIVATIONS))}"
         )
+    if x.dim() == 4 and x.numel() <= x.shape[1]:
+        raise ShapeError(f"norm_act got a tensor of shape {list(x.shape)}; statistics need two pixels")
     if x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         raise ShapeError(
             f"norm_act got a tensor of shape {list(x.shape)} and strides {list(x.stride())}; "

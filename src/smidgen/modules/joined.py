@@ -38,13 +38,11 @@ _KINDS: dict[type, str] = {type(None): "", nn.ReLU: "relu", nn.ReLU6: "relu6", n
 
 def _learns_plainly(norm: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
     """Whether it is torch's own, in training, with weights and a moving average of its statistics."""
-    return (
-        type(norm) is nn.BatchNorm2d
-        and norm.training
-        and norm.affine
-        and norm.running_mean is not None
-        and norm.momentum is not None
-    )
+    if type(norm) is not nn.BatchNorm2d or not norm.training:
+        return False
+    learnt = norm.weight, norm.bias, norm.momentum
+    counted = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    return all(one is not None for one in (*learnt, *counted))
 
 
 def _normed(norm: nn.BatchNorm2d, x: Tensor, activation: str) -> Tensor:
@@ -79,5 +77,6 @@ def listened_to(module: nn.Module) -> bool:
         or module._forward_pre_hooks
         or module._backward_hooks
         or module._backward_pre_hooks
+        or nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
     )
-    return bool(hooks) or "forward" in vars(module)
+    return bool(hooks) or "forward" in vars(module) or module._compiled_call_impl is not None

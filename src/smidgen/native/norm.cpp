@@ -20,26 +20,28 @@ const Norms& norms() { return *isa().norms; }
 // cache. The chunks depend on the sizes alone, so that sums end alike however many threads work.
 struct Folded {
   Folded(int64_t pixels, int64_t channels, int32_t threads) : pixels(pixels), channels(channels) {
-    constexpr int64_t near = 6 * 1024, repays = 32 * 1024;
+    constexpr int64_t near = 6 * 1024, fewest = 16, repays = 32 * 1024;
     const int64_t lanes = norms().lanes;
     int64_t common = lanes;
     while (channels % common) common /= 2;
     fold = lanes / common;
     width = fold * channels;
-    chunk = most(1, near / width) * fold;
+    chunk = most(fewest, near / width) * fold;
     chunks = ceil_div(pixels, chunk);
     const int64_t useful = clamped(pixels * channels / repays, 1, threads);
     parts = least(chunks, useful == 1 ? 1 : 4 * useful);
     this->threads = threads;
   }
 
-  // Calls body(chunk's number, its rows, where they begin).
+  // Calls body(chunk's number, its rows, where they begin, room for three rows). What runs in parallel allocates nothing:
+  // an exception there would end the process.
   template <class Body>
   void each_chunk(const Body& body) const {
+    std::vector<float> rooms(static_cast<size_t>(3 * parts * width));
     in_parallel(threads, parts, [&](int64_t part) {
       for (int64_t number = chunks * part / parts; number < chunks * (part + 1) / parts; ++number) {
         const int64_t first = number * chunk, rows = (least(pixels, first + chunk) - first) / fold;
-        if (rows) body(number, NormRows{rows, width}, first * channels);
+        if (rows) body(number, NormRows{rows, width}, first * channels, rooms.data() + 3 * part * width);
       }
     });
   }
@@ -55,10 +57,13 @@ struct Folded {
   }
 
   // Something of each channel as often as a row has pixels.
+  void spread(const float* values, float* row) const {
+    for (float* to = row; to < row + width; to += channels) std::copy_n(values, channels, to);
+  }
   std::vector<float> spread(const float* values) const {
-    std::vector<float> result(static_cast<size_t>(width));
-    for (auto to = result.begin(); to < result.end(); to += channels) std::copy_n(values, channels, to);
-    return result;
+    std::vector<float> row(static_cast<size_t>(width));
+    spread(values, row.data());
+    return row;
   }
 
   int64_t pixels, channels, fold, width, chunk, chunks, parts;
@@ -69,14 +74,11 @@ struct Folded {
 struct Sums {
   explicit Sums(const Folded& folded) : channels(folded.channels), all(2 * folded.chunks * channels) {}
 
-  // Adds to a chunk's what sum(first, second) writes for the columns of some of its rows.
-  template <class Sum>
-  void add(int64_t chunk, int64_t width, const Sum& sum) {
-    std::vector<float> both(static_cast<size_t>(2 * width));
-    sum(both.data(), both.data() + width);
+  // Adds to a chunk's what was summed for two times `width` columns of some of its rows.
+  void add(int64_t chunk, int64_t width, const float* both) {
     double* const to = of(chunk);
     for (int64_t begin = 0; begin < 2 * width; begin += channels)
-      for (int64_t c = 0; c < channels; ++c) to[(begin < width ? 0 : channels) + c] += both[static_cast<size_t>(begin + c)];
+      for (int64_t c = 0; c < channels; ++c) to[(begin < width ? 0 : channels) + c] += both[begin + c];
   }
 
   double* of(int64_t chunk) { return all.data() + 2 * chunk * channels; }
@@ -111,27 +113,28 @@ void statistics(const Folded& folded, const float* x, float* mean, float* varian
   const size_t wide = static_cast<size_t>(channels);
   std::vector<float> pivots(static_cast<size_t>(folded.chunks) * wide);
   Sums sums(folded);
-  auto about = [&](int64_t chunk, const NormRows& rows, const float* from, const std::vector<float>& pivot) {
-    sums.add(chunk, rows.width,
-             [&](float* first, float* second) { norms().moments(rows, from, pivot.data(), first, second); });
+  auto about = [&](int64_t chunk, const NormRows& rows, const float* from, float* room) {
+    folded.spread(pivots.data() + chunk * channels, room);
+    norms().moments(rows, from, room, room + rows.width, room + 2 * rows.width);
+    sums.add(chunk, rows.width, room + rows.width);
   };
-  auto both = [&](int64_t chunk, const NormRows& rows, const float* from) {
+  folded.each_chunk([&](int64_t chunk, const NormRows& rows, int64_t begin, float* room) {
     float* const pivot = pivots.data() + chunk * channels;
-    std::copy_n(from, channels, pivot);
-    about(chunk, rows, from, folded.spread(pivot));
+    std::copy_n(x + begin, channels, pivot);
+    about(chunk, rows, x + begin, room);
     const double count = static_cast<double>(rows.rows * folded.fold);
     double* const sum = sums.of(chunk);
     for (size_t c = 0; c < wide; ++c) pivot[c] += static_cast<float>(sum[c] / count);
     std::fill_n(sum, 2 * wide, 0.0);
-    about(chunk, rows, from, folded.spread(pivot));
-  };
-  folded.each_chunk([&](int64_t chunk, const NormRows& rows, int64_t begin) { both(chunk, rows, x + begin); });
+    about(chunk, rows, x + begin, room);
+  });
   if (folded.rest()) {
     const int64_t last = folded.chunks - 1;
     if (folded.rest_begin() == last * folded.chunk * channels)  // nothing else is in its chunk
       std::copy_n(x + folded.rest_begin(), channels, pivots.end() - channels);
-    const std::vector<float> pivot = folded.spread(pivots.data() + last * channels);
-    about(last, {1, folded.width}, folded.rest_row(x, pivot.data()).data(), pivot);
+    const std::vector<float> filling = folded.spread(pivots.data() + last * channels);
+    std::vector<float> room(3 * filling.size());
+    about(last, {1, folded.width}, folded.rest_row(x, filling.data()).data(), room.data());
   }
   std::vector<double> total(wide), squares(wide);
   auto each = [&](auto&& body) {
@@ -150,7 +153,8 @@ void statistics(const Folded& folded, const float* x, float* mean, float* varian
   });
   for (size_t c = 0; c < wide; ++c) {
     mean[c] = static_cast<float>(total[c] / all);
-    variance[c] = static_cast<float>(std::max(0.0, squares[c] / all));
+    // (What is no number stays none: the first of two that do not compare.)
+    variance[c] = static_cast<float>(std::max(squares[c] / all, 0.0));
   }
 }
 
@@ -165,7 +169,7 @@ int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y,
   const Folded folded(norm->pixels, norm->channels, threads);
   statistics(folded, x, mean, variance);
   const Line line(folded, *norm, mean, variance);
-  folded.each_chunk([&](int64_t, const NormRows& rows, int64_t begin) {
+  folded.each_chunk([&](int64_t, const NormRows& rows, int64_t begin, float*) {
     norms().apply(rows, line.line, x + begin, y + begin);
   });
   if (folded.rest()) {
@@ -185,19 +189,19 @@ int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const fl
   const Folded folded(norm->pixels, norm->channels, threads);
   const Line line(folded, *norm, mean, variance);
   Sums sums(folded);
-  folded.each_chunk([&](int64_t chunk, const NormRows& rows, int64_t begin) {
-    sums.add(chunk, rows.width, [&](float* first, float* second) {
-      norms().gradient_sums(rows, line.line, x + begin, grad_y + begin, first, second);
-    });
+  folded.each_chunk([&](int64_t chunk, const NormRows& rows, int64_t begin, float* room) {
+    norms().gradient_sums(rows, line.line, x + begin, grad_y + begin, room, room + rows.width);
+    sums.add(chunk, rows.width, room);
   });
   const std::vector<float> zeros(folded.rest() ? line.mean.size() : 0);
   std::vector<float> row, grad_row;
   if (folded.rest()) {
     row = folded.rest_row(x, line.mean.data());
     grad_row = folded.rest_row(grad_y, zeros.data());
-    sums.add(folded.chunks - 1, folded.width, [&](float* first, float* second) {
-      norms().gradient_sums({1, folded.width}, line.line, row.data(), grad_row.data(), first, second);
-    });
+    std::vector<float> both(2 * row.size());
+    norms().gradient_sums({1, folded.width}, line.line, row.data(), grad_row.data(), both.data(),
+                          both.data() + folded.width);
+    sums.add(folded.chunks - 1, folded.width, both.data());
   }
   const size_t channels = static_cast<size_t>(norm->channels);
   std::vector<float> slopes(channels), levels(channels);
@@ -215,7 +219,7 @@ int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const fl
     levels[c] = static_cast<float>(-each * sum);
   }
   const std::vector<float> slope = folded.spread(slopes.data()), level = folded.spread(levels.data());
-  folded.each_chunk([&](int64_t, const NormRows& rows, int64_t begin) {
+  folded.each_chunk([&](int64_t, const NormRows& rows, int64_t begin, float*) {
     norms().gradient(rows, line.line, x + begin, grad_y + begin, slope.data(), level.data(), grad_x + begin);
   });
   if (folded.rest()) {

@@ -9,7 +9,7 @@ __all__ = ["keep_freed"]
 
 # Of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_AS_LARGE_AS_IT_TAKES = 1 << 30  # bytes
+_LARGE, _MOST_BEFORE_2_35 = 1 << 30, 1 << 25  # bytes; older versions of glibc refuse more than the second
 
 
 @cache
@@ -20,6 +20,8 @@ def keep_freed() -> None:
     cleared: up to a tenth of a step's time. The process then holds the most that it ever needed.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        for threshold in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
-            mallopt(threshold, _AS_LARGE_AS_IT_TAKES)
+    if mallopt is None:
+        return
+    # The first keeps glibc from moving both by itself, so the second only where the first was taken.
+    if any(mallopt(_MMAP_THRESHOLD, size) for size in (_LARGE, _MOST_BEFORE_2_35)):
+        mallopt(_TRIM_THRESHOLD, _LARGE)
