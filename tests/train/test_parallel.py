@@ -76,7 +76,7 @@ def curves(processes: int, name: str, rate: float) -> list[list[float]]:
     return rows
 
 
-# With BatchNorm and SiLU, without BatchNorm, and with BatchNorm and ReLU: at a ReLU's bend rounding may decide
+# With BatchNorm and SiLU, without BatchNorm, and with BatchNorm and ReLU: at a ReLU's bend rounding may say
 # what passes, and one number in a hundred thousand that does or does not is more than rounding from there on.
 @pytest.mark.parametrize(
     ("name", "rate", "near"),
