@@ -364,31 +364,27 @@ constexpr int64_t whole(int64_t columns) { return least(PANEL, up(columns, LANES
 
 template <int64_t N, int64_t WIDTH>
 void tile(const Product& p, const float* const* a, const float* b, float* const* c, int64_t c_from) {
-  Vector sums[N][WIDTH];
+  Vector sums[N * WIDTH];
   const float* rows[N];
-  for (int64_t i = 0; i < N; ++i) {
-    rows[i] = a[i];
-    for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] = p.start ? load(p.start + v * LANES) : Vector{};
-  }
+  each<N>([&](auto i) { rows[i] = a[i]; });
+  each<N * WIDTH>([&](auto i) { sums[i] = p.start ? load(p.start + i % WIDTH * LANES) : Vector{}; });
   const int64_t *a_at = p.a_at, *b_at = p.b_at;
   for (const int64_t* const end = a_at + p.k; a_at < end; ++a_at, ++b_at) {
     Vector line[WIDTH];
-    for (int64_t v = 0; v < WIDTH; ++v) line[v] = load(b + *b_at + v * LANES);
-#pragma GCC unroll 12
-    for (int64_t i = 0; i < N; ++i) {
+    each<WIDTH>([&](auto v) { line[v] = load(b + *b_at + v * LANES); });
+    each<N>([&](auto i) {
       const Vector value = broadcast(rows[i][*a_at]);
-      for (int64_t v = 0; v < WIDTH; ++v) sums[i][v] += value * line[v];
-    }
+      each<WIDTH>([&](auto v) { sums[i * WIDTH + v] += value * line[v]; });
+    });
   }
   if (p.columns < WIDTH * LANES) {
     float all[N * WIDTH * LANES];
-    each<N * WIDTH>([&](auto i) { store(all + i * LANES, sums[i / WIDTH][i % WIDTH]); });
+    each<N * WIDTH>([&](auto i) { store(all + i * LANES, sums[i]); });
     return store_parts(p, all, N, WIDTH * LANES, c, c_from);
   }
   each<N * WIDTH>([&](auto i) {
     float* const to = c[i / WIDTH] + c_from + i % WIDTH * LANES;
-    const Vector sum = sums[i / WIDTH][i % WIDTH];
-    store(to, p.adds ? load(to) + sum : sum);
+    store(to, p.adds ? load(to) + sums[i] : sums[i]);
   });
 }
 
