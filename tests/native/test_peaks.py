@@ -9,12 +9,20 @@ from smidgen.engine.drawn import draw_weights
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
 
 
-def test_no_direct_convolution_passes_the_peak() -> None:
+def largest_share() -> float:
+    """Of the peak, measured anew, that a direct convolution has."""
+    native.arithmetic.cache_clear()
     network = smidgen.network("resnet20", resolution=32)
     steps = Engine((network, draw_weights(network)), threads=1).profile(repeats=20)
-    direct = [step for step in steps if step.work.kind == "conv"]
-    assert 0 < max(step.share for step in direct) < 1.3  # timed a moment apart
     assert all(step.peak == native.arithmetic(1) for step in steps)
+    return max(step.share for step in steps if step.work.kind == "conv")
+
+
+def test_no_direct_convolution_passes_the_peak() -> None:
+    # Both are timed a moment apart, and whoever has the core meanwhile makes the peak look small: one fair
+    # try is enough, and where twice as many multiply-adds were counted as are done, there is none.
+    shares = (largest_share() for _ in range(8))
+    assert any(0 < share < 1.15 for share in shares)
 
 
 def test_copies_are_of_this_century_and_of_this_machine() -> None:

@@ -14,7 +14,8 @@ from smidgen.native.library import library
 __all__ = ["arithmetic", "copies"]
 
 TRIES = 7
-LEAST = 0.01  # seconds of a try
+SHORT_TRIES = 40
+LEAST = 0.0015  # seconds of a short try, which fits between two turns of whoever else has the core
 COPIED = 2**27  # bytes that the threads copy at a time, together: more than caches hold
 
 
@@ -28,14 +29,14 @@ def arithmetic(threads: int) -> float:
     """
     function = library().smidgen_multiply_adds
     function.restype = ctypes.c_int64
-    rounds, seconds = 250, 0.0
+    rounds, seconds = 500, 0.0
     while seconds < LEAST:
-        rounds *= 4
+        rounds *= 2
         begun = time.perf_counter()
         done = function(ctypes.c_int64(rounds), ctypes.c_int32(threads))
         seconds = time.perf_counter() - begun
     call = functools.partial(function, ctypes.c_int64(rounds), ctypes.c_int32(threads))
-    return 2e-9 * int(done) / _least_seconds(call)
+    return 2e-9 * int(done) / _least_seconds(call, SHORT_TRIES)
 
 
 @functools.cache
@@ -51,9 +52,9 @@ def copies(threads: int) -> float:
     return 2e-9 * threads * each / seconds
 
 
-def _least_seconds(work: Callable[[], object]) -> float:
+def _least_seconds(work: Callable[[], object], tries: int = TRIES) -> float:
     times = []
-    for _ in range(TRIES):
+    for _ in range(tries):
         begun = time.perf_counter()
         work()
         times.append(time.perf_counter() - begun)
