@@ -5,54 +5,18 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from smidgen import families
-from smidgen.data import open_dataset
-from smidgen.graph import Preprocess
-from smidgen.modules import NetworkModule, create
 from smidgen.train import checkpoint
-from smidgen.train.augment import Augment
 from smidgen.train.checkpoint import CheckpointError
-from smidgen.train.distil import Teacher
 from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import Recipe
+from tiny_training import PLAN, training
 
-PREPROCESS = Preprocess(8, mean=(0.3,), std=(0.4,))
-PLAN = Recipe(
-    epochs=3,
-    batch_size=16,
-    learning_rate=3e-3,
-    weight_decay=0.05,
-    ema_decay=0.99,
-    label_smoothing=0.1,
-    clip_grad=1.0,
-    distillation=0.5,
-    augment=Augment(rotation=10, translation=0.1, erase=0.2),
-)
 STEPS = 15  # 5 an epoch
-
-
-def digits(start: int, stop: int) -> Pixels:
-    chosen = sorted(open_dataset("digits").pictures, key=lambda picture: picture.name[::-1])[start:stop]
-    labels = np.array([picture.label for picture in chosen], np.int64)
-    return Pixels(np.stack([picture.read(1) for picture in chosen]), labels)
-
-
-def module(name: str, seed: int) -> NetworkModule:
-    torch.manual_seed(seed)
-    return create(families.network(name, num_classes=10, c_in=1, resolution=8))
-
-
-def training(plan: Recipe = PLAN, name: str = "efficientnet_lite0") -> Training:
-    teacher = Teacher(module("shiftresnet20_e1", 5), (8, 8), Preprocess(8, mean=(0.5,), std=(0.2,)))
-    model = module(name, 7)
-    return Training(model, plan, digits(0, 75), digits(100, 150), PREPROCESS, seed=3, teacher=teacher)
 
 
 def weights(one: Training) -> dict[str, Tensor]:

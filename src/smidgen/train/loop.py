@@ -23,10 +23,11 @@ from smidgen.train.errors import Interrupted
 from smidgen.train.evaluate import accuracy, balanced_accuracy, cross_entropy, predict_logits
 from smidgen.train.memory import keep_freed
 from smidgen.train.metrics import Row
-from smidgen.train.optimiser import learning_rate, load_state, optimiser, state
+from smidgen.train.optimiser import learning_rate, load_state, optimiser, set_rate, state
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import Recipe, TrainingError
+from smidgen.train.replay import Recorder, Replayed, recorder
 
 __all__ = ["History", "Training", "train"]
 
@@ -97,6 +98,7 @@ class Training:
         device: torch.device | str = "cpu",
         teacher: Teacher | None = None,
         world: World = ALONE,
+        record: Recorder | None = None,
     ) -> None:
         if len(train_data) < 2:
             raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
@@ -106,7 +108,9 @@ class Training:
             keep_freed()
         self.model = world.share(model.to(self.device))
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
-        self.optimiser = optimiser(model, recipe)
+        record = record or recorder(model, recipe, self.device, world)
+        self.optimiser = optimiser(model, recipe, recorded=record is not None)
+        self._learn = Replayed(self._learn_from, record)
         self.steps_per_epoch = len(batch_sizes(len(train_data), recipe.batch_size))
         self.rows: list[Row] = []
         self.step, self.rate = 0, 0.0
@@ -189,14 +193,15 @@ class Training:
 
         A short epoch is measured as a whole, the second one: the first allocates and chooses kernels.
         """
-        steps, validated = 0, min(len(self.val_data), VALIDATED)
+        steps, unsettled, validated = 0, 0, min(len(self.val_data), VALIDATED)
         clock = Clock()
         for batch in self._batches():
+            settled = self._learn.settled
             self._update(batch)
-            if steps == 0:
-                clock = Clock()
             steps += 1
-            if clock.seconds > patience:
+            if not settled:
+                clock, unsettled = Clock(), steps
+            if settled and clock.seconds > patience:
                 break
         if steps == self.steps_per_epoch:
             self.rows.append(self._row())
@@ -204,7 +209,7 @@ class Training:
             self.run(until=2)
             return clock.seconds
         self._require_finite()  # on a GPU, this waits for the work that was handed over
-        training = clock.seconds / max(1, steps - 1) * self.steps_per_epoch
+        training = clock.seconds / max(1, steps - unsettled) * self.steps_per_epoch
         clock = Clock()
         predict_logits(self.kept, self.val_data.pictures[:validated], self.preprocess, device=self.device)
         return training + clock.seconds * len(self.val_data) / max(1, validated)
@@ -239,8 +244,8 @@ class Training:
             self.model.load_state_dict(tensors["model"])
             load_state(self.optimiser, tensors["optimiser"])
             mine = int(self.world.leads)  # the sums are those of all processes: one of them carries them on
-            self._losses = mine * tensors["optimiser"]["losses"].to(self.device)
-            self._correct = mine * tensors["optimiser"]["correct"].to(self.device)
+            self._losses.copy_(mine * tensors["optimiser"]["losses"])
+            self._correct.copy_(mine * tensors["optimiser"]["correct"])
             if self.average:
                 self.average.model.load_state_dict(tensors["average"])
                 self.average.steps = position["average_steps"]
@@ -249,6 +254,7 @@ class Training:
             raise CheckpointError(
                 f"the checkpoint is of another network ({reason}); train into a new folder"
             ) from None
+        self._learn.forget()  # the optimiser's tensors are new ones
         self.step = found.step
         self.rows = [Row(**row) for row in position["rows"]]
         self._clock = Clock(position["seconds"])
@@ -295,48 +301,61 @@ class Training:
     def _update(self, batch: Batch) -> None:
         """One step of the optimiser on (this process's share of) one batch."""
         self.rate = learning_rate(self.recipe, self.step, self.steps_per_epoch)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate
-        set_sample_keys(self.model, batch.keys)
+        set_rate(self.optimiser, self.rate)
+        answers = []
+        if self.teacher:
+            views = self.teacher.answers(self.data, self.recipe.augment, self.seed, self.device)
+            answers.append(views[len(self.rows) % VIEWS, batch.places])
+        self._learn(batch.whole, batch.pictures, batch.labels, batch.keys, *answers)
+        if self.average:
+            with self.timer("update"):
+                self.average.update()
+        self.step += 1
+
+    def _learn_from(
+        self, whole: int, pictures: Tensor, labels: Tensor, keys: Tensor, answers: Tensor | None = None
+    ) -> None:
+        """What `_learn` may record: everything in place, and no number that changes but in a tensor.
+
+        whole    samples of the batch in all processes
+        answers  the teacher's logits, float[n, classes]
+        """
+        set_sample_keys(self.model, keys)
         with self.timer("forward"), self._precision():
-            logits = self.model(batch.pictures).float()
-            losses = self._loss(logits, batch)
+            logits = self.model(pictures).float()
+            losses = self._loss(logits, labels, answers)
         with self.timer("backward"):
             self.optimiser.zero_grad(set_to_none=True)
-            part = losses.sum() / batch.whole  # of the batch's mean: what this process gives
+            part = losses.sum() / whole  # of the batch's mean: what this process gives
             part.backward()  # type: ignore[no-untyped-call]
             self.world.sum_gradients(self.model)
         with self.timer("update"):
             if self.recipe.clip_grad:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
             self.optimiser.step()
-            if self.average:
-                self.average.update()
         self._losses += losses.detach().sum()
-        self._correct += (logits.detach().argmax(1) == batch.labels).sum()
-        self.step += 1
+        self._correct += (logits.detach().argmax(1) == labels).sum()
 
     def _precision(self) -> torch.autocast:
         """bfloat16 where the GPU computes in it; the processors measured so far are faster in float32."""
         half = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
 
-    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Loss of each sample, float[n]."""
+    def _loss(self, logits: Tensor, labels: Tensor, answers: Tensor | None) -> Tensor:
+        """Loss of each sample, float[n]; also against the teacher's answers where there are some."""
         losses = F.cross_entropy(
             logits,
-            batch.labels,
+            labels,
             self._class_weights,
             label_smoothing=self.recipe.label_smoothing,
             reduction="none",
         )
-        if self.teacher is None:
+        if answers is None:
             return losses
         share = self.recipe.distillation
-        answers = self.teacher.answers(self.data, self.recipe.augment, self.seed, self.device)
-        lessons = distilled(logits, answers[len(self.rows) % VIEWS, batch.places])
+        lessons = distilled(logits, answers)
         if self._class_weights is not None:
-            lessons = lessons * self._class_weights[batch.labels]
+            lessons = lessons * self._class_weights[labels]
         return (1 - share) * losses + share * lessons
 
     def _row(self) -> Row:

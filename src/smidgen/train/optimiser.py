@@ -11,18 +11,31 @@ from torch import Tensor, nn
 
 from smidgen.train.recipe import Decayed, Recipe
 
-__all__ = ["learning_rate", "load_state", "optimiser", "state"]
+__all__ = ["FUSED", "learning_rate", "load_state", "optimiser", "set_rate", "state"]
+
+# Optimisers whose step is one kernel, which reads its learning rate from memory where that is a tensor.
+FUSED = ("adamw", "sgd")
 
 _NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
-def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over all trainable parameters, in its fastest form."""
+def optimiser(model: nn.Module, recipe: Recipe, *, recorded: bool = False) -> torch.optim.Optimizer:
+    """The recipe's optimiser over all trainable parameters, in its fastest form.
+
+    recorded  whether its step is to be repeated without Python, which holds for those that are FUSED: the
+              learning rate is a tensor on the device
+    """
     groups = _groups(model, recipe)
-    rate = recipe.learning_rate
+    rate: float | Tensor = recipe.learning_rate
+    device = next(model.parameters()).device
+    if recorded:
+        rate = torch.tensor(rate, device=device)
     match recipe.optimiser:
         case "adamw":
-            return torch.optim.AdamW(groups, rate, recipe.betas, recipe.eps, fused=True)
+            capturable = recorded and device.type == "cuda"  # elsewhere torch knows no such thing
+            return torch.optim.AdamW(
+                groups, rate, recipe.betas, recipe.eps, fused=True, capturable=capturable
+            )
         case "sgd":
             nesterov = recipe.nesterov and recipe.momentum > 0
             return torch.optim.SGD(groups, rate, recipe.momentum, nesterov=nesterov, fused=True)
@@ -32,6 +45,15 @@ def optimiser(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             )
         case _:
             assert_never(recipe.optimiser)
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Learn at this rate from the next step on."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
