@@ -6,12 +6,13 @@ Every size of shift + 1x1 in ShiftNet-A, ShiftNet-B and ShiftResNet-20. Every wa
 own, which is stopped (SIGSTOP) outside its turns: the threads of a pool spin for a while after each call.
 They take turns: 2 calls and 10 ms discarded, 10 timed; of ways that take long, fewer: the column `calls`
 counts the timed ones of all rounds. Before the turns each is timed alone: first every setting (memory
-format, kind of copy) that is not far behind at first sight, of which the faster is kept, then that one again.
+format) that is not far behind at first sight, of which the faster is kept, then that one again.
 A ratio is of the medians of two turns in the same round; printed are the median, least and most over
 the rounds. Forward runs without autograd. Forward + backward gives gradients for the input and the
-weights; a one-hot weight is no parameter. For shift2d and the copy both passes are two copies, since the
-gradient of a shift is a shift. `plain` is shift_conv with one run that does not move: the plain 1x1 in the
-same engine.
+weights; a one-hot weight is no parameter. For shift2d and the copies both passes are two copies, since the
+gradient of a shift is a shift. Of each there are two: `shift2d` and `clone` make a new tensor, `kernel` (the
+shift's own, called at the C interface) and `copy_` write to one that stays, which the caches still hold.
+`plain` is shift_conv with one run that does not move: the plain 1x1 in the same engine.
 """
 
 from __future__ import annotations
@@ -40,17 +41,20 @@ from smidgen.families import network
 from smidgen.families.shiftnet import shift_runs
 from smidgen.graph import Conv, Shift, layers
 from smidgen.kernels import shift2d, shift_conv
+from smidgen.kernels.offsets import opposite
 from smidgen.machine import machine_name
+from smidgen.native import shift as native_shift
 
 NETWORKS = ("shiftnet_a", "shiftnet_b", *(f"shiftresnet20_e{expand}" for expand in (1, 3, 6, 9)))
-WAYS = ("shift_conv", "plain", "onednn", "onehot", "depthwise", "shift2d", "copy")
+WAYS = ("shift_conv", "plain", "onednn", "onehot", "depthwise", "shift2d", "clone", "kernel", "copy_")
 COMPILED = ("shift_conv compiled", "onehot compiled", "depthwise compiled")
 RATIOS = (
     ("shift_conv", "plain"),
     ("plain", "onednn"),
     ("shift_conv", "onehot"),
     ("shift_conv", "depthwise"),
-    ("copy", "shift2d"),
+    ("clone", "shift2d"),
+    ("copy_", "kernel"),
     ("shift_conv compiled", "onehot compiled"),
     ("shift_conv compiled", "depthwise compiled"),
 )
@@ -213,24 +217,23 @@ def one_hot(runs: Sequence[tuple[int, int, int]], kernel: int) -> Tensor:
     return weight
 
 
-def settings(way: str) -> list[tuple[str, str]]:
-    """What a way may choose from: a memory format, and for the copy its kind.
+def settings(way: str) -> Sequence[str]:
+    """Memory formats that a way may choose from.
 
     Compiling takes longest, and no way has been faster in another format: there is one.
     """
-    formats = ("channels_last",) if way in COMPILED else FORMATS
-    return [*product(formats, ("clone", "copy_") if way == "copy" else ("",))]
+    return ("channels_last",) if way in COMPILED else [*FORMATS]
 
 
-def prepared(way: str, cell: Cell, layout: str, kind: str) -> tuple[Callable[[], object], float]:
+def prepared(way: str, cell: Cell, layout: str) -> tuple[Callable[[], object], float]:
     """A call to time, and the projection of its answer."""
     size, dtype, memory = cell.size, DTYPES[cell.dtype], FORMATS[layout]
     name, _, compiled = way.partition(" ")
     torch.manual_seed(0)  # every way draws input and 1x1 weight alike
     x = torch.randn(cell.batch, size.c_in, size.side, size.side)
     x = x.to(dtype).contiguous(memory_format=memory)
-    if name == "copy":
-        return copying(x, kind, cell.work == "both"), 0.0
+    if name in ("clone", "copy_", "kernel"):
+        return copying(name, x, size, cell.work == "both"), 0.0
     module = Block(name, size).to(dtype)
     for value in (*module.parameters(), *module.buffers()):
         value.data = value.data.contiguous(memory_format=memory)
@@ -256,18 +259,24 @@ def prepared(way: str, cell: Cell, layout: str, kind: str) -> tuple[Callable[[],
     return train, projection(answer.detach())
 
 
-def copying(x: Tensor, kind: str, twice: bool) -> Callable[[], object]:
-    """A call that copies the input, and a second tensor of its size where both passes are asked for."""
+def copying(way: str, x: Tensor, size: Size, twice: bool) -> Callable[[], object]:
+    """A call that copies or shifts the input, and where both passes are asked for a second tensor like it."""
     sources = [x, x.clone()] if twice else [x]
-    targets = [torch.empty_like(source) for source in sources]
+    if way == "clone":
+        return lambda: [source.clone() for source in sources]
+    both = [(source, torch.empty_like(source)) for source in sources]
+    if way == "copy_":
+        return lambda: [target.copy_(source) for source, target in both]
+    runs = [number for run in shift_runs(size.c_in, size.kernel) for number in run]
+    ways = [tuple(runs), tuple(opposite(runs))]
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
+    maps, threads = native_shift.Maps(*x.shape, channels_last=channels_last), torch.get_num_threads()
 
-    def clone() -> object:
-        return [source.clone() for source in sources]
+    def shift() -> None:
+        for (source, target), way in zip(both, ways, strict=False):
+            native_shift.shift2d(maps, way, x.element_size(), source.data_ptr(), target.data_ptr(), threads)
 
-    def copy() -> object:
-        return [target.copy_(source) for target, source in zip(targets, sources, strict=True)]
-
-    return clone if kind == "clone" else copy
+    return shift
 
 
 def projection(answer: Tensor) -> float:
@@ -326,9 +335,7 @@ class Process:
 
 def fastest(way: str, cell: Cell) -> tuple[Callable[[], object], Ready]:
     """Try the way's settings and time the best of them again."""
-    trials = [
-        (*prepared(way, cell, layout, kind), f"{layout} {kind}".strip()) for layout, kind in settings(way)
-    ]
+    trials = [(*prepared(way, cell, layout), layout) for layout in settings(way)]
     glances = [min(series(call, DISCARDED)) for call, _, _ in trials]
     trials = [trial for trial, ms in zip(trials, glances, strict=True) if ms <= FAR_BEHIND * min(glances)]
     medians = [[turn(call).median for call, _, _ in trials] for _ in range(TRIALS)]
@@ -430,7 +437,7 @@ def summarise(results: dict[Cell, dict[str, Result]], pairs: list[tuple[str, str
                 inside = sum(value <= BARS[passed] for value in medians.values())
                 note = f", {inside} of {len(medians)} within {BARS[passed]:.2f}"
             large = [value for cell, value in medians.items() if cell.input_bytes >= LARGE]
-            if pair == ("copy", "shift2d") and large:
+            if pair in (("clone", "shift2d"), ("copy_", "kernel")) and large:
                 note = f"; tensors from 8 MB ({len(large)} sizes): {told(large)}"
             print(f"  {' / '.join(pair):44} {told([*medians.values()])}{note}")
 

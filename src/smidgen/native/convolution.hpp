@@ -52,8 +52,8 @@ Cut cut(const smidgen_op& op) {
     if (c.depth * op.y.c > 2 * near) fitting = clamped(2 * near / channels, fitting, most_pixels);
     // Groups of panels would copy together again what the pixels read: rather more blocks.
     if (c.gathers || op.runs) fitting = least(fitting, most(fewest, ceil_div(plane, parts)));
-    c.blocks = ceil_div(plane, fitting);
-    c.pixels = up(ceil_div(plane, c.blocks), ROWS);
+    c.blocks = even(ceil_div(plane, fitting), plane);
+    c.pixels = ceil_div(plane, c.blocks);
     c.scales_weights = gated && !c.gathers;
     c.gathered = c.gathers || op.runs ? c.pixels * channels : 0;
   } else {

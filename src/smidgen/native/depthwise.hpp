@@ -155,7 +155,7 @@ void depthwise_rows(const smidgen_op& op, const Depth& d, int64_t first, int64_t
 
 struct DepthCut {
   int64_t rows, channels;  // number of blocks of each kind
-  int64_t width;           // channels of a block
+  int64_t width;           // channels of a block, at most
   int64_t lines;           // rows that are made for a block of rows, at most
   int64_t pixels;          // of a piece of the first convolution
 };
@@ -171,7 +171,7 @@ DepthCut depth_cut(const smidgen_op& op) {
     // Small maps by channels, whose weights then stay near; large ones by rows, which lie together.
     const bool small = plane * op.x.c <= 4 * near && panels >= parts;
     c.channels = small ? parts : 1;
-    c.rows = small ? 1 : least(parts, op.y.h);
+    c.rows = small ? 1 : even(parts, op.y.h);
   } else {
     // What is made for the block must stay in the second cache. Blocks of rows make the rows between them twice, so
     // that a block has few channels before it has few rows; but not fewer panels than pay for reading the input.
@@ -181,12 +181,12 @@ DepthCut depth_cut(const smidgen_op& op) {
     if (plane * PANEL * fewest > cached) c.channels = ceil_div(panels, fitting);
     const int64_t line = op.x.w * PANEL * ceil_div(panels, c.channels);
     const int64_t rows = clamped((cached / line - reach) / op.stride + 1, 1, op.y.h);
-    c.rows = most(ceil_div(op.y.h, rows), least(ceil_div(parts, c.channels), op.y.h));
+    c.rows = even(most(ceil_div(op.y.h, rows), ceil_div(parts, c.channels)), op.y.h);
     c.lines = least(op.x.h, (ceil_div(op.y.h, c.rows) - 1) * op.stride + reach);
     c.pixels = least(most_pixels, up(c.lines * op.x.w, ROWS));
   }
-  c.width = (c.channels == 1 ? panels : panels_of_block(panels, c.channels)) * PANEL;
-  c.channels = ceil_div(op.y.c, c.width);
+  if (c.rows == 1) c.channels = even(c.channels, panels);
+  c.width = ceil_div(panels, c.channels) * PANEL;
   return c;
 }
 
@@ -231,7 +231,8 @@ void expand(const smidgen_op& conv, const float* x, int64_t first, int64_t last,
 
 void depthwise(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
   const DepthCut c = depth_cut(op);
-  const int64_t block = part / c.channels, start = part % c.channels * c.width;
+  const int64_t block = part / c.channels, group = part % c.channels, panels = ceil_div(op.y.c, PANEL);
+  const int64_t start = panels * group / c.channels * PANEL;
   const int64_t first = op.y.h * block / c.rows, last = op.y.h * (block + 1) / c.rows;
   Depth d = {};
   d.x = places.x + start;
@@ -240,7 +241,7 @@ void depthwise(const smidgen_op& op, const Places& places, int64_t part, float* 
   d.pixel = op.x.pixel;
   d.weight = op.weight + start;
   d.bias = op.bias ? op.bias + start : nullptr;
-  d.channels = least(c.width, op.y.c - start);
+  d.channels = least(panels * (group + 1) / c.channels * PANEL, op.y.c) - start;
   d.all = op.x.c;
   d.y = places.y + start;
   d.y_width = op.y.w;

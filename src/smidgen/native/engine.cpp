@@ -43,10 +43,12 @@ void wait_a_little(int64_t tries) {
   std::this_thread::yield();
 }
 
-// An operation that several threads work on. Nobody waits for a thread that has not come: an operation ends when its
-// parts are done, whoever did them.
-struct Progress {
-  std::atomic<int64_t> next{0}, done{0};
+// How far an operation is that several threads work on: each begins with parts of its own, the same stretch of every
+// operation, since what it then reads is mostly what it has just written, which its caches still hold. After these it
+// takes those of the others. Nobody waits for a thread that has not come: an operation ends when its parts are done,
+// whoever did them. One counter a line of the cache: `done`, and for each thread how many of its parts are taken.
+struct alignas(64) Counter {
+  std::atomic<int64_t> value{0};
 };
 
 void alone(const Layers& layers, const smidgen_op* ops, int64_t n_ops, const Picture& picture, float* scratch,
@@ -63,22 +65,26 @@ void alone(const Layers& layers, const smidgen_op* ops, int64_t n_ops, const Pic
   }
 }
 
-// What one of several threads does for a picture. The first one takes the times.
+// What one of several threads does for a picture; counters: 1 + threads of each operation. The first one takes the times.
 void together(const Layers& layers, const smidgen_op* ops, int64_t n_ops, const Picture& picture, float* scratch,
-              Progress* progress, double* seconds) {
+              Counter* counters, int64_t member, int64_t threads, double* seconds) {
   double before = seconds ? now() : 0;
-  for (int64_t i = 0; i < n_ops; ++i) {
+  for (int64_t i = 0; i < n_ops; ++i, counters += 1 + threads) {
     const smidgen_op& op = ops[i];
-    Progress& one = progress[i];
+    std::atomic<int64_t>& done = counters->value;
     const int64_t parts = layers.parts(op);
-    if (one.next.load(std::memory_order_relaxed) < parts) {
-      const Places places = picture.places(op);
-      int64_t mine = 0;
-      for (int64_t part; (part = one.next.fetch_add(1, std::memory_order_relaxed)) < parts; ++mine)
+    const Places places = picture.places(op);
+    int64_t mine = 0;
+    for (int64_t other = 0; other < threads; ++other) {
+      const int64_t owner = (member + other) % threads;
+      const int64_t first = parts * owner / threads, last = parts * (owner + 1) / threads;
+      std::atomic<int64_t>& taken = counters[1 + owner].value;
+      if (taken.load(std::memory_order_relaxed) >= last - first) continue;
+      for (int64_t part; (part = first + taken.fetch_add(1, std::memory_order_relaxed)) < last; ++mine)
         layers.run(op, places, part, scratch);
-      if (mine) one.done.fetch_add(mine, std::memory_order_release);
     }
-    for (int64_t tries = 0; one.done.load(std::memory_order_acquire) < parts; ++tries) wait_a_little(tries);
+    if (mine) done.fetch_add(mine, std::memory_order_release);
+    for (int64_t tries = 0; done.load(std::memory_order_acquire) < parts; ++tries) wait_a_little(tries);
     if (!seconds) continue;
     const double after = now();
     seconds[i] += after - before;
@@ -134,9 +140,10 @@ int32_t smidgen_run(const smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t
       alone(layers, ops, n_ops, one, scratches, seconds);
       continue;
     }
-    const std::unique_ptr<Progress[]> progress(new Progress[static_cast<size_t>(n_ops)]);
+    const std::unique_ptr<Counter[]> counters(new Counter[static_cast<size_t>(n_ops * (1 + threads))]);
     in_parallel(threads, threads, [&](int64_t member) {
-      together(layers, ops, n_ops, one, scratches + member * scratch, progress.get(), member ? nullptr : seconds);
+      together(layers, ops, n_ops, one, scratches + member * scratch, counters.get(), member, threads,
+               member ? nullptr : seconds);
     });
   }
   return 0;

@@ -89,6 +89,8 @@ constexpr int64_t WIDE = 32;
 #else
 constexpr int64_t WIDE = 16;
 #endif
+// Loads of 64 bytes that lie anywhere touch two lines of the cache each, which only the way to memory hides.
+constexpr int64_t NARROW = least(WIDE, 32);
 template <int64_t SIZE>
 struct Bytes {
   typedef char Register __attribute__((vector_size(SIZE), aligned(1), may_alias));
@@ -241,48 +243,52 @@ inline void streamed() {}
 struct Mask {
   static constexpr int64_t longest = 4096, again = 4 * WIDE;
   alignas(WIDE) char bits[longest + again];
+  int64_t line = 0, one = 0, four = 0;  // columns of a row, and how far one vector and four of them are past whole rows
 
   static bool fits(int64_t line) { return line <= longest; }
-  void set(int64_t line, int64_t left, int64_t right) {
+  void set(int64_t columns, int64_t size, int64_t left, int64_t right) {
+    line = columns;
+    one = size % line;
+    four = 4 * size % line;
     std::memset(bits, 0xff, static_cast<size_t>(line));
     clear(bits, left);
     clear(bits + line - right, right);
     for (int64_t at = line; at < line + again; ++at) bits[at] = bits[at - line];
   }
+  int64_t after(int64_t column, int64_t step) const {
+    column += step;
+    return column >= line ? column - line : column;
+  }
 };
 
 // Rows of one plane from their first byte on, a whole vector at a time: what comes from a neighbouring row is masked out.
-// The bytes beside them that are read must be there, if they are of another plane.
+// The bytes beside them that are read must be there, if they are of another plane. Stores are aligned; what is left at
+// both ends is done by vectors that overlap with others, or byte by byte where lines of the cache go past it.
 template <int64_t SIZE, bool STREAMS>
-void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes, int64_t line) {
+void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes) {
   using Register = typename Bytes<SIZE>::Register;
   auto some = [&](int64_t at, int64_t end) {
-    for (int64_t column = at % line; at < end; ++at, column = column + 1 == line ? 0 : column + 1)
+    for (int64_t column = at % mask.line; at < end; ++at, column = mask.after(column, 1))
       y[at] = static_cast<char>(from[at] & mask.bits[column]);
   };
-  const int64_t first = least(bytes, -reinterpret_cast<intptr_t>(y) & (SIZE - 1));
-  const int64_t last = first + (bytes - first) / SIZE * SIZE;
-  some(0, first);
+  if (bytes < SIZE) return some(0, bytes);
+  auto masked = [&](int64_t at, int64_t column) {
+    return *reinterpret_cast<const Register*>(from + at) & *reinterpret_cast<const Register*>(mask.bits + column);
+  };
+  auto put = [&](int64_t at, int64_t column) { *reinterpret_cast<Register*>(y + at) = masked(at, column); };
   auto vector = [&](int64_t at, int64_t column) {
-    const Register value =
-        *reinterpret_cast<const Register*>(from + at) & *reinterpret_cast<const Register*>(mask.bits + column);
     if constexpr (STREAMS)
-      stream(y + at, value);
+      stream(y + at, masked(at, column));
     else
-      *reinterpret_cast<Register*>(y + at) = value;
+      put(at, column);
   };
-  const int64_t step = Mask::again % line, rest = first + (last - first) / Mask::again * Mask::again;
-  auto group = [&](int64_t at, int64_t column) {
-    for (int64_t i = 0; i < Mask::again; i += SIZE) vector(at + i, column + i);
-  };
-  int64_t column = first % line;
-  for (int64_t at = first; at < rest; at += Mask::again) {
-    group(at, column);
-    column += step;
-    column = column >= line ? column - line : column;
-  }
-  for (int64_t at = rest; at < last; at += SIZE) vector(at, at % line);
-  some(last, bytes);
+  int64_t at = -reinterpret_cast<intptr_t>(y) & (SIZE - 1), column = at % mask.line;
+  STREAMS ? some(0, at) : put(0, 0);
+  for (; at + 4 * SIZE <= bytes; at += 4 * SIZE, column = mask.after(column, mask.four))
+    each<4>([&](auto i) { vector(at + i * SIZE, column + i * SIZE); });
+  for (; at + SIZE <= bytes; at += SIZE, column = mask.after(column, mask.one)) vector(at, column);
+  if (at == bytes) return;
+  STREAMS ? some(at, bytes) : put(bytes - SIZE, mask.one ? mask.line - mask.one : 0);
 }
 
 // One plane. The mask is for its rows; NULL where nothing beside the plane may be read, or its rows are too long
@@ -299,9 +305,7 @@ void shift_plane(const Shift& shift, int64_t dy, int64_t dx, int64_t bytes, cons
     const char* const from = x + first * line + delta;
     char* const to = y + first * line;
     const int64_t count = (last - first) * line;
-    // (Loads of 64 bytes that lie anywhere touch two lines of the cache each, which only the way to memory hides.)
-    shift.streams ? masked_rows<WIDE, true>(*mask, from, to, count, line)
-                  : masked_rows<least(WIDE, 32), false>(*mask, from, to, count, line);
+    shift.streams ? masked_rows<WIDE, true>(*mask, from, to, count) : masked_rows<NARROW, false>(*mask, from, to, count);
   } else {
     const int64_t begin = first * line + left, end = last * line - right;
     std::memcpy(y + begin, x + begin + delta, static_cast<size_t>(end - begin));
@@ -329,7 +333,7 @@ void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, i
     const int64_t dx = piece->dx * bytes;
     const bool masks = Mask::fits(line) && number > 0 && number < last && most(dx, -dx) < line;
     if (masks && masked != piece) {
-      mask.set(line, most(0, -dx), most(0, dx));
+      mask.set(line, shift.streams ? WIDE : NARROW, most(0, -dx), most(0, dx));
       masked = piece;
     }
     shift_plane(shift, piece->dy, piece->dx, bytes, x + number * plane, y + number * plane, masks ? &mask : nullptr);

@@ -121,10 +121,10 @@ int64_t parts(const smidgen_op& op) {
   switch (op.kind) {
     case SMIDGEN_CONV: return op.winograd ? winograd_parts(op) : convolution_parts(op);
     case SMIDGEN_DEPTHWISE: return depthwise_parts(op);
-    case SMIDGEN_POOL: return clamped(outputs * op.kernel * op.kernel / (64 * 1024), 1, least(enough, op.y.h));
+    case SMIDGEN_POOL: return even(clamped(outputs * op.kernel * op.kernel / (64 * 1024), 1, enough), op.y.h);
     case SMIDGEN_MEAN:
-      return clamped(op.x.h * op.x.w * op.x.c / (32 * 1024), 1, least(enough, ceil_div(op.x.c, LANES)));
-    case SMIDGEN_POINTWISE: return clamped(outputs / (16 * 1024), 1, least(enough, op.y.h * op.y.w));
+      return even(clamped(op.x.h * op.x.w * op.x.c / (32 * 1024), 1, enough), ceil_div(op.x.c, LANES));
+    case SMIDGEN_POINTWISE: return even(clamped(outputs / (16 * 1024), 1, enough), op.y.h * op.y.w);
     default: return 1;
   }
 }

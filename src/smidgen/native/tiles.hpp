@@ -108,7 +108,7 @@ void tile(const Stretch& stretch, const float* const* a, const float* packed, in
       each<HEIGHT * WIDTH>([&](auto i) { sums[i] = Vector{}; });
     }
     if (plain)  // what is written must come near first, meanwhile
-      each<HEIGHT>([&](auto i) { __builtin_prefetch(ys[i] + column, 1); });
+      each<HEIGHT * WIDTH>([&](auto i) { __builtin_prefetch(ys[i / WIDTH] + column + i % WIDTH * LANES, 1); });
     const float* panel = packed;
     auto add = [&](int64_t k) {
       Vector weights[WIDTH];

@@ -85,7 +85,22 @@ inline Vector smaller(Vector a, Vector b) { return a < b ? a : b; }
 inline Vector at_least(Vector x, float low) { return greater(broadcast(low), x); }
 inline Vector at_most(Vector x, float high) { return smaller(broadcast(high), x); }
 
-// e^-x to 5e-6 of itself between -87 and 87, nearer to 0 to 5e-7; flat beyond.
+// e^-x to 5e-6 of itself between -87 and 87, nearer to 0 to 5e-7. Beyond, it is flat, or goes on to 0 and infinity.
+#if defined(__AVX512F__)
+// 2^part, and a step of the processor that multiplies by powers of two. The polynomial of degree 5 with the least
+// relative error on [0, 1] among those that begin with 1: 8.2e-8.
+inline Vector exponential_of_minus(Vector x) {
+  constexpr int down = 1;  // rounds so
+  const __m512 exponent = (__m512)(x * -1.44269504f);
+  const Vector part = (Vector)_mm512_reduce_ps(exponent, down);
+  Vector power = part * 1.867135690e-3f + 9.017015923e-3f;
+  power = power * part + 5.579992608e-2f;
+  power = power * part + 2.401644454e-1f;
+  power = power * part + 6.931513124e-1f;
+  power = power * part + 1.0f;
+  return (Vector)_mm512_scalef_ps((__m512)power, exponent);
+}
+#else
 inline Vector exponential_of_minus(Vector x) {
   constexpr float minus_log2e = -1.44269504f, to_integer = 12582912.0f;  // 1.5 * 2^23: what is added to it is rounded
   x = at_most(at_least(x, -87.0f), 87.0f);
@@ -99,6 +114,7 @@ inline Vector exponential_of_minus(Vector x) {
   power = power * rest + 1.0f;
   return (Vector)((Integers)power + ((Integers)shifted << 23));
 }
+#endif
 inline Vector sigmoid(Vector x) { return 1.0f / (1.0f + exponential_of_minus(x)); }
 inline Vector silu(Vector x) { return x / (1.0f + exponential_of_minus(x)); }
 

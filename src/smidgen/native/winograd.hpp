@@ -11,8 +11,7 @@ constexpr int64_t SIDE = 6, OUTPUTS = 4, PLACES = SIDE * SIDE;
 
 struct WinogradCut {
   int64_t wide, high;           // tiles of the whole map
-  int64_t rows, blocks;         // rows of tiles of a block, and how many blocks
-  int64_t tiles;                // of a block
+  int64_t tiles, blocks;        // of a block, row by row, and how many blocks
   int64_t panels, groups;
   int64_t inputs, sums;         // floats from one of the 36 places to the next: of transformed inputs, and of sums
 };
@@ -29,11 +28,10 @@ WinogradCut winograd_cut(const smidgen_op& op) {
   WinogradCut c = {};
   c.wide = ceil_div(op.y.w, OUTPUTS);
   c.high = ceil_div(op.y.h, OUTPUTS);
-  const int64_t fitting = clamped(near / (PLACES * (op.x.c + PANEL)) / c.wide, 1, c.high);
-  c.blocks = ceil_div(c.high, fitting);
-  c.rows = ceil_div(c.high, c.blocks);
-  c.blocks = ceil_div(c.high, c.rows);
-  c.tiles = c.rows * c.wide;
+  const int64_t all = c.wide * c.high, fitting = most(1, near / (PLACES * (op.x.c + PANEL)));
+  c.blocks = even(ceil_div(all, fitting), all);
+  c.tiles = ceil_div(all, c.blocks);
+  c.blocks = ceil_div(all, c.tiles);
   c.panels = ceil_div(op.y.c, PANEL);
   c.groups = clamped(enough / c.blocks, 1, c.panels);
   c.inputs = spread(c.tiles * op.x.c);
@@ -127,7 +125,7 @@ void transform_output(const smidgen_op& op, const float* sums, int64_t step, int
 void winograd(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
   const WinogradCut c = winograd_cut(op);
   const int64_t block = part / c.groups, group = part % c.groups, channels = op.x.c;
-  const int64_t first = block * c.rows, rows = least(first + c.rows, c.high) - first, tiles = rows * c.wide;
+  const int64_t first = block * c.tiles, tiles = least(first + c.tiles, c.wide * c.high) - first;
   float* const inputs = scratch;
   float* const sums = inputs + PLACES * c.inputs;
   float* const zeros = sums + PLACES * c.sums;
@@ -136,8 +134,9 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
   int64_t* const to = reinterpret_cast<int64_t*>(from + c.tiles);
   for (int64_t t = 0; t < tiles; ++t) {
     to[t] = t;
-    transform_input(op, places.x, (first + t / c.wide) * OUTPUTS - op.top, t % c.wide * OUTPUTS - op.left,
-                    zeros, inputs + t * channels, c.inputs);
+    const int64_t row = (first + t) / c.wide, column = (first + t) % c.wide;
+    transform_input(op, places.x, row * OUTPUTS - op.top, column * OUTPUTS - op.left, zeros, inputs + t * channels,
+                    c.inputs);
   }
   Reading reading;
   reading.places = reinterpret_cast<int32_t*>(to + c.tiles);
@@ -168,8 +167,8 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
       Vector bias;
       start<1>(finish, &bias);
       for (int64_t t = 0; t < tiles; ++t)
-        transform_output(op, sums + t * PANEL + v * LANES, c.sums, (first + t / c.wide) * OUTPUTS,
-                         t % c.wide * OUTPUTS, bias, finish);
+        transform_output(op, sums + t * PANEL + v * LANES, c.sums, (first + t) / c.wide * OUTPUTS,
+                         (first + t) % c.wide * OUTPUTS, bias, finish);
     }
   }
 }
