@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,10 @@ METADATA_KEY = "smidgen"
 FORMAT = (1, 0)  # an unknown major version is refused, an unknown minor one read as far as it goes
 
 _SIZES = {"I64": 8, "F32": 4, "I8": 1}  # of the types, in safetensors' words, in bytes
+# What numpy calls them; those that it does not know cannot be read.
+_DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1", "C64": "<c8"} | {
+    f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "FIU" for size in (2, 4, 8)
+}
 
 Array = npt.NDArray[Any]
 Weights = Literal["float32", "int8"]
@@ -165,9 +170,9 @@ def _content(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
             raise ModelFileError(f"{path}: not a file; a model file is needed")
         with path.open("rb") as head:
             _check_head(head.read(9), path)
-        # Each tensor is copied once, out of the system's memory, where somebody may write over the file.
         with safetensors.safe_open(path, framework="numpy") as file:
-            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+        return metadata, dict(_views(_block(path)))
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
@@ -178,6 +183,29 @@ def _content(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         raise ModelFileError(
             f"{path}: a tensor of a type that is not known here ({_one_line(error)})"
         ) from None
+
+
+def _block(path: Path) -> Array:
+    """All bytes of a file, in one piece of memory.
+
+    numpy asks the system for large pages where it is asked for much; the first touch of small ones, tensor by
+    tensor, takes longer than reading.
+    """
+    with path.open("rb", buffering=0) as file:
+        block = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
+        if file.readinto(block.data) != len(block):
+            raise ValueError("the file changed while it was read")
+    return block
+
+
+def _views(block: Array) -> Iterator[tuple[str, Array]]:
+    """The tensors of a file that safetensors has found whole, by name; errors where it changed meanwhile."""
+    start = 8 + int.from_bytes(block[:8].tobytes(), "little")
+    for name, entry in json.loads(block[8:start].tobytes()).items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            flat = block[start + first : start + last].view(_DTYPES[entry["dtype"]])
+            yield name, np.require(flat.reshape(entry["shape"]), requirements="A")
 
 
 def _check_head(head: bytes, path: Path) -> None:

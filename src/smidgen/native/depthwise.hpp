@@ -173,15 +173,16 @@ DepthCut depth_cut(const smidgen_op& op) {
     c.channels = small ? parts : 1;
     c.rows = small ? 1 : even(parts, op.y.h);
   } else {
-    // What is made for the block must stay in the second cache. Blocks of rows make the rows between them twice, so
-    // that a block has few channels before it has few rows; but not fewer panels than pay for reading the input.
-    constexpr int64_t fewest = 3, cached = 2 * near;
+    // What is made for the block must stay in the second cache, which is of 1 MB at least where there is AVX-512. Blocks
+    // of rows make the rows between them twice, so that a block has few channels before it has few rows; but not fewer
+    // panels than pay for reading the input.
+    constexpr int64_t fewest = 3, cached = (LANES == 16 ? 4 : 2) * near;
     const int64_t fitting = most(fewest, cached / (plane * PANEL));
     c.channels = most(ceil_div(panels, fitting), least(parts, panels));
     if (plane * PANEL * fewest > cached) c.channels = ceil_div(panels, fitting);
     const int64_t line = op.x.w * PANEL * ceil_div(panels, c.channels);
     const int64_t rows = clamped((cached / line - reach) / op.stride + 1, 1, op.y.h);
-    c.rows = even(most(ceil_div(op.y.h, rows), ceil_div(parts, c.channels)), op.y.h);
+    c.rows = even(most(ceil_div(op.y.h, rows), ceil_div(least(parts, 4), c.channels)), op.y.h);
     c.lines = least(op.x.h, (ceil_div(op.y.h, c.rows) - 1) * op.stride + reach);
     c.pixels = least(most_pixels, up(c.lines * op.x.w, ROWS));
   }

@@ -158,7 +158,9 @@ void each_length(const Piece* pieces, int64_t count, Body&& body) {
   }
 }
 
-void clear(char* to, int64_t bytes) { std::memset(to, 0, static_cast<size_t>(bytes)); }
+void clear(char* to, int64_t bytes) {
+  if (bytes > 0) std::memset(to, 0, static_cast<size_t>(bytes));
+}
 
 // So many places of the same size, `step` apart. A call of memset for each takes longer.
 [[gnu::noinline]] void clear_each(char* to, int64_t count, int64_t step, int64_t bytes, const char* zeros) {
@@ -255,6 +257,7 @@ struct Mask {
     clear(bits + line - right, right);
     for (int64_t at = line; at < line + again; ++at) bits[at] = bits[at - line];
   }
+  int64_t column(int64_t at) const { return at < line ? at : at % line; }  // a division takes long
   int64_t after(int64_t column, int64_t step) const {
     column += step;
     return column >= line ? column - line : column;
@@ -268,7 +271,7 @@ template <int64_t SIZE, bool STREAMS>
 void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes) {
   using Register = typename Bytes<SIZE>::Register;
   auto some = [&](int64_t at, int64_t end) {
-    for (int64_t column = at % mask.line; at < end; ++at, column = mask.after(column, 1))
+    for (int64_t column = mask.column(at); at < end; ++at, column = mask.after(column, 1))
       y[at] = static_cast<char>(from[at] & mask.bits[column]);
   };
   if (bytes < SIZE) return some(0, bytes);
@@ -282,7 +285,7 @@ void masked_rows(const Mask& mask, const char* from, char* y, int64_t bytes) {
     else
       put(at, column);
   };
-  int64_t at = -reinterpret_cast<intptr_t>(y) & (SIZE - 1), column = at % mask.line;
+  int64_t at = -reinterpret_cast<intptr_t>(y) & (SIZE - 1), column = mask.column(at);
   STREAMS ? some(0, at) : put(0, 0);
   for (; at + 4 * SIZE <= bytes; at += 4 * SIZE, column = mask.after(column, mask.four))
     each<4>([&](auto i) { vector(at + i * SIZE, column + i * SIZE); });
@@ -326,8 +329,9 @@ void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, i
   const Piece* piece = shift.pieces;
   const Piece* masked = nullptr;
   Mask mask;
-  for (int64_t number = begin; number < end; ++number) {
-    const int64_t channel = number % shift.maps.c * bytes;  // where a pixel's piece would begin
+  const int64_t pixel = shift.maps.c * bytes;
+  int64_t channel = begin % shift.maps.c * bytes;  // where a pixel's piece would begin
+  for (int64_t number = begin; number < end; ++number, channel = channel + bytes == pixel ? 0 : channel + bytes) {
     if (channel < piece->to) piece = shift.pieces;
     while (channel >= piece->to + piece->bytes) ++piece;
     const int64_t dx = piece->dx * bytes;
