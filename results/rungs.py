@@ -1,6 +1,6 @@
 """Do the rungs of `fit` keep the order? All candidates of a budget, each trained to the end on Fashion-MNIST.
 
-    python results/rungs.py --budget params=36k --per-class 1000 --epochs 10 --out results/rungs.csv
+    python results/rungs.py --budget params=30k --per-class 1000 --epochs 10 --out results/rungs.csv
 
 One row for each candidate: validation accuracy after every epoch. At the end, the rank correlation (Spearman)
 of the order after every epoch with the order at the end, and where the rungs of `fit` stand.
