@@ -42,6 +42,7 @@ from smidgen.families.shiftnet import shift_runs
 from smidgen.graph import Conv, Shift, layers
 from smidgen.kernels import shift2d, shift_conv
 from smidgen.kernels.offsets import opposite
+from smidgen.kernels.threads import threads
 from smidgen.machine import machine_name
 from smidgen.native import shift as native_shift
 
@@ -58,7 +59,7 @@ RATIOS = (
     ("shift_conv compiled", "onehot compiled"),
     ("shift_conv compiled", "depthwise compiled"),
 )
-SAME_ANSWER = (("shift_conv", "onehot"), ("plain", "onednn"))
+SAME_ANSWER = (("shift_conv", "onehot"), ("plain", "onednn"), ("shift2d", "kernel"), ("clone", "copy_"))
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 TOLERANCES = {"fp32": 1e-3, "bf16": 0.1}  # of a projection whose standard deviation is 1
 FORMATS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -233,7 +234,9 @@ def prepared(way: str, cell: Cell, layout: str) -> tuple[Callable[[], object], f
     x = torch.randn(cell.batch, size.c_in, size.side, size.side)
     x = x.to(dtype).contiguous(memory_format=memory)
     if name in ("clone", "copy_", "kernel"):
-        return copying(name, x, size, cell.work == "both"), 0.0
+        call, made = copying(name, x, size, cell.work == "both")
+        call()
+        return call, projection(made)
     module = Block(name, size).to(dtype)
     for value in (*module.parameters(), *module.buffers()):
         value.data = value.data.contiguous(memory_format=memory)
@@ -259,24 +262,27 @@ def prepared(way: str, cell: Cell, layout: str) -> tuple[Callable[[], object], f
     return train, projection(answer.detach())
 
 
-def copying(way: str, x: Tensor, size: Size, twice: bool) -> Callable[[], object]:
-    """A call that copies or shifts the input, and where both passes are asked for a second tensor like it."""
+def copying(way: str, x: Tensor, size: Size, twice: bool) -> tuple[Callable[[], object], Tensor]:
+    """A call that copies or shifts the input, and for both passes a second tensor like it; and where its
+    first answer then lies.
+    """
     sources = [x, x.clone()] if twice else [x]
     if way == "clone":
-        return lambda: [source.clone() for source in sources]
+        return lambda: [source.clone() for source in sources], x
     both = [(source, torch.empty_like(source)) for source in sources]
     if way == "copy_":
-        return lambda: [target.copy_(source) for source, target in both]
+        return lambda: [target.copy_(source) for source, target in both], both[0][1]
     runs = [number for run in shift_runs(size.c_in, size.kernel) for number in run]
     ways = [tuple(runs), tuple(opposite(runs))]
     channels_last = x.is_contiguous(memory_format=torch.channels_last)
-    maps, threads = native_shift.Maps(*x.shape, channels_last=channels_last), torch.get_num_threads()
+    maps = native_shift.Maps(*x.shape, channels_last=channels_last)
 
     def shift() -> None:
-        for (source, target), way in zip(both, ways, strict=False):
-            native_shift.shift2d(maps, way, x.element_size(), source.data_ptr(), target.data_ptr(), threads)
+        for (source, target), moves in zip(both, ways, strict=False):
+            places = source.data_ptr(), target.data_ptr()
+            native_shift.shift2d(maps, moves, x.element_size(), *places, threads())
 
-    return shift
+    return shift, both[0][1]
 
 
 def projection(answer: Tensor) -> float:

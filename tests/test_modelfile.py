@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -428,6 +429,25 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert "not a model file" in refusal(tmp_path / "m", b"\xff\xd8\xff\xe0" * 10)
     if Path("/dev/zero").exists():
         assert "not a file" in refusal(Path("/dev/zero"))
+
+
+def test_tensors_at_odd_places_are_read(tmp_path: Path) -> None:
+    raw = content()
+    header = int.from_bytes(raw[:8], "little")
+    longer = (header + 1).to_bytes(8, "little") + raw[8 : 8 + header] + b" " + raw[8 + header :]
+    (tmp_path / "even").write_bytes(raw)
+    (tmp_path / "odd").write_bytes(longer)
+    even, odd = (modelfile.read(tmp_path / name).tensors for name in ("even", "odd"))
+    assert all(np.array_equal(odd[name], array) for name, array in even.items())
+    assert all(array.flags.aligned for array in odd.values())
+
+
+def test_a_file_that_is_shortened_meanwhile_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = content()
+    monkeypatch.setattr(os, "fstat", lambda _: SimpleNamespace(st_size=len(raw) + 4))
+    assert refusal(tmp_path / "m", raw) == "somebody shortened it while it was read; try again"
 
 
 def test_a_large_foreign_file_is_not_read_into_memory(tmp_path: Path) -> None:

@@ -170,9 +170,9 @@ def _content(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
             raise ModelFileError(f"{path}: not a file; a model file is needed")
         with path.open("rb") as head:
             _check_head(head.read(9), path)
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-        return metadata, dict(_views(_block(path)))
+        with safetensors.safe_open(path, framework="numpy"):  # it finds what is not whole
+            block = _block(path)
+        return _header_and_tensors(block)
     except FileNotFoundError:
         raise ModelFileError(f"{path}: no such file") from None
     except OSError as error:
@@ -191,21 +191,26 @@ def _block(path: Path) -> Array:
     numpy asks the system for large pages where it is asked for much; the first touch of small ones, tensor by
     tensor, takes longer than reading.
     """
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         block = np.empty(os.fstat(file.fileno()).st_size, np.uint8)
         if file.readinto(block.data) != len(block):
-            raise ValueError("the file changed while it was read")
+            raise ModelFileError(f"{path}: somebody shortened it while it was read; try again")
     return block
 
 
-def _views(block: Array) -> Iterator[tuple[str, Array]]:
-    """The tensors of a file that safetensors has found whole, by name; errors where it changed meanwhile."""
+def _header_and_tensors(block: Array) -> tuple[dict[str, str], dict[str, Array]]:
+    """Metadata and tensors of a file that safetensors has found whole: views, or copies where they lie at
+    places that are no multiple of their size.
+    """
     start = 8 + int.from_bytes(block[:8].tobytes(), "little")
-    for name, entry in json.loads(block[8:start].tobytes()).items():
-        if name != "__metadata__":
-            first, last = entry["data_offsets"]
-            flat = block[start + first : start + last].view(_DTYPES[entry["dtype"]])
-            yield name, np.require(flat.reshape(entry["shape"]), requirements="A")
+    header = json.loads(block[8:start].tobytes())
+    metadata = header.pop("__metadata__", None) or {}
+    tensors = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        flat = block[start + first : start + last].view(_DTYPES[entry["dtype"]])
+        tensors[name] = np.require(flat.reshape(entry["shape"]), requirements="A")
+    return metadata, tensors
 
 
 def _check_head(head: bytes, path: Path) -> None:

@@ -173,9 +173,9 @@ DepthCut depth_cut(const smidgen_op& op) {
     c.channels = small ? parts : 1;
     c.rows = small ? 1 : even(parts, op.y.h);
   } else {
-    // What is made for the block must stay in the second cache, which is of 1 MB at least where there is AVX-512. Blocks
-    // of rows make the rows between them twice, so that a block has few channels before it has few rows; but not fewer
-    // panels than pay for reading the input.
+    // What is made for the block must stay in the second cache: of 512 KB with AVX2, of 1 MB with AVX-512 on the
+    // processors that were measured. Blocks of rows make the rows between them twice, so that there are few of them, and
+    // a block has few channels before it has few rows; but not fewer panels than pay for reading the input.
     constexpr int64_t fewest = 3, cached = (LANES == 16 ? 4 : 2) * near;
     const int64_t fitting = most(fewest, cached / (plane * PANEL));
     c.channels = most(ceil_div(panels, fitting), least(parts, panels));

@@ -74,10 +74,11 @@ void together(const Layers& layers, const smidgen_op* ops, int64_t n_ops, const 
     std::atomic<int64_t>& done = counters->value;
     const int64_t parts = layers.parts(op);
     const Places places = picture.places(op);
+    const int64_t owners = least(threads, parts);
     int64_t mine = 0;
-    for (int64_t other = 0; other < threads; ++other) {
-      const int64_t owner = (member + other) % threads;
-      const int64_t first = parts * owner / threads, last = parts * (owner + 1) / threads;
+    for (int64_t other = 0; other < owners; ++other) {
+      const int64_t owner = (member + other) % owners;
+      const int64_t first = parts * owner / owners, last = parts * (owner + 1) / owners;
       std::atomic<int64_t>& taken = counters[1 + owner].value;
       if (taken.load(std::memory_order_relaxed) >= last - first) continue;
       for (int64_t part; (part = first + taken.fetch_add(1, std::memory_order_relaxed)) < last; ++mine)

@@ -160,7 +160,7 @@ SMIDGEN_API int32_t smidgen_run(const struct smidgen_op* ops, int64_t n_ops, int
                                 int32_t threads, double* seconds);
 
 /* Softmax of each of the rows float[columns]: y = e^x over the row's sum of e^x, for finite numbers however large. An
- * e^(x - largest) below e^-87 counts as e^-87. columns: at least 1. y may be x. */
+ * e^(x - largest) below e^-87 counts as something from 0 to e^-87. columns: at least 1. y may be x. */
 SMIDGEN_API void smidgen_softmax(const float* x, int64_t rows, int64_t columns, float* y);
 
 /* ---- The machine ---- */

@@ -164,7 +164,7 @@ def _begun(
     threads = torch.get_num_threads()
     if job.time_limit is not None:
         left = job.time_limit - clock.seconds
-        measured = _runner(base, job, plan, material, threads)  # which writes nothing
+        measured = _runner(base, job, plan, material, threads, workers)  # which writes nothing
         plan = within(left, plan, measured, workers, watch, most=job.epochs)
     with new_run_folder(job.out, base) as folder, record.locked(folder):
         begun = Record(job, budget, plan, material.arrangement, workers, threads, (_now(),))
@@ -177,7 +177,7 @@ def _following(job: Job, processes: World, watch: Watch) -> Fitted:
     material = _prepared(job, Watch(), again=True)
     folder = Path(processes.agree(""))
     kept = record.read(folder)
-    runner = _runner(folder, kept.job, kept.plan, material, kept.threads, processes)
+    runner = _runner(folder, kept.job, kept.plan, material, kept.threads, kept.workers, processes)
     try:
         outcome = contest(kept.plan, runner, kept.workers, watch)
     except Interrupted as stop:
@@ -191,7 +191,7 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
     """Train what the record says, from wherever it stands, and write the evidence."""
     job, plan = kept.job, kept.plan
     processes.agree(str(folder))
-    runner = _runner(folder, job, plan, material, kept.threads, processes)
+    runner = _runner(folder, job, plan, material, kept.threads, kept.workers, processes)
     material.pixels("val", watch, plan.trials[0].network)  # here it can be watched
     try:
         outcome = contest(plan, runner, kept.workers, watch)
@@ -293,7 +293,13 @@ def _default(network: Network, material: Material, job: Job) -> Trial:
 
 
 def _runner(
-    folder: Path, job: Job, plan: Plan, material: Material, threads: int, processes: World = ALONE
+    folder: Path,
+    job: Job,
+    plan: Plan,
+    material: Material,
+    threads: int,
+    workers: int,
+    processes: World = ALONE,
 ) -> Runner:
     return Runner(
         folder,
@@ -305,6 +311,7 @@ def _runner(
         all_threads=threads,
         device=_trains_on(job),
         world=processes,
+        workers=workers,
     )
 
 

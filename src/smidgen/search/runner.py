@@ -23,6 +23,7 @@ from smidgen.train.material import Material
 from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
+from smidgen.train.replay import recorder
 from smidgen.train.threads import sharing, threads_worth
 from smidgen.watch import Watch
 
@@ -48,6 +49,7 @@ class Runner:
 
     every    seconds between checkpoints
     threads  of the processor for each trial; default: `all_threads` where they are worth it, else one
+    workers  trials that are trained at the same time
     timer    where the time of all trials went
     """
 
@@ -63,10 +65,11 @@ class Runner:
         all_threads: int = 1,
         device: str = "cpu",
         world: World = ALONE,
+        workers: int = 1,
     ) -> None:
         self.folder, self.plan, self.material = folder, plan, material
         self.seed, self.every, self.threads, self.device = seed, every, threads, device
-        self.world, self.all_threads = world, all_threads
+        self.world, self.all_threads, self.workers = world, all_threads, workers
         self.timer = Timer()
         self._teacher: Teacher | None = None
 
@@ -158,8 +161,11 @@ class Runner:
     def training(self, trial: Trial, processes: World, *, fresh: bool = True) -> Training:
         """A trial at its start, in these processes; not `fresh` where a checkpoint takes over at once."""
         train, val = self._parts(trial.network)
+        model, record = self.initial(trial, fresh), None
+        if self.workers == 1:  # while one thread records, none else may ask the device for memory
+            record = recorder(model, trial.recipe, torch.device(self.device), processes)
         return Training(
-            self.initial(trial, fresh),
+            model,
             trial.recipe,
             train,
             val,
@@ -168,6 +174,7 @@ class Runner:
             device=self.device,
             teacher=self._teacher if trial.teacher else None,
             world=processes,
+            record=record,
         )
 
     def learn_from(self, teacher: NetworkModule) -> None:

@@ -70,7 +70,10 @@ def train(
     on_epoch  called with the row of every finished epoch
     Raises    TrainingError on fewer than two pictures, and when the loss is no longer a number.
     """
-    training = Training(model, recipe, train_data, val_data, preprocess, seed=seed, device=device)
+    record = recorder(model, recipe, torch.device(device), ALONE)
+    training = Training(
+        model, recipe, train_data, val_data, preprocess, seed=seed, device=device, record=record
+    )
     try:
         training.run(on_step=on_step, on_epoch=on_epoch)
     finally:
@@ -81,6 +84,7 @@ def train(
 class Training:
     """One training of one model, from any step to any later one.
 
+    record how its steps are recorded and replayed; None: they are not
     rows   of the finished epochs
     step   optimiser steps done
     timer  where the time went
@@ -108,13 +112,12 @@ class Training:
             keep_freed()
         self.model = world.share(model.to(self.device))
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
-        record = record or recorder(model, recipe, self.device, world)
         self.optimiser = optimiser(model, recipe, recorded=record is not None)
-        self._learn = Replayed(self._learn_from, record)
         self.steps_per_epoch = len(batch_sizes(len(train_data), recipe.batch_size))
         self.rows: list[Row] = []
         self.step, self.rate = 0, 0.0
         self.timer = Timer()
+        self._learn = Replayed(record, self.timer)
         self._clock = Clock()
         self._class_weights = _class_weights(train_data, self.device) if recipe.class_weights else None
         self._losses = torch.zeros((), device=self.device)
@@ -196,12 +199,12 @@ class Training:
         steps, unsettled, validated = 0, 0, min(len(self.val_data), VALIDATED)
         clock = Clock()
         for batch in self._batches():
-            settled = self._learn.settled
+            counts = self._learn.settled
             self._update(batch)
             steps += 1
-            if not settled:
+            if not (counts and self._learn.settled):
                 clock, unsettled = Clock(), steps
-            if settled and clock.seconds > patience:
+            elif clock.seconds > patience:
                 break
         if steps == self.steps_per_epoch:
             self.rows.append(self._row())
@@ -306,7 +309,7 @@ class Training:
         if self.teacher:
             views = self.teacher.answers(self.data, self.recipe.augment, self.seed, self.device)
             answers.append(views[len(self.rows) % VIEWS, batch.places])
-        self._learn(batch.whole, batch.pictures, batch.labels, batch.keys, *answers)
+        self._learn(self._learn_from, batch.whole, batch.pictures, batch.labels, batch.keys, *answers)
         if self.average:
             with self.timer("update"):
                 self.average.update()

@@ -11,12 +11,14 @@ Source   https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from smidgen.train.clock import Timer
 from smidgen.train.optimiser import FUSED
 from smidgen.train.parallel import World
 from smidgen.train.recipe import Recipe
@@ -26,8 +28,11 @@ __all__ = ["TINY", "WARM", "CudaGraphs", "Recorder", "Replayed", "recorder"]
 # Parameters up to which a network counts as tiny. A recording keeps its activations beside what validation
 # needs, which for larger networks may be more than there is, and they gain less. Not yet timed on a GPU.
 TINY = 2_000_000
-# Steps as usual before the one that is recorded: they choose kernels and make the optimiser's state.
+# Steps as usual before the first that is recorded, one at least of each number and shapes: they choose and
+# load kernels and make the optimiser's state.
 WARM = 3
+
+Key: TypeAlias = tuple[object, ...]
 
 
 class Recorder(Protocol):
@@ -46,24 +51,36 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Recordings as CUDA graphs, all of which share their memory: one is replayed at a time."""
+    """Recordings as CUDA graphs, all of which share their memory: one is replayed at a time.
 
-    def __init__(self) -> None:
-        self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    works   whether none has failed in this process, which may leave torch's allocator in the middle of it
+    """
+
+    works = True
+
+    def __init__(self, device: torch.device) -> None:
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._pool = torch.cuda.graph_pool_handle()
 
     def warm(self, step: Callable[[], None]) -> None:
         """On a stream of its own, as a recording will be: gradients remember the stream they were made on."""
-        self._stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self._stream):
+        self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
+        with torch.cuda.stream(self._stream), warnings.catch_warnings():
+            # Optimisers that could be recorded complain where they are not.
+            warnings.filterwarnings("ignore", message=".*capturable")
             step()
-        torch.cuda.current_stream().wait_stream(self._stream)
+        torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
 
     def record(self, step: Callable[[], None]) -> Callable[[], None]:
         """Capture without running, then replay once."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            step()
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._stream.device)
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                step()
+        except RuntimeError:
+            type(self).works = False
+            torch.cuda.set_stream(before)  # where the end of the capture fails, torch stays on the other
+            raise
         graph.replay()
         return graph.replay
 
@@ -71,56 +88,61 @@ class CudaGraphs:
 class Replayed:
     """A step that is recorded for each number and set of shapes that it is called with, after some as usual.
 
-    step      of a number and tensors; works, in place, on further tensors that keep their addresses
     recorder  how; None: never
+    timer     told the time of replays as that of the stage "replay"
+    settled   whether the last step took as long as most of those to come
     """
 
-    def __init__(self, step: Callable[..., None], recorder: Recorder | None) -> None:
-        self.step, self.recorder = step, recorder
-        self.taken = 0
-        self._recordings: dict[tuple[object, ...], tuple[list[Tensor], Callable[[], None]]] = {}
+    def __init__(self, recorder: Recorder | None, timer: Timer) -> None:
+        self.recorder, self.timer = recorder, timer
+        self.settled = False
+        self._taken: Counter[Key] = Counter()
+        self._recordings: dict[Key, tuple[list[Tensor], Callable[[], None]]] = {}
 
-    @property
-    def settled(self) -> bool:
-        """Whether the next step takes as long as those after it."""
-        return self.taken > (WARM if self.recorder else 0)
+    def __call__(self, step: Callable[..., None], number: int, *inputs: Tensor) -> None:
+        """Take the step, of a number and tensors, one way or the other.
 
-    def __call__(self, number: int, *inputs: Tensor) -> None:
-        """Take the step, one way or the other."""
-        self.taken += 1
-        if self.recorder is None:
-            self.step(number, *inputs)
-        elif self.taken <= WARM:
-            self.recorder.warm(lambda: self.step(number, *inputs))
+        step   the same in every call; works, in place, on further tensors that keep their addresses
+        """
+        key: Key = number, *(value.shape for value in inputs)
+        if key in self._recordings:
+            buffers, replay = self._recordings[key]
+            with self.timer("replay"):
+                for buffer, value in zip(buffers, inputs, strict=True):
+                    buffer.copy_(value)
+                replay()
+            self.settled = True
+        elif self.recorder is None:
+            step(number, *inputs)
+            self.settled = True
+        elif self._taken[key] == 0 or self._taken.total() < WARM:
+            self.recorder.warm(lambda: step(number, *inputs))
+            self._taken[key] += 1
+            self.settled = False
         else:
-            self._replay(self.recorder, number, inputs)
+            buffers = [value.clone() for value in inputs]
+            try:
+                self._recordings[key] = buffers, self.recorder.record(lambda: step(number, *buffers))
+            except RuntimeError as error:
+                self._give_up(error)
+                step(number, *inputs)
+            self.settled = False
 
     def forget(self) -> None:
         """Record anew: tensors that the step works on have moved."""
         self._recordings.clear()
-        self.taken = 0
+        self._taken.clear()
 
-    def _replay(self, recorder: Recorder, number: int, inputs: tuple[Tensor, ...]) -> None:
-        key: tuple[object, ...] = number, *(value.shape for value in inputs)
-        if key in self._recordings:
-            buffers, replay = self._recordings[key]
-            for buffer, value in zip(buffers, inputs, strict=True):
-                buffer.copy_(value)
-            replay()
-            return
-        buffers = [value.clone() for value in inputs]
-        try:
-            self._recordings[key] = buffers, recorder.record(lambda: self.step(number, *buffers))
-        except RuntimeError as error:
-            reason = str(error).split("\n")[0]
-            warnings.warn(f"steps are not recorded for the GPU, which costs time: {reason}", stacklevel=2)
-            self.recorder = None
-            self.step(number, *inputs)
+    def _give_up(self, error: RuntimeError) -> None:
+        reason = str(error).split("\n")[0]
+        warnings.warn(f"steps are not recorded for the GPU, which costs time: {reason}", stacklevel=3)
+        self.recorder = None
+        self._recordings.clear()
 
 
 def recorder(model: nn.Module, recipe: Recipe, device: torch.device, world: World) -> Recorder | None:
     """CUDA graphs for a tiny network that trains alone on a GPU; None for all others."""
-    if device.type != "cuda" or world.size > 1 or recipe.optimiser not in FUSED:
+    if device.type != "cuda" or world.size > 1 or recipe.optimiser not in FUSED or not CudaGraphs.works:
         return None
     tiny = sum(parameter.numel() for parameter in model.parameters()) <= TINY
-    return CudaGraphs() if tiny else None
+    return CudaGraphs(device) if tiny else None
