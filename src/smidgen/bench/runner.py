@@ -24,7 +24,7 @@ from smidgen.export.depthwise import has_shifts
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name, processor_features
 
-__all__ = ["INTERFERES", "OURS", "Report", "Row", "machine", "measure"]
+__all__ = ["INTERFERES", "OURS", "Report", "Row", "machine", "measure", "picture"]
 
 OURS = "smidgen"
 TRIALS = 2  # turns of each setting, of which the least counts
@@ -247,7 +247,7 @@ def _with_cold_starts(
         artefact = rivals.load(row.rival).artefact(model, row.setting, 1, folder)
         requests[row.rival] = {
             "rival": row.rival, "artefact": str(artefact), "setting": row.setting, "threads": threads,
-            "picture": str(_picture(folder)), "shape": network.input[:3],
+            "picture": str(picture(folder)), "shape": network.input[:3],
             "preprocess": asdict(network.preprocess),
         }  # fmt: skip
     found: dict[str, list[float]] = {name: [] for name in requests}
@@ -263,7 +263,7 @@ def _with_cold_starts(
     return [replace(row, cold=found[row.rival]) for row in rows]
 
 
-def _picture(folder: Path) -> Path:
+def picture(folder: Path) -> Path:
     """A picture of 640 x 480 pixels, as smooth and as rough as photographs are."""
     path = folder / "picture.jpg"
     if not path.exists():

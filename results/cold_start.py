@@ -1,0 +1,79 @@
+"""Cold starts beside what importing numpy and Pillow takes: new processes that take turns.
+
+    python results/cold_start.py --rounds 15
+
+A cold start is that of `smidgen bench`: a new process imports, loads the model file, decodes a JPEG of
+640 x 480 and predicts. The weights are drawn at random.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import smidgen
+from smidgen import modelfile
+from smidgen.bench import rivals
+from smidgen.bench.process import cold_start
+from smidgen.bench.runner import picture
+from smidgen.engine.drawn import draw_weights
+
+RIVALS = ("smidgen", "onnxruntime")
+IMPORTS = "import numpy, PIL.Image"
+
+
+def main() -> None:
+    """Start everything in turns, and print medians, least and most."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="efficientnet_b0", help="a name that can be built")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args()
+    network = smidgen.network(given.model)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = folder / "model.safetensors"
+        modelfile.write(model, modelfile.ModelFile(network, draw_weights(network)))
+        seen = {
+            "picture": str(picture(folder)), "shape": network.input[:3], "threads": given.threads,
+            "preprocess": asdict(network.preprocess),
+        }  # fmt: skip
+        requests: dict[str, dict[str, Any]] = {}
+        for rival in RIVALS:
+            setting = rivals.load(rival).settings(False)[0]
+            artefact = rivals.load(rival).artefact(model, setting, 1, folder)
+            requests[rival] = {"rival": rival, "setting": setting, "artefact": str(artefact), **seen}
+        times: dict[str, list[float]] = {"numpy and Pillow": [], **{rival: [] for rival in RIVALS}}
+        for _ in range(given.rounds):
+            times["numpy and Pillow"].append(imports())
+            for rival, request in requests.items():
+                times[rival].append(cold_start(request))
+    for what, values in times.items():
+        print(f"{what:18}{told(values)} ms")
+    above = [own - alone for own, alone in zip(times["smidgen"], times["numpy and Pillow"], strict=True)]
+    ratio = [own / other for own, other in zip(times["smidgen"], times["onnxruntime"], strict=True)]
+    print(f"smidgen over the imports: {told(above)} ms; over ONNX Runtime: {told(ratio, 2)}")
+
+
+def imports() -> float:
+    """Milliseconds of a new process that imports numpy and Pillow."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+    return 1000 * (time.perf_counter() - began)
+
+
+def told(values: list[float], digits: int = 0) -> str:
+    """Median (least to most)."""
+    low, middle, high = (f"{f(values):.{digits}f}" for f in (min, statistics.median, max))
+    return f"{middle} ({low} to {high})"
+
+
+if __name__ == "__main__":
+    main()
