@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
-from test_resume import PREPROCESS, PLAN, digits, module
+from tiny_training import PREPROCESS, PLAN, digits, module
 from smidgen.train.loop import Training
 from smidgen.train.parallel import world
 import dataclasses
@@ -55,7 +55,7 @@ def free_port() -> int:
 
 
 def curves(processes: int, name: str, rate: float) -> list[list[float]]:
-    command = [sys.executable, "-c", CHILD, str(Path(__file__).parent), name, str(rate)]
+    command = [sys.executable, "-c", CHILD, str(Path(__file__).parents[1]), name, str(rate)]
     common = os.environ | {
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),

@@ -24,7 +24,7 @@ from smidgen.data import (
     split,
     survey,
 )
-from smidgen.spec import DataError
+from smidgen.spec import DataError, counted
 
 __all__ = ["command"]
 
@@ -198,7 +198,8 @@ def _sizes(seen: Survey) -> dict[str, list[float]] | None:
 def _show(found: Findings, seed: int) -> None:
     seen, counts = found.survey, found.counts()
     colour = "grey" if seen.channels == 1 else "colour"
-    total = f"{sum(counts.values()):,} usable pictures in {len(counts):,} classes, {colour}"
+    usable = counted(sum(counts.values()), "usable picture")
+    total = f"{usable} in {counted(len(counts), 'class', 'classes')}, {colour}"
     say(f"{found.dataset.name}: {total}", "bold")
     _show_classes(found, counts)
     sizes = _sizes(seen)

@@ -98,7 +98,8 @@ def _summary(net: Network) -> None:
     say(f"left out      {cost.elementwise:,} elementwise operations: {LEFT_OUT}")
     say(f"peak memory   {bytes_text(cost.peak_bytes)} of activations at batch 1, fp32")
     int8 = bytes_text(modelfile.weight_bytes(net, weights="int8"))
-    say(f"model file    {bytes_text(modelfile.weight_bytes(net))} as saved in fp32; {int8} if it were int8")
+    size = bytes_text(modelfile.weight_bytes(net))
+    say(f"model file    {size} as saved in fp32, and what a training says of itself; {int8} if it were int8")
     if net.dropped_strides:
         word = "stride" if net.dropped_strides == 1 else "strides"
         say(f"dropped       the first {net.dropped_strides} {word} became 1, because the pictures are small")
