@@ -9,20 +9,19 @@ A cold start is that of `smidgen bench`: a new process imports, loads the model 
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from rows import told
 
 import smidgen
 from smidgen import modelfile
 from smidgen.bench import rivals
 from smidgen.bench.process import cold_start
-from smidgen.bench.runner import picture
+from smidgen.bench.runner import cold_request
 from smidgen.engine.drawn import draw_weights
 
 RIVALS = ("smidgen", "onnxruntime")
@@ -41,25 +40,20 @@ def main() -> None:
         folder = Path(name)
         model = folder / "model.safetensors"
         modelfile.write(model, modelfile.ModelFile(network, draw_weights(network)))
-        seen = {
-            "picture": str(picture(folder)), "shape": network.input[:3], "threads": given.threads,
-            "preprocess": asdict(network.preprocess),
-        }  # fmt: skip
-        requests: dict[str, dict[str, Any]] = {}
+        requests = {}
         for rival in RIVALS:
             setting = rivals.load(rival).settings(False)[0]
-            artefact = rivals.load(rival).artefact(model, setting, 1, folder)
-            requests[rival] = {"rival": rival, "setting": setting, "artefact": str(artefact), **seen}
+            requests[rival] = cold_request(rival, setting, model, network, given.threads, folder)
         times: dict[str, list[float]] = {"numpy and Pillow": [], **{rival: [] for rival in RIVALS}}
         for _ in range(given.rounds):
             times["numpy and Pillow"].append(imports())
             for rival, request in requests.items():
                 times[rival].append(cold_start(request))
     for what, values in times.items():
-        print(f"{what:18}{told(values)} ms")
+        print(f"{what:18}{told(values, 0)} ms")
     above = [own - alone for own, alone in zip(times["smidgen"], times["numpy and Pillow"], strict=True)]
     ratio = [own / other for own, other in zip(times["smidgen"], times["onnxruntime"], strict=True)]
-    print(f"smidgen over the imports: {told(above)} ms; over ONNX Runtime: {told(ratio, 2)}")
+    print(f"smidgen over the imports: {told(above, 0)} ms; over ONNX Runtime: {told(ratio)}")
 
 
 def imports() -> float:
@@ -67,12 +61,6 @@ def imports() -> float:
     began = time.perf_counter()
     subprocess.run([sys.executable, "-c", IMPORTS], check=True)
     return 1000 * (time.perf_counter() - began)
-
-
-def told(values: list[float], digits: int = 0) -> str:
-    """Median (least to most)."""
-    low, middle, high = (f"{f(values):.{digits}f}" for f in (min, statistics.median, max))
-    return f"{middle} ({low} to {high})"
 
 
 if __name__ == "__main__":

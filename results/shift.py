@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from rows import append
+from rows import append, told
 from torch import Tensor, nn
 
 from smidgen import native
@@ -399,11 +399,6 @@ def ratios(found: dict[str, Result], pair: tuple[str, str]) -> list[float]:
     """Paired ratios, one a round."""
     rounds = zip(found[pair[0]].turns, found[pair[1]].turns, strict=True)
     return [one.median / other.median for one, other in rounds]
-
-
-def told(values: Sequence[float]) -> str:
-    """Median (least–most)."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def keep(out: Path, cell: Cell, found: dict[str, Result], threads: int) -> None:

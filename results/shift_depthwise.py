@@ -27,8 +27,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from rows import append
-from shift import isa, machine, told
+from rows import append, told
+from shift import isa, machine
 
 import smidgen
 from smidgen.data import open_dataset

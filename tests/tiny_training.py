@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from smidgen import families
 from smidgen.data import open_dataset
-from smidgen.graph import Preprocess
+from smidgen.graph import Network, Preprocess
 from smidgen.modules import NetworkModule, create
 from smidgen.train.augment import Augment
 from smidgen.train.distil import Teacher
@@ -36,9 +37,13 @@ def digits(start: int, stop: int) -> Pixels:
     return Pixels(np.stack([picture.read(1) for picture in chosen]), labels)
 
 
+def network(name: str) -> Network:
+    return families.network(name, num_classes=10, c_in=1, resolution=8)
+
+
 def module(name: str, seed: int) -> NetworkModule:
     torch.manual_seed(seed)
-    return create(families.network(name, num_classes=10, c_in=1, resolution=8))
+    return create(network(name))
 
 
 def training(
@@ -58,3 +63,8 @@ def training(
         teacher=teacher,
         record=record,
     )
+
+
+def weights(one: Training) -> dict[str, Tensor]:
+    one.finish()
+    return one.model.state_dict()

@@ -27,10 +27,9 @@ __all__ = ["ModelFile", "Weights", "check_tensors", "read", "weight_bytes", "wri
 METADATA_KEY = "smidgen"
 FORMAT = (1, 0)  # an unknown major version is refused, an unknown minor one read as far as it goes
 
-_SIZES = {"I64": 8, "F32": 4, "I8": 1}  # of the types, in safetensors' words, in bytes
-# What numpy calls them; those that it does not know cannot be read.
-_DTYPES = {"BOOL": "?", "U8": "u1", "I8": "i1", "C64": "<c8"} | {
-    f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "FIU" for size in (2, 4, 8)
+# What safetensors' types are to numpy; those that it does not know cannot be read.
+_DTYPES = {"BOOL": np.dtype("?"), "U8": np.dtype("u1"), "I8": np.dtype("i1"), "C64": np.dtype("<c8")} | {
+    f"{kind}{8 * size}": np.dtype(f"<{kind.lower()}{size}") for kind in "FIU" for size in (2, 4, 8)
 }
 
 Array = npt.NDArray[Any]
@@ -135,8 +134,8 @@ def weight_bytes(
     end = 0
     # safetensors orders by falling alignment, then by name.
     stored = (entry for tensor in tensors(network.tree) for entry in _stored(tensor, weights))
-    for name, dtype, shape in sorted(stored, key=lambda entry: (-_SIZES[entry[1]], entry[0])):
-        start, end = end, end + _SIZES[dtype] * math.prod(shape)
+    for name, dtype, shape in sorted(stored, key=lambda entry: (-_DTYPES[entry[1]].itemsize, entry[0])):
+        start, end = end, end + _DTYPES[dtype].itemsize * math.prod(shape)
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": (start, end)}
     header = len(json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode())
     return 8 + -(-header // 8) * 8 + end

@@ -16,7 +16,7 @@ from smidgen import modelfile, native
 from smidgen.bench import rivals
 from smidgen.bench.plain import read
 from smidgen.bench.process import RivalError, Worker, cold_start
-from smidgen.bench.runner import OURS, Row, picture
+from smidgen.bench.runner import OURS, Row, _picture
 from smidgen.bench.worker import receive, send
 from smidgen.engine import Engine
 from smidgen.engine.drawn import draw_weights
@@ -107,12 +107,12 @@ def test_messages_and_numbers_arrive_as_they_were_sent() -> None:
 
 
 def test_others_read_a_picture_much_as_we_do(tmp_path: Path) -> None:
-    path = picture(tmp_path)
+    picture = _picture(tmp_path)
     how = smidgen.Preprocess(resize=40, interpolation="bicubic")
     shape = smidgen.Shape(3, 32, 32)
-    ours = normalise(resize_crop(decode(path, 3), shape, how)[None], how)
+    ours = normalise(resize_crop(decode(picture, 3), shape, how)[None], how)
     fields = {"resize": how.resize, "interpolation": how.interpolation, "mean": how.mean, "std": how.std}
-    theirs = read(str(path), list(shape[:3]), fields)
+    theirs = read(str(picture), list(shape[:3]), fields)
     assert theirs.shape == ours.shape
     assert np.abs(theirs - ours).mean() < 0.02
 

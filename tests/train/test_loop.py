@@ -5,39 +5,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from smidgen import families
-from smidgen.data import open_dataset
-from smidgen.graph import Network, Preprocess
 from smidgen.modules import create
 from smidgen.scaling import solve
 from smidgen.spec import Budget
-from smidgen.train.augment import Augment
 from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.loop import train
 from smidgen.train.metrics import Row
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import Recipe, TrainingError, recipe
+from tiny_training import PLAN, PREPROCESS, digits, network
 
-PREPROCESS = Preprocess(8, mean=(0.3,), std=(0.4,))
-SHORT = Recipe(
-    epochs=2,
-    batch_size=16,
-    learning_rate=3e-3,
-    weight_decay=0.05,
-    ema_decay=0.99,
-    label_smoothing=0.1,
-    augment=Augment(rotation=10, translation=0.1, erase=0.2),
-)
-
-
-def digits(start: int, stop: int) -> Pixels:
-    chosen = sorted(open_dataset("digits").pictures, key=lambda picture: picture.name[::-1])[start:stop]
-    labels = np.array([picture.label for picture in chosen], np.int64)
-    return Pixels(np.stack([picture.read(1) for picture in chosen]), labels)
-
-
-def network(name: str) -> Network:
-    return families.network(name, num_classes=10, c_in=1, resolution=8)
+SHORT = dataclasses.replace(PLAN, epochs=2, clip_grad=0.0, distillation=0.0)
 
 
 def tiny() -> nn.Module:

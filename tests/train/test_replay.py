@@ -24,7 +24,7 @@ from smidgen.train.loop import Training
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.recipe import Recipe
 from smidgen.train.replay import WARM, CudaGraphs, Replayed, recorder
-from tiny_training import PLAN, module, training
+from tiny_training import PLAN, module, training, weights
 
 
 class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -90,11 +90,6 @@ CPU = torch.device("cpu")
 # Of 75 pictures, seven batches an epoch, of 11 and of 10.
 UNEVEN = dataclasses.replace(PLAN, batch_size=12, class_weights=True)
 PLANS = [UNEVEN, dataclasses.replace(UNEVEN, optimiser="sgd", learning_rate=0.05, ema_decay=0.0)]
-
-
-def weights(one: Training) -> dict[str, Tensor]:
-    one.finish()
-    return one.model.state_dict()
 
 
 def same(one: Training, other: Training) -> bool:

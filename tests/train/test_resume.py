@@ -7,21 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor
 
 from smidgen.train import checkpoint
 from smidgen.train.checkpoint import CheckpointError
 from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.loop import Training
 from smidgen.train.recipe import Recipe
-from tiny_training import PLAN, training
+from tiny_training import PLAN, training, weights
 
 STEPS = 15  # 5 an epoch
-
-
-def weights(one: Training) -> dict[str, Tensor]:
-    one.finish()
-    return one.model.state_dict()
 
 
 def stopped_at(step: int, folder: Path, plan: Recipe = PLAN) -> None:

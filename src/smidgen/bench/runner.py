@@ -24,7 +24,7 @@ from smidgen.export.depthwise import has_shifts
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name, processor_features
 
-__all__ = ["INTERFERES", "OURS", "Report", "Row", "machine", "measure", "picture"]
+__all__ = ["INTERFERES", "OURS", "Report", "Row", "cold_request", "machine", "measure"]
 
 OURS = "smidgen"
 TRIALS = 2  # turns of each setting, of which the least counts
@@ -242,14 +242,10 @@ def _with_cold_starts(
     """The rows with each rival's cold starts, taken in turns, with the setting of its first row."""
     if network.input.channels not in (1, 3):  # no picture has so many
         return list(rows)
-    requests = {}
-    for row in reversed(rows):
-        artefact = rivals.load(row.rival).artefact(model, row.setting, 1, folder)
-        requests[row.rival] = {
-            "rival": row.rival, "artefact": str(artefact), "setting": row.setting, "threads": threads,
-            "picture": str(picture(folder)), "shape": network.input[:3],
-            "preprocess": asdict(network.preprocess),
-        }  # fmt: skip
+    requests = {
+        row.rival: cold_request(row.rival, row.setting, model, network, threads, folder)
+        for row in reversed(rows)
+    }
     found: dict[str, list[float]] = {name: [] for name in requests}
     for number in range(COLD_STARTS):
         say(f"cold start {number + 1} of {COLD_STARTS}")
@@ -263,7 +259,18 @@ def _with_cold_starts(
     return [replace(row, cold=found[row.rival]) for row in rows]
 
 
-def picture(folder: Path) -> Path:
+def cold_request(
+    rival: str, setting: str, model: Path, network: Network, threads: int, folder: Path
+) -> dict[str, Any]:
+    """What `cold_start` is asked, about a picture that is drawn into the folder."""
+    return {
+        "rival": rival, "artefact": str(rivals.load(rival).artefact(model, setting, 1, folder)),
+        "setting": setting, "threads": threads, "picture": str(_picture(folder)),
+        "shape": network.input[:3], "preprocess": asdict(network.preprocess),
+    }  # fmt: skip
+
+
+def _picture(folder: Path) -> Path:
     """A picture of 640 x 480 pixels, as smooth and as rough as photographs are."""
     path = folder / "picture.jpg"
     if not path.exists():

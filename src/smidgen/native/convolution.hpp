@@ -68,8 +68,7 @@ Cut cut(const smidgen_op& op) {
     c.gathered = c.gathers ? c.height * line : 0;
   }
   c.blocks = ceil_div(plane, c.pixels);
-  const int64_t wanted = clamped(ceil_div(parts, c.blocks), 1, c.panels);
-  c.groups = wanted == 1 ? 1 : ceil_div(c.panels, panels_of_block(c.panels, wanted));
+  c.groups = even(ceil_div(parts, c.blocks), c.panels);
   c.gathered = up(c.gathered, 16);
   c.addresses = up(4 * c.pixels, 16);
   c.scaled = c.scales_weights ? c.depth * PANEL : 0;

@@ -173,14 +173,6 @@ struct Reading {
   }
 };
 
-// Panels of a block, for about so many blocks: where possible, a few more that two or more threads can share evenly.
-int64_t panels_of_block(int64_t panels, int64_t blocks) {
-  const int64_t widest = ceil_div(panels, blocks);
-  for (int64_t width = widest; 2 * width >= widest && width > 0; --width)
-    if (panels % width == 0 && panels / width % 2 == 0) return width;
-  return widest;
-}
-
 bool is_narrow(int64_t columns) { return columns <= LANES; }
 
 // All pixels of a block that read alike against `panels` panels, which lie one after the other.

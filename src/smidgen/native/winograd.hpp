@@ -11,7 +11,7 @@ constexpr int64_t SIDE = 6, OUTPUTS = 4, PLACES = SIDE * SIDE;
 
 struct WinogradCut {
   int64_t wide, high;           // tiles of the whole map
-  int64_t tiles, blocks;        // of a block, row by row, and how many blocks
+  int64_t tiles, blocks;        // of a block at most, row by row, and how many blocks
   int64_t panels, groups;
   int64_t inputs, sums;         // floats from one of the 36 places to the next: of transformed inputs, and of sums
 };
@@ -31,7 +31,6 @@ WinogradCut winograd_cut(const smidgen_op& op) {
   const int64_t all = c.wide * c.high, fitting = most(1, near / (PLACES * (op.x.c + PANEL)));
   c.blocks = even(ceil_div(all, fitting), all);
   c.tiles = ceil_div(all, c.blocks);
-  c.blocks = ceil_div(all, c.tiles);
   c.panels = ceil_div(op.y.c, PANEL);
   c.groups = clamped(enough / c.blocks, 1, c.panels);
   c.inputs = spread(c.tiles * op.x.c);
@@ -125,7 +124,7 @@ void transform_output(const smidgen_op& op, const float* sums, int64_t step, int
 void winograd(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
   const WinogradCut c = winograd_cut(op);
   const int64_t block = part / c.groups, group = part % c.groups, channels = op.x.c;
-  const int64_t first = block * c.tiles, tiles = least(first + c.tiles, c.wide * c.high) - first;
+  const int64_t all = c.wide * c.high, first = all * block / c.blocks, tiles = all * (block + 1) / c.blocks - first;
   float* const inputs = scratch;
   float* const sums = inputs + PLACES * c.inputs;
   float* const zeros = sums + PLACES * c.sums;

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from smidgen.graph import Network
 from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
-from smidgen.spec import SmidgenError
+from smidgen.spec import SmidgenError, shown
 from smidgen.train.clock import Clock
 from smidgen.train.distil import VIEWS
 from smidgen.train.errors import TrainingError
@@ -118,8 +118,8 @@ def within(
             return dataclasses.replace(plan, trials=fitting, rungs=rungs)
         if len(trials) > 1:
             watch.say(
-                f"{trials[slowest].network.name} is left out: an epoch takes {_told(speeds[slowest])} s, "
-                f"its share of --time is {_told(each)} s for at least {fewest}"
+                f"{trials[slowest].network.name} is left out: an epoch takes {shown(speeds[slowest])} s, "
+                f"its share of --time is {shown(each)} s for at least {fewest}"
             )
         del trials[slowest], speeds[slowest]
     teacher = f", after {lesson:.0f} s for the teacher (--from-scratch does without)" if lesson else ""
@@ -127,10 +127,6 @@ def within(
         f"the time is too short: an epoch of the fastest candidate does not fit into what is left of it, "
         f"{max(0.0, left):.0f} s{teacher}; give more --time, or fewer pictures"
     )
-
-
-def _told(seconds: float) -> str:
-    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 def _for(trial: Trial, epochs: float, most: int | None, material: Material) -> Trial:
