@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,11 +49,21 @@ def test_interleaved_directions_follow_the_authors_formula(channels: int, kernel
     assert offsets(shift_runs(channels, kernel, layout="interleaved")) == expected
 
 
-def test_contiguous_groups_run_row_by_row_with_the_centre_last() -> None:
+def test_contiguous_groups_lie_by_what_a_stride_of_two_sees_of_a_pixel() -> None:
     assert shift_runs(20, 3) == (
-        (2, -1, -1), (2, -1, 0), (2, -1, 1), (2, 0, -1), (2, 0, 1), (2, 1, -1), (2, 1, 0), (2, 1, 1),
+        (2, -1, -1), (2, -1, 1), (2, 1, -1), (2, 1, 1), (2, -1, 0), (2, 1, 0), (2, 0, -1), (2, 0, 1),
         (4, 0, 0),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+def test_a_stride_meets_each_of_its_pixels_once(kernel: int, dilation: int) -> None:
+    # The channels that look as far modulo the stride read the same pixels: they lie side by side.
+    runs = shift_runs(2 * kernel**2 + 1, kernel, dilation)
+    met = [(dy // dilation % 2, dx // dilation % 2) for _, dy, dx in runs]
+    assert len(list(itertools.groupby(met))) == 4
+    assert runs[-1] == (3, 0, 0)
 
 
 @given(st.integers(1, 400), st.sampled_from([1, 3, 5, 7]), st.integers(1, 3))

@@ -104,7 +104,9 @@ def shift_runs(
 ) -> tuple[tuple[int, int, int], ...]:
     """Runs of a grouped shift: kernel² groups of equal size, each reading in its own direction.
 
-    contiguous    groups one after the other, row by row; the centre and the remaining channels last
+    contiguous    groups one after the other: an odd number of rows and columns away, of rows, of columns, of
+                  neither, so that the channels which a stride of 2 reads of a pixel lie together; the centre
+                  and the remaining channels last
     interleaved   directions alternate from channel to channel, as the authors' CUDA code has them
     Raises        ShapeError with fewer channels than directions: nothing would move.
     Source        Wu et al. 2018, section 3.2; peterhj/shiftnet_cuda_v2
@@ -117,12 +119,13 @@ def shift_runs(
             f"{channels} channels are too few for the {kernel**2} directions of a {kernel}x{kernel} shift"
         )
     reach = range(-(kernel // 2), kernel // 2 + 1)
-    offsets = [(dy * dilation, dx * dilation) for dy, dx in itertools.product(reach, reach)]
+    directions = [*itertools.product(reach, reach)]
     if layout == "interleaved":
-        return _merged([*offsets * size, *[(0, 0)] * rest])
+        return _merged([(dy * dilation, dx * dilation) for dy, dx in directions] * size + [(0, 0)] * rest)
     if layout == "contiguous":
-        moved = tuple((size, dy, dx) for dy, dx in offsets if (dy, dx) != (0, 0))
-        return (*moved, (size + rest, 0, 0))
+        directions.remove((0, 0))
+        directions.sort(key=lambda direction: [step % 2 == 0 for step in direction])
+        return (*((size, dy * dilation, dx * dilation) for dy, dx in directions), (size + rest, 0, 0))
     raise SmidgenError(f"no layout '{layout}'; there are contiguous and interleaved")
 
 

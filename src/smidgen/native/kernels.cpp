@@ -413,36 +413,31 @@ constexpr Tile tiles[2][13] = {
 struct Ahead {
   const char *next = nullptr, *end = nullptr;
   int64_t step = 0;  // bytes a time
-  // With a stride, much of what lies between is read by nobody: the pieces of one output pixel after the other are asked
-  // for, from the unmoved pixel at `next` on. (Those that look over the edge bring a little of no use.)
+  // With a stride, much of what lies between is read by nobody: of one output pixel after the other, from the unmoved
+  // input pixel at `next` on, the lines are asked for that it is the first to read. (Those over the edge are of no use.)
   const Shift* strided = nullptr;
-  int64_t pixels = 0, column = 0, piece = 0;
+  int64_t pixels = 0, column = 0, line = 0, pixel = 0;  // the last in bytes
 
   void some() {
-    if (strided) return some_pieces();
+    if (strided) return some_lines();
     for (const char* const until = step < end - next ? next + step : end; next < until; next += 64)
       __builtin_prefetch(next, 0, 2);
   }
 
-  void some_pieces() {
-    for (int64_t left = step; left > 0 && pixels > 0;) {
-      const Piece& one = strided->pieces[piece];
-      const char *const from = next + one.from, *const last = from + one.bytes;
-      for (const char* at = from - reinterpret_cast<uintptr_t>(from) % 64; at < last; at += 64, left -= 64)
-        __builtin_prefetch(at, 0, 2);
-      if (++piece == strided->n_pieces) next_pixel();
+  void some_lines() {
+    for (int64_t left = step; left > 0 && pixels > 0; left -= 64) {
+      __builtin_prefetch(next + strided->lines[line], 0, 2);
+      if (++line == strided->n_lines) next_pixel();
     }
   }
 
   void next_pixel() {
-    const smidgen_maps& maps = strided->maps;
-    const int64_t pixel = strided->pieces[piece - 1].to + strided->pieces[piece - 1].bytes;  // all its channels
-    piece = 0;
+    line = 0;
     --pixels;
     next += strided->stride * pixel;
     if (++column < strided->width) return;
     column = 0;
-    next += strided->stride * (maps.w - strided->width) * pixel;
+    next += strided->stride * (strided->maps.w - strided->width) * pixel;
   }
 };
 
@@ -716,15 +711,14 @@ Ahead next_block(const ShiftConv& conv, const void* image, int64_t element, cons
   if (shift.stride > 1) {
     constexpr int64_t cached = 16 << 20;  // what the third cache may hold comes in time by itself
     if (maps.n * plane * pixel < cached || (ends && block.image + 1 == maps.n)) return {};
-    int64_t lines = 0;
-    for (const Piece* piece = shift.pieces; piece < shift.pieces + shift.n_pieces; ++piece) lines += piece->bytes / 64 + 1;
     const int64_t column = ends ? 0 : block.last % shift.width, row = block.last / shift.width * shift.stride;
     Ahead ahead;
     ahead.next = static_cast<const char*>(image) + (ends ? plane : row * maps.w + column * shift.stride) * pixel;
-    ahead.step = 64 * ceil_div(pixels * lines, most(1, tiles));
+    ahead.step = 64 * ceil_div(pixels * shift.n_lines, most(1, tiles));
     ahead.strided = &shift;
     ahead.pixels = pixels;
     ahead.column = column;
+    ahead.pixel = pixel;
     return ahead;
   }
   const int64_t row = block.last / shift.width * shift.stride + shift.down;

@@ -50,6 +50,9 @@ struct Shift {
   const Class* classes;
   const Segment* segments;
   const int64_t* row_class;  // of each output row
+  // With a stride: bytes from the unmoved input pixel to the lines of the cache that an output pixel is the first to read.
+  int64_t n_lines;
+  const int64_t* lines;
   bool streams;  // so much is written that it goes past the caches, whose lines need not be read first
 };
 

@@ -1,8 +1,10 @@
 // Shifts and shift + 1x1 of whole batches: what is computed in which parts.
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include "isa.hpp"
@@ -57,8 +59,34 @@ struct Worked {
     shift.offsets = offsets.data();
     shift.counting = counting.data();
     shift.panels = panels.data();
+    if (stride > 1 && maps.channels_last) find_lines(maps.c * bytes, maps.w * maps.c * bytes);
   }
   Worked(const Worked&) = delete;
+
+  // With a stride, an input pixel is read only by the pieces that look as far modulo the stride. Of those that share a
+  // line of it, the one that looks farthest down, and then right, comes by first.
+  void find_lines(int64_t pixel, int64_t row) {
+    constexpr int64_t line = 64;
+    struct Line {
+      int64_t number, y, x, dy, dx;
+    };
+    std::vector<Line> found;
+    const int64_t stride = shift.stride;
+    auto modulo = [&](int64_t offset) { return (offset % stride + stride) % stride; };
+    for (const Piece& piece : pieces)
+      for (int64_t number = piece.to / line; number * line < piece.to + piece.bytes; ++number) {
+        const Line one = {number, modulo(piece.dy), modulo(piece.dx), piece.dy, piece.dx};
+        auto same = [&](const Line& other) { return other.number == number && other.y == one.y && other.x == one.x; };
+        const auto at = std::find_if(found.begin(), found.end(), same);
+        if (at == found.end())
+          found.push_back(one);
+        else if (std::pair(one.dy, one.dx) > std::pair(at->dy, at->dx))
+          *at = one;
+      }
+    for (const Line& one : found) lines.push_back(one.dy * row + one.dx * pixel + one.number * line);
+    shift.n_lines = static_cast<int64_t>(lines.size());
+    shift.lines = lines.data();
+  }
 
   // Rows and columns near the edges are each of a kind of their own, and all others of the first kind.
   void classify(int64_t panel) {
@@ -113,7 +141,7 @@ struct Worked {
   std::vector<int64_t> places, row_class;
   std::vector<Piece> pieces;
   std::vector<char> zeros;
-  std::vector<int64_t> offsets, counting, panels;
+  std::vector<int64_t> offsets, counting, panels, lines;
 };
 
 // Whether the products read the input where it lies. With many output channels, copying together what each pixel
