@@ -116,6 +116,43 @@ def test_half_precisions_are_rounded_once(backend: ModuleType, dtype: torch.dtyp
     check()
 
 
+@pytest.mark.parametrize(("dtype", "rounding"), [(torch.bfloat16, 2**-8), (torch.float16, 2**-11)])
+def test_gradients_of_half_precisions_are_rounded_once(dtype: torch.dtype, rounding: float) -> None:
+    @settings(deadline=None, max_examples=60)
+    @given(case=cases(dtype))
+    def check(case: Case) -> None:
+        x, weight = case.x.double().requires_grad_(), case.weight.double().requires_grad_()
+        bias = torch.zeros(len(weight)).double().requires_grad_()
+        y = oracle(x, case.runs, weight, bias, case.stride)
+        gradient = torch.randn(y.shape).to(dtype)
+        exact = torch.autograd.grad(y, (x, weight, bias), gradient.double())
+        made = cpu.shift_conv_backward(
+            gradient, case.x, case.flat, case.weight, case.stride, (True, True, True)
+        )
+        for found, wanted in zip(made, exact, strict=True):
+            assert found is not None
+            assert found.dtype == dtype
+            assert ((found.double() - wanted).abs() <= rounding * wanted.abs() + 1e-3).all()
+
+    check()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("c_out", [5, 130])
+def test_what_is_not_finite_reaches_only_the_pixels_that_look_at_it(dtype: torch.dtype, c_out: int) -> None:
+    # Runs of odd lengths: where two channels are multiplied at once, some stand beside one of another run.
+    runs = [(1, -1, 0), (3, 0, 1), (2, 1, 1), (5, -2, -1), (1, 0, 0)]
+    torch.manual_seed(0)
+    weight = torch.randn(c_out, 12, 1, 1).to(dtype)
+    for number, value in enumerate((torch.inf, -torch.inf, torch.nan) * 4):
+        x = torch.randn(1, 12, 9, 8).to(dtype).contiguous(memory_format=torch.channels_last)
+        x[0, number, number % 9, 7 - number % 8] = value
+        looks = ~shift2d(x, runs).isfinite().all(1)[0]
+        y = cpu.shift_conv(x, [n for run in runs for n in run], weight, None, 1)
+        assert torch.equal(~y.isfinite().all(1)[0], looks)
+        assert torch.equal(~y.isfinite().any(1)[0], looks)
+
+
 @settings(deadline=None, max_examples=100)
 @given(case=cases())
 def test_the_operator_keeps_the_memory_format(case: Case) -> None:

@@ -206,10 +206,21 @@ int main(int count, char** arguments) {
     check(one, static_cast<int32_t>(pick(1, 4)));
     compare_halves(one, number % 2 ? SMIDGEN_BFLOAT16 : SMIDGEN_FLOAT16, 1 << number % 5);
   }
+  for (int number = 0; number < cases / 4; ++number) {  // many planes that move alike
+    Case many = {};
+    many.maps = {pick(4, 9), 0, pick(1, 19), pick(1, 19), 0};
+    for (int64_t part = pick(1, 3); part > 0; --part) {
+      for (int64_t value : {pick(10, 40), pick(-3, 3), pick(-3, 3)}) many.runs.push_back(value);
+      many.maps.c += many.runs[many.runs.size() - 3];
+    }
+    compare_bytes(many, 1 << number % 4);
+  }
   for (const int64_t width : {256, 250}) {  // so much that it goes past the caches, and the same in uneven planes
     Case large = {};
     large.maps = {2, 34, 127, width, 0};
     large.runs = {1, 0, 0, 9, -1, 2, 20, 3, -3, 4, 0, 1};
+    compare_bytes(large, 4);
+    large.runs = {34, -2, 1};  // as one plane
     compare_bytes(large, 4);
   }
   std::printf("%s (of %s): %d cases, %d failures\n", smidgen_isa(), smidgen_isas(), cases, failures);

@@ -11,25 +11,28 @@ namespace smidgen {
 namespace {
 
 #if defined(__aarch64__)  // all of them have NEON, and compilers use it unasked
-constexpr Isa portable = {"neon", &kernels_portable, &layers_portable, &norms_portable};
+constexpr Isa portable = {"neon", &kernels_portable, nullptr, &layers_portable, &norms_portable};
 #else
-constexpr Isa portable = {"portable", &kernels_portable, &layers_portable, &norms_portable};
+constexpr Isa portable = {"portable", &kernels_portable, nullptr, &layers_portable, &norms_portable};
 #endif
 #if defined(__x86_64__)
-constexpr Isa avx2 = {"avx2", &kernels_avx2, &layers_avx2, &norms_avx2};
-constexpr Isa avx512 = {"avx512", &kernels_avx512, &layers_avx512, &norms_avx512};
+constexpr Isa avx2 = {"avx2", &kernels_avx2, nullptr, &layers_avx2, &norms_avx2};
+constexpr Isa avx512 = {"avx512", &kernels_avx512, nullptr, &layers_avx512, &norms_avx512};
+constexpr Isa avx512_bf16 = {"avx512_bf16", &kernels_avx512, &kernels_avx512_bf16, &layers_avx512, &norms_avx512};
 #endif
 
 // The best one first, then a null pointer.
 const Isa* const* available() {
-  static const Isa* found[4] = {};
+  static const Isa* found[5] = {};
   static const bool searched = [] {
     const Isa** next = found;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+      if (__builtin_cpu_supports("avx512bf16")) *next++ = &avx512_bf16;
       *next++ = &avx512;
+    }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) *next++ = &avx2;
 #endif
     *next = &portable;

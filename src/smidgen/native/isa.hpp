@@ -9,7 +9,7 @@ namespace smidgen {
 
 struct Isa {
   const char* name;
-  const Kernels* kernels;
+  const Kernels *kernels, *bfloat16;  // the second where the processor multiplies bfloat16, or NULL
   const Layers* layers;
   const Norms* norms;
 };

@@ -20,11 +20,21 @@ struct Piece {
   int64_t channels, bytes, dy, dx;
 };
 
+// Two numbers of a row that a step takes from different places, and the bits of a vector that hold each; none where it
+// reads outside.
+struct Picked {
+  int64_t low, high;
+  uint32_t lows, highs;  // of 16 bits each
+};
+
 // Output pixels at which the same channels read inside, and where those lie: from the unmoved input pixel, and
 // in a panel of packed weights. The first class is that of the pixels whose every channel reads inside.
+// Where a step of a product takes two channels, they are neighbours in one piece; those that are left are picked.
 struct Class {
-  int64_t channels;
-  const int64_t *from, *in_panel;
+  int64_t steps;
+  const int64_t *from, *in_panel;  // the latter also of the steps that are picked
+  int64_t n_picked;
+  const Picked* picked;
 };
 constexpr int64_t most_classes = 49;
 
@@ -42,8 +52,9 @@ struct Shift {
   const Piece* pieces;
   const char* zeros;       // as long as the longest piece, and as a row of a plane
   const int64_t* offsets;  // of each channel's element from the start of the unmoved input pixel
-  const int64_t* counting; // 0, 1, 2, …: as many as a block has pixels, or the maps or the output channels
-  const int64_t* panels;   // the same times `panel`
+  // The steps of a product; where it goes through rows that lie whole: of each step, its place in them and in a panel.
+  int64_t steps;
+  const int64_t *in_row, *in_panel;
   // A pixel's class is that of its row plus the number of its segment. Without classes where the pixels' inputs
   // are copied together first.
   int64_t n_classes, n_segments;
@@ -53,6 +64,11 @@ struct Shift {
   // With a stride: bytes from the unmoved input pixel to the lines of the cache that an output pixel is the first to read.
   int64_t n_lines;
   const int64_t* lines;
+  // Planes that are shifted as if they were one: for each piece, which of the 64 bytes of a vector keep what they read, of
+  // the vectors one after the other that begin at `first_vector` bytes, before which lie less than 64; after `n_masks` of
+  // them it is all the same again. Without masks each plane by itself.
+  int64_t first_vector, n_masks;
+  const uint64_t* masks;
   bool streams;  // so much is written that it goes past the caches, whose lines need not be read first
 };
 
@@ -63,17 +79,26 @@ struct ShiftConv {
   int32_t type;
 };
 
+// Element (i, j) lies at i * row_step + j * column_step.
+struct Matrix {
+  const void* numbers;
+  int64_t columns, row_step, column_step;
+};
+
 struct Kernels {
-  // Columns of a panel of packed weights, and of a tile.
-  int64_t panel;
+  // Columns of a panel of packed weights, and of a tile; and rows that one step of a product takes.
+  int64_t panel, together;
+  bool masks;  // whether shift_rows can use those of planes
 
   // Rows [first, last) of the shifted maps, counted over images (channels_last) or over planes.
   void (*shift_rows)(const Shift&, int64_t bytes, const void* x, void* y, int64_t first, int64_t last);
 
-  // [rows, columns] of any type, element (i, j) at i * row_step + j * column_step, as panels of columns:
-  // float[ceil(columns / panel)][rows][panel], zero beyond the last column.
-  void (*pack)(int32_t type, const void* matrix, int64_t rows, int64_t columns, int64_t row_step,
-               int64_t column_step, float* panels);
+  // A panel of a matrix of any type from its column `first` on, as words [steps][panel], zero beyond the last column.
+  // order: int[steps][together], the rows of each step, -1 for none.
+  void (*pack)(int32_t type, const Matrix&, const int64_t* order, int64_t steps, int64_t first, float* to);
+
+  // Numbers of any type as floats.
+  void (*widen)(int32_t type, const void* numbers, int64_t count, float* to);
 
   // Sums where they end: element (i, j) of [rows, columns] of any type from i * row_step + j * column_step.
   void (*unpack)(int32_t type, const float* from, int64_t rows, int64_t columns, int64_t row_step,
@@ -82,11 +107,11 @@ struct Kernels {
   // Floats of scratch that one thread needs, forward or backward, for blocks of that many pixels.
   int64_t (*scratch_floats)(const ShiftConv&, int64_t pixels, bool backward);
 
-  // One block of the output, from weights packed as [c, c_out]; bias: float, padded like a panel, or NULL.
+  // One block of the output, from weights packed as [steps of c, c_out]; bias: float, padded like a panel, or NULL.
   void (*forward)(const ShiftConv&, const void* x, const float* packed, const float* bias, void* y, const Block&,
                   float* scratch);
 
-  // What one image adds to the gradients, from weights packed as [c_out, c], in blocks of that many pixels.
+  // What one image adds to the gradients, from weights packed as [steps of c_out, c], in blocks of that many pixels.
   // grad_x: of the whole batch; the image is overwritten. grad_weight: float[c][c_out rounded up to a panel]
   // and grad_bias: float[c_out], both added to. Each may be NULL.
   void (*backward)(const ShiftConv&, const void* x, const float* packed, const void* grad_y, int64_t image,
@@ -96,6 +121,7 @@ struct Kernels {
 extern const Kernels kernels_portable;
 #if defined(__x86_64__)
 extern const Kernels kernels_avx2, kernels_avx512;
+extern const Kernels kernels_avx512_bf16;  // of bfloat16 alone
 #endif
 
 }  // namespace smidgen

@@ -16,7 +16,10 @@
 namespace smidgen {
 namespace {
 
-const Kernels& kernels() { return *isa().kernels; }
+// Those for elements of a type.
+const Kernels& kernels(int32_t type) {
+  return type == SMIDGEN_BFLOAT16 && isa().bfloat16 ? *isa().bfloat16 : *isa().kernels;
+}
 
 int64_t size_of(int32_t type) { return type == SMIDGEN_FLOAT32 ? 4 : 2; }
 
@@ -26,11 +29,15 @@ Floats floats(int64_t count) { return Floats(new float[static_cast<size_t>(count
 // Bounds of the part `number` of `parts` nearly equal ones.
 int64_t bound(int64_t total, int64_t number, int64_t parts) { return total * number / parts; }
 
+// How many threads the work would repay waking; it is cut into parts for so many.
+int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
+  return most(1, least(threads, work / repays));
+}
+
 // A shift worked out, with what it points to. Channels that look beyond the map's size see nothing, however
 // far they look.
 struct Worked {
-  Worked(const smidgen_maps& maps, const int64_t* runs, int64_t n_runs, int64_t stride, int64_t bytes,
-         int64_t longest, int64_t panel) {
+  Worked(const smidgen_maps& maps, const int64_t* runs, int64_t n_runs, int64_t stride, int64_t bytes) {
     shift = {};
     shift.maps = maps;
     shift.stride = stride;
@@ -48,17 +55,11 @@ struct Worked {
       shift.left = most(shift.left, -dx);
       shift.right = most(shift.right, dx);
     }
-    for (int64_t i = 0; i < longest; ++i) {
-      counting.push_back(i);
-      panels.push_back(i * panel);
-    }
     zeros.resize(static_cast<size_t>(most(longest_piece, maps.w * bytes)));
     shift.n_pieces = n_runs;
     shift.zeros = zeros.data();
     shift.pieces = pieces.data();
     shift.offsets = offsets.data();
-    shift.counting = counting.data();
-    shift.panels = panels.data();
     if (stride > 1 && maps.channels_last) find_lines(maps.c * bytes, maps.w * maps.c * bytes);
   }
   Worked(const Worked&) = delete;
@@ -88,8 +89,89 @@ struct Worked {
     shift.lines = lines.data();
   }
 
+  // The steps of products over so many numbers, which lie one after the other.
+  void step_through(const Kernels& use, int64_t numbers) {
+    for (int64_t number = 0; number < up(numbers, use.together); ++number) order.push_back(number < numbers ? number : -1);
+    for (int64_t number = 0; number < numbers; number += use.together) {
+      in_row.push_back(number);
+      in_panel.push_back(number / use.together * use.panel);
+    }
+    shift.in_row = in_row.data();
+    shift.in_panel = in_panel.data();
+    shift.steps = static_cast<int64_t>(in_row.size());
+  }
+
+  // A matrix as panels for these steps.
+  Floats packed(const Kernels& use, int32_t type, const Matrix& matrix, int32_t threads) const {
+    const int64_t panels = ceil_div(matrix.columns, use.panel), size = shift.steps * use.panel;
+    Floats made = floats(panels * size);
+    const int64_t parts = least(panels, useful_threads(threads, panels * size, 16 * 1024));
+    in_parallel(threads, parts, [&](int64_t part) {
+      for (int64_t number = bound(panels, part, parts); number < bound(panels, part + 1, parts); ++number)
+        use.pack(type, matrix, order.data(), shift.steps, number * use.panel, made.get() + number * size);
+    });
+    return made;
+  }
+
+  // The steps of products that read the input where it lies take channels of one piece, as many as they do at once. Those
+  // that are left in the pieces are picked, two a step; `left`: each with its piece.
+  struct Left {
+    int64_t channel;
+    size_t piece;
+  };
+  void step_through_pieces(int64_t together, std::vector<Left>& left) {
+    order.clear();
+    int64_t c = 0, end = 0;
+    for (size_t number = 0; number < pieces.size(); ++number) {
+      for (end += pieces[number].channels; c + together <= end; c += together)
+        for (int64_t i = 0; i < together; ++i) order.push_back(c + i);
+      if (c < end) left.push_back({c++, number});
+    }
+    for (const Left& one : left) order.push_back(one.channel);
+    if (left.size() % 2) order.push_back(-1);
+    shift.steps = static_cast<int64_t>(order.size()) / together;
+  }
+
+  // Worth it where each piece moves many planes, which soon lie in vectors as they did before.
+  void mask_planes(int64_t bytes, const void* y, int32_t threads) {
+    constexpr int64_t vector = 64, most_masks = 1024, few = 32;
+    const int64_t plane = shift.maps.h * shift.maps.w * bytes, count = plane / least(vector, plane & -plane);
+    if (count > most_masks || shift.maps.n * shift.maps.c < few * shift.n_pieces) return;
+    const int64_t first = -reinterpret_cast<intptr_t>(y) & (vector - 1);
+    masks.resize(static_cast<size_t>(shift.n_pieces * count));
+    in_parallel(threads, shift.n_pieces, [&](int64_t number) {
+      const std::vector<uint64_t> bits = kept(pieces[static_cast<size_t>(number)], bytes);
+      uint64_t* const of_piece = masks.data() + number * count;
+      for (int64_t i = 0, at = first; i < count; ++i, at += vector) {
+        while (at >= plane) at -= plane;  // a division takes longer
+        const uint64_t* const word = bits.data() + at / vector;
+        of_piece[i] = word[0] >> at % vector | word[1] << 1 << (vector - 1 - at % vector);
+      }
+    });
+    shift.first_vector = first;
+    shift.n_masks = count;
+    shift.masks = masks.data();
+  }
+
+  // A bit for each byte of a plane: whether it keeps what it reads; and for 64 of those that follow.
+  std::vector<uint64_t> kept(const Piece& piece, int64_t bytes) const {
+    constexpr int64_t word = 64;
+    const int64_t line = shift.maps.w * bytes, height = shift.maps.h, plane = height * line, size = plane + word;
+    const int64_t left = most(0, -piece.dx) * bytes, right = most(0, piece.dx) * bytes;
+    std::vector<uint64_t> bits(static_cast<size_t>(ceil_div(size, word) + 1));
+    for (int64_t start = 0; start < size; start += plane)
+      for (int64_t row = clamped(-piece.dy, 0, height); row < least(height, height - piece.dy); ++row) {
+        const int64_t last = least(start + (row + 1) * line - right, size);
+        for (int64_t first = start + row * line + left, next; first < last; first = next) {
+          next = least(last, (first | (word - 1)) + 1);
+          bits[static_cast<size_t>(first / word)] |= ~uint64_t{0} >> (word - (next - first)) << first % word;
+        }
+      }
+    return bits;
+  }
+
   // Rows and columns near the edges are each of a kind of their own, and all others of the first kind.
-  void classify(int64_t panel) {
+  void classify(const Kernels& use) {
     auto kinds = [](int64_t count, int64_t size, int64_t stride, int64_t before, int64_t after,
                     std::vector<int64_t>& firsts, std::vector<int64_t>& kind) {
       firsts.assign(1, -1);
@@ -104,23 +186,41 @@ struct Worked {
     kinds(shift.width, shift.maps.w, shift.stride, shift.left, shift.right, w_of, column_kind);
     const int64_t columns = static_cast<int64_t>(w_of.size()), count = static_cast<int64_t>(h_of.size()) * columns;
     if (count > most_classes) return;
-    const int64_t channels = static_cast<int64_t>(offsets.size());
-    places.resize(static_cast<size_t>(2 * count * channels));
+    std::vector<Left> left;
+    step_through_pieces(use.together, left);
+    places.resize(2 * static_cast<size_t>(count * shift.steps));
+    picked.resize(static_cast<size_t>(count) * ((left.size() + 1) / 2));
     int64_t* next = places.data();
+    Picked* pick = picked.data();
+    std::vector<char> visible(pieces.size());
     for (const int64_t h : h_of)
       for (const int64_t w : w_of) {
-        int64_t found = 0, channel = 0;
-        for (const Piece& piece : pieces) {
-          const bool row_inside = h < 0 || (h + piece.dy >= 0 && h + piece.dy < shift.maps.h);
-          const bool column_inside = w < 0 || (w + piece.dx >= 0 && w + piece.dx < shift.maps.w);
-          for (int64_t c = channel; c < channel + piece.channels && row_inside && column_inside; ++c, ++found) {
-            next[found] = offsets[static_cast<size_t>(c)];
-            next[channels + found] = c * panel;
+        Class one = {0, next, next + shift.steps, 0, pick};
+        int64_t step = 0;
+        for (size_t number = 0, channel = 0; number < pieces.size(); ++number) {
+          const Piece& piece = pieces[number];
+          visible[number] = (h < 0 || (h + piece.dy >= 0 && h + piece.dy < shift.maps.h)) &&
+                            (w < 0 || (w + piece.dx >= 0 && w + piece.dx < shift.maps.w));
+          for (int64_t i = 0; i < piece.channels / use.together; ++i, ++step) {
+            if (!visible[number]) continue;
+            next[one.steps] = offsets[channel + static_cast<size_t>(i * use.together)];
+            next[shift.steps + one.steps++] = step * use.panel;
           }
-          channel += piece.channels;
+          channel += static_cast<size_t>(piece.channels);
         }
-        classes.push_back({found, next, next + channels});
-        next += 2 * channels;
+        for (size_t i = 0; i < left.size(); i += 2, ++step) {
+          const Left &low = left[i], &high = left[least(i + 1, left.size() - 1)];
+          const bool sees_low = visible[low.piece], sees_high = i + 1 < left.size() && visible[high.piece];
+          if (!sees_low && !sees_high) continue;
+          constexpr uint32_t lows = 0x55555555, highs = lows << 1;
+          // What is not read any more is given the place of the other: that is there.
+          const Left &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
+          *pick++ = {offsets[static_cast<size_t>(from_low.channel)], offsets[static_cast<size_t>(from_high.channel)],
+                     sees_low ? lows : 0, sees_high ? highs : 0};
+          next[shift.steps + one.steps + one.n_picked++] = step * use.panel;
+        }
+        classes.push_back(one);
+        next += 2 * shift.steps;
       }
     for (int64_t w = 0; w < shift.width; ++w) {
       const int64_t kind = column_kind[static_cast<size_t>(w)];
@@ -141,29 +241,25 @@ struct Worked {
   std::vector<int64_t> places, row_class;
   std::vector<Piece> pieces;
   std::vector<char> zeros;
-  std::vector<int64_t> offsets, counting, panels, lines;
+  std::vector<int64_t> offsets, lines, in_row, in_panel, order;
+  std::vector<Picked> picked;
+  std::vector<uint64_t> masks;
 };
 
 // Whether the products read the input where it lies. With many output channels, copying together what each pixel
 // reads, once, costs less than reading it from nine places for each panel of them.
-bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift) {
+bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift, const Kernels& use) {
   const bool moves = shift.up || shift.down || shift.left || shift.right || shift.stride > 1;
-  return conv.type == SMIDGEN_FLOAT32 && conv.maps.channels_last && (!moves || conv.c_out < 128);
+  const bool multiplied_as_stored = conv.type == SMIDGEN_FLOAT32 || use.together == 2;
+  return multiplied_as_stored && conv.maps.channels_last && (!moves || conv.c_out < 128);
 }
 
 // Pixels of the output that are computed at a time: what they read and write, in bytes, stays in a near cache.
-constexpr int64_t cached_forward = 64 * 1024;
-constexpr int64_t cached_backward = 256 * 1024;  // sums of the weight gradient are read and written for each block
-int64_t block_pixels(const ShiftConv& conv, int64_t cached) {
-  constexpr int64_t element = sizeof(float), shortest = 24;
+int64_t block_pixels(const ShiftConv& conv) {
+  constexpr int64_t cached = 256 * 1024, element = sizeof(float), shortest = 24;
   const int64_t fitting = clamped(cached / element / most(1, conv.shift.maps.c + conv.c_out), shortest, longest_block);
   const int64_t plane = conv.shift.height * conv.shift.width, blocks = most(1, ceil_div(plane, fitting));
   return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
-}
-
-// How many threads the work would repay waking; it is cut into parts for so many.
-int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
-  return most(1, least(threads, work / repays));
 }
 
 }  // namespace
@@ -176,9 +272,10 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   const int64_t rows = maps->n * (maps->channels_last ? maps->h : maps->c);
   const int64_t size = maps->n * maps->c * maps->h * maps->w * bytes;
   if (size == 0) return 0;
-  const Kernels& use = kernels();
+  const Kernels& use = *isa().kernels;
   constexpr int64_t large = 24 << 20, line = 64;  // a line of the cache: parts of one are better not written past it
-  Worked worked(*maps, runs, n_runs, 1, bytes, 0, 0);
+  Worked worked(*maps, runs, n_runs, 1, bytes);
+  if (use.masks && !maps->channels_last) worked.mask_planes(bytes, y, threads);
   worked.shift.streams = size >= large && maps->h * maps->w * bytes % line == 0;
   const int64_t useful = useful_threads(threads, size, 64 * 1024);
   const int64_t parts = least(rows, useful == 1 ? 1 : 4 * useful);
@@ -192,20 +289,20 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
 
 int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* x, const void* weight,
                                    const void* bias, void* y, int32_t threads) try {
-  const Kernels& use = kernels();
+  const Kernels& use = kernels(given->type);
   const int64_t channels = given->maps.c, out = given->c_out;
-  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type), most(channels, out),
-                use.panel);
-  if (reads_in_place(*given, worked.shift)) worked.classify(use.panel);
+  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
+  worked.step_through(use, channels);
+  if (reads_in_place(*given, worked.shift, use)) worked.classify(use);
   const ShiftConv conv{worked.shift, out, given->type};
   const int64_t plane = conv.shift.height * conv.shift.width;
   if (given->maps.n * plane * out == 0) return 0;
   const int64_t columns = up(out, use.panel);
-  const Floats packed = floats(columns * channels), start = floats(columns);
-  use.pack(conv.type, weight, channels, out, 1, channels, packed.get());
-  if (bias) use.pack(conv.type, bias, 1, out, 0, 1, start.get());
+  const Floats packed = worked.packed(use, conv.type, {weight, out, 1, channels}, threads), start = floats(columns);
+  if (bias) use.widen(conv.type, bias, out, start.get());
+  std::fill(start.get() + out, start.get() + columns, 0.0f);
 
-  const int64_t pixels = block_pixels(conv, cached_forward), in_image = ceil_div(plane, pixels);
+  const int64_t pixels = block_pixels(conv), in_image = ceil_div(plane, pixels);
   const int64_t blocks = given->maps.n * in_image;
   const int64_t useful = useful_threads(threads, given->maps.n * plane * out * channels, 64 * 1024);
   const int64_t parts = least(blocks, useful == 1 ? 1 : 4 * useful);
@@ -226,17 +323,16 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
 int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void* x, const void* weight,
                                     const void* grad_y, void* grad_x, void* grad_weight, void* grad_bias,
                                     int32_t threads) try {
-  const Kernels& use = kernels();
+  const Kernels& use = kernels(given->type);
   const int64_t images = given->maps.n, channels = given->maps.c, out = given->c_out;
-  const Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type),
-                      most(channels, out), use.panel);
+  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
+  worked.step_through(use, out);
   const ShiftConv conv{worked.shift, out, given->type};
-  const Floats packed = floats(grad_x ? up(channels, use.panel) * out : 0);
-  if (grad_x) use.pack(conv.type, weight, out, channels, channels, 1, packed.get());
+  const Floats packed = worked.packed(use, conv.type, {weight, grad_x ? channels : 0, channels, 1}, threads);
 
   // Each part sums its own images, and the parts are summed in order: the bits depend on how many there are,
   // not on which thread was faster.
-  const int64_t pixels = block_pixels(conv, cached_backward);
+  const int64_t pixels = block_pixels(conv);
   const int64_t work = images * conv.shift.height * conv.shift.width * out * channels;
   const int64_t parts = most(1, least(images, useful_threads(threads, work, 32 * 1024)));
   const int64_t breadth = up(out, use.panel), sums = grad_weight ? channels * breadth : 0;
