@@ -56,12 +56,12 @@ def test_contiguous_groups_lie_by_what_a_stride_of_two_sees_of_a_pixel() -> None
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("dilation", [1, 2, 3])
+@pytest.mark.parametrize("dilation", [1, 3])
 @pytest.mark.parametrize("kernel", [3, 5, 7])
-def test_a_stride_meets_each_of_its_pixels_once(kernel: int, dilation: int) -> None:
+def test_a_stride_of_two_meets_each_of_four_pixels_once(kernel: int, dilation: int) -> None:
     # The channels that look as far modulo the stride read the same pixels: they lie side by side.
     runs = shift_runs(2 * kernel**2 + 1, kernel, dilation)
-    met = [(dy // dilation % 2, dx // dilation % 2) for _, dy, dx in runs]
+    met = [(dy % 2, dx % 2) for _, dy, dx in runs]
     assert len(list(itertools.groupby(met))) == 4
     assert runs[-1] == (3, 0, 0)
 

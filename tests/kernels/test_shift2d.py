@@ -71,19 +71,23 @@ def test_wide_maps_equal_the_reference(
     assert torch.equal(shift2d(strided, runs), reference.shift2d(strided, flat_runs(runs)))
 
 
-# From 8 MB on, planes of whole cache lines are written past it: those, others, rows too long for a mask.
+# From 24 MB on, planes of whole cache lines are written past it: those, others, rows too long for a mask; each
+# channel in its own direction, and many in the same.
+@pytest.mark.parametrize("alike", [1, 20])
 @pytest.mark.parametrize(
     ("size", "dtype"),
     [
-        ((2, 65, 128, 128), torch.float32),
-        ((3, 43, 130, 128), torch.float32),
-        ((1, 70, 179, 180), torch.float32),
-        ((2, 5, 16, 65536), torch.uint8),
+        ((7, 65, 128, 128), torch.float32),
+        ((9, 43, 130, 128), torch.float32),
+        ((3, 70, 179, 180), torch.float32),
+        ((2, 15, 16, 65536), torch.uint8),
     ],
 )
-def test_large_tensors_equal_the_reference(size: tuple[int, int, int, int], dtype: torch.dtype) -> None:
+def test_large_tensors_equal_the_reference(
+    size: tuple[int, int, int, int], dtype: torch.dtype, alike: int
+) -> None:
     x = torch.randint(0, 99, size).to(dtype)
-    offsets = [(c % 7 - 3, c % 5 - 2) for c in range(size[1])]
+    offsets = [(c // alike % 7 - 3, c // alike % 5 - 2) for c in range(size[1])]
     assert torch.equal(shift2d(x, offsets), reference.shift2d(x, flat_runs(offsets)))
 
 

@@ -138,19 +138,42 @@ def test_gradients_of_half_precisions_are_rounded_once(dtype: torch.dtype, round
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("c_out", [5, 130])
-def test_what_is_not_finite_reaches_only_the_pixels_that_look_at_it(dtype: torch.dtype, c_out: int) -> None:
-    # Runs of odd lengths: where two channels are multiplied at once, some stand beside one of another run.
-    runs = [(1, -1, 0), (3, 0, 1), (2, 1, 1), (5, -2, -1), (1, 0, 0)]
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize(("c_out", "stride"), [(5, 1), (5, 2), (130, 1)])
+def test_what_is_not_finite_reaches_only_the_pixels_that_look_at_it(
+    dtype: torch.dtype, form: torch.memory_format, c_out: int, stride: int
+) -> None:
+    # Five runs of odd lengths: where channels are multiplied in pairs, some meet one of another run, one none.
+    runs = [(1, -1, 0), (3, 0, 1), (2, 1, 1), (5, -2, -1), (1, 0, 0), (3, 1, 0)]
+    flat = [number for run in runs for number in run]
     torch.manual_seed(0)
-    weight = torch.randn(c_out, 12, 1, 1).to(dtype)
-    for number, value in enumerate((torch.inf, -torch.inf, torch.nan) * 4):
-        x = torch.randn(1, 12, 9, 8).to(dtype).contiguous(memory_format=torch.channels_last)
-        x[0, number, number % 9, 7 - number % 8] = value
-        looks = ~shift2d(x, runs).isfinite().all(1)[0]
-        y = cpu.shift_conv(x, [n for run in runs for n in run], weight, None, 1)
+    weight = torch.randn(c_out, 15, 1, 1).to(dtype)
+    for number, value in enumerate((torch.inf, -torch.inf, torch.nan) * 5):
+        x = torch.randn(1, 15, 9, 7).to(dtype).contiguous(memory_format=form)
+        x[0, number, number % 9, 6 - number % 7] = value
+        looks = ~shift2d(x, runs)[:, :, ::stride, ::stride].isfinite().all(1)[0]
+        y = cpu.shift_conv(x, flat, weight, None, stride)
         assert torch.equal(~y.isfinite().all(1)[0], looks)
         assert torch.equal(~y.isfinite().any(1)[0], looks)
+        # Of the weights, those of its channel; of the input's gradient, nothing.
+        grad_x, grad_weight, _ = cpu.shift_conv_backward(
+            torch.ones_like(y), x, flat, weight, stride, (True, True, False)
+        )
+        assert grad_x is not None
+        assert grad_weight is not None
+        assert grad_x.isfinite().all()
+        others = grad_weight.isfinite().all((0, 2, 3))
+        assert bool(others[number]) != bool(looks.any())
+        assert others[torch.arange(15) != number].all()
+
+
+def test_bfloat16_is_multiplied_by_the_processor_where_it_can_be() -> None:
+    # Its products take numbers below 2^-126 for zero; as float32 they are kept.
+    x = torch.full((1, 4, 3, 3), 2.0**-128, dtype=torch.bfloat16)
+    weight = torch.full((2, 4, 1, 1), 2.0**20, dtype=torch.bfloat16)
+    y = cpu.shift_conv(x, [4, 0, 0], weight, None, 1)
+    expected = 0 if native.isa() == "avx512_bf16" else 4 * 2.0**-108
+    assert (y == expected).all()
 
 
 @settings(deadline=None, max_examples=100)

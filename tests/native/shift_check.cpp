@@ -5,6 +5,7 @@
 //   cmake -S . -B build/sanitized -DSMIDGEN_SANITIZE=ON && cmake --build build/sanitized
 //   build/sanitized/shift_check
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -144,15 +145,18 @@ std::vector<uint16_t> halves(int32_t type, size_t count) {
 void compare_bytes(const Case& one, int32_t bytes) {
   const smidgen_maps& maps = one.maps;
   const int64_t inputs = maps.n * maps.c * maps.h * maps.w;
-  std::vector<char> from(inputs * bytes), to(from.size(), 99), wanted(from.size(), 0);
-  for (char& byte : from) byte = static_cast<char>(pick(-128, 127));
-  failures += smidgen_shift2d(&maps, one.runs.data(), static_cast<int64_t>(one.runs.size() / 3), bytes, from.data(), to.data(), 2);
+  const size_t size = inputs * bytes, odd = static_cast<size_t>(pick(0, 3) ? 0 : pick(1, 63));  // where they begin
+  std::vector<char> from(odd + size), to(odd + size, 99), wanted(odd + size, 0);
+  for (char& byte : from) byte = static_cast<char>(random_bits());
+  std::fill(wanted.begin(), wanted.begin() + static_cast<int64_t>(odd), 99);
+  failures += smidgen_shift2d(&maps, one.runs.data(), static_cast<int64_t>(one.runs.size() / 3), bytes, from.data() + odd,
+                              to.data() + odd, static_cast<int32_t>(pick(1, 5)));
   for (int64_t n = 0; n < maps.n; ++n)
     for (int64_t c = 0; c < maps.c; ++c)
       for (int64_t h = 0; h < maps.h; ++h)
         for (int64_t w = 0; w < maps.w; ++w)
           if (const int64_t place = one.read(n, c, h, w); place >= 0)
-            std::memcpy(&wanted[one.at(n, c, h, w) * bytes], &from[place * bytes], bytes);
+            std::memcpy(&wanted[odd + one.at(n, c, h, w) * bytes], &from[odd + place * bytes], bytes);
   if (to == wanted) return;
   if (++failures < 10) std::printf("shift2d of %d bytes is wrong\n", bytes);
 }
@@ -164,7 +168,8 @@ void compare_halves(const Case& one, int32_t type, int32_t bytes) {
   const size_t inputs = maps.n * maps.c * maps.h * maps.w, outputs = maps.n * one.out * one.height * one.width;
   const auto x = halves(type, inputs), weight = halves(type, one.out * maps.c), bias = halves(type, one.out),
              grad = halves(type, outputs);
-  std::vector<uint16_t> y(outputs), grad_x(inputs), grad_weight(weight.size()), grad_bias(bias.size());
+  constexpr uint16_t none = 0x7fff;  // not a number, of either type
+  std::vector<uint16_t> y(outputs, none), grad_x(inputs, none), grad_weight(weight.size(), none), grad_bias(bias.size(), none);
   const int64_t n_runs = static_cast<int64_t>(one.runs.size() / 3);
   const smidgen_shift_conv conv = {maps, one.out, one.stride, one.runs.data(), n_runs, type};
   failures += smidgen_shift_conv_forward(&conv, x.data(), weight.data(), bias.data(), y.data(), 2);
@@ -208,19 +213,17 @@ int main(int count, char** arguments) {
   }
   for (int number = 0; number < cases / 4; ++number) {  // many planes that move alike
     Case many = {};
-    many.maps = {pick(4, 9), 0, pick(1, 19), pick(1, 19), 0};
+    many.maps = {pick(4, 9), 0, 2 * pick(1, 10), 2 * pick(1, 10), 0};
     for (int64_t part = pick(1, 3); part > 0; --part) {
-      for (int64_t value : {pick(10, 40), pick(-3, 3), pick(-3, 3)}) many.runs.push_back(value);
+      for (int64_t value : {pick(20, 60), pick(-3, 3), pick(-3, 3)}) many.runs.push_back(value);
       many.maps.c += many.runs[many.runs.size() - 3];
     }
     compare_bytes(many, 1 << number % 4);
   }
-  for (const int64_t width : {256, 250}) {  // so much that it goes past the caches, and the same in uneven planes
+  for (const int64_t width : {64, 63, 125}) {  // so much that it goes past the caches, and the same in uneven planes
     Case large = {};
-    large.maps = {2, 34, 127, width, 0};
-    large.runs = {1, 0, 0, 9, -1, 2, 20, 3, -3, 4, 0, 1};
-    compare_bytes(large, 4);
-    large.runs = {34, -2, 1};  // as one plane
+    large.maps = {8, 101, 128, width, 0};
+    large.runs = {1, 0, 0, 30, -1, 2, 66, 3, -3, 4, 0, 1};
     compare_bytes(large, 4);
   }
   std::printf("%s (of %s): %d cases, %d failures\n", smidgen_isa(), smidgen_isas(), cases, failures);

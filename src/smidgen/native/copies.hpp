@@ -98,11 +98,6 @@ void clear(char* to, int64_t bytes) {
   });
 }
 
-bool inside(const smidgen_maps& maps, int64_t h, int64_t w) {
-  return static_cast<uint64_t>(h) < static_cast<uint64_t>(maps.h) &&
-         static_cast<uint64_t>(w) < static_cast<uint64_t>(maps.w);
-}
-
 // How far some channels look.
 struct Reach {
   int64_t up = 0, down = 0, left = 0, right = 0;
@@ -114,7 +109,6 @@ struct Reach {
     right = most(right, piece.dx);
   }
 };
-Reach reach_of(const Shift& shift) { return {shift.up, shift.down, shift.left, shift.right}; }
 
 // Output columns [first, last) of a row at which all these channels read inside; empty in the rows at the edges.
 struct Columns {

@@ -19,7 +19,7 @@ struct Float32 {
 
 struct BFloat16 {
   using Stored = uint16_t;
-#if defined(__AVX512BF16__)
+#if defined(SMIDGEN_PAIRS)
   using Number = Stored;
 #else
   using Number = float;
@@ -92,10 +92,10 @@ typename Kind::Stored to_stored(typename Kind::Number value) {
     return Kind::store(value);
 }
 
-// Where products of bfloat16 are all that this instruction set adds, the others do the rest.
+// With SMIDGEN_PAIRS the kernels are those of bfloat16 alone, which the processor multiplies in pairs.
 template <class Body>
 void with_type([[maybe_unused]] int32_t type, Body&& body) {
-#if defined(__AVX512BF16__)
+#if defined(SMIDGEN_PAIRS)
   body(BFloat16{});
 #else
   switch (type) {

@@ -18,7 +18,9 @@ constexpr Isa portable = {"portable", &kernels_portable, nullptr, &layers_portab
 #if defined(__x86_64__)
 constexpr Isa avx2 = {"avx2", &kernels_avx2, nullptr, &layers_avx2, &norms_avx2};
 constexpr Isa avx512 = {"avx512", &kernels_avx512, nullptr, &layers_avx512, &norms_avx512};
+#if defined(SMIDGEN_HAS_PAIRS)
 constexpr Isa avx512_bf16 = {"avx512_bf16", &kernels_avx512, &kernels_avx512_bf16, &layers_avx512, &norms_avx512};
+#endif
 #endif
 
 // The best one first, then a null pointer.
@@ -30,7 +32,9 @@ const Isa* const* available() {
     __builtin_cpu_init();
     if (__builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
+#if defined(SMIDGEN_HAS_PAIRS)
       if (__builtin_cpu_supports("avx512bf16")) *next++ = &avx512_bf16;
+#endif
       *next++ = &avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) *next++ = &avx2;

@@ -10,7 +10,9 @@
 #include "copies.hpp"
 #include "elements.hpp"
 #include "products.hpp"
+#if !defined(SMIDGEN_PAIRS)
 #include "shifting.hpp"
+#endif
 #include "vectors.hpp"
 
 namespace smidgen {
@@ -255,8 +257,7 @@ Ahead next_block(const ShiftConv& conv, const void* image, int64_t element, cons
   const int64_t pixel = maps.c * element, plane = maps.h * maps.w, pixels = block.last - block.first;
   const bool ends = block.last == shift.height * shift.width;  // then the next block begins the next image
   if (shift.stride > 1) {
-    constexpr int64_t cached = 16 << 20;  // what the third cache may hold comes in time by itself
-    if (maps.n * plane * pixel < cached || (ends && block.image + 1 == maps.n)) return {};
+    if (shift.n_lines == 0 || (ends && block.image + 1 == maps.n)) return {};
     const int64_t column = ends ? 0 : block.last % shift.width, row = block.last / shift.width * shift.stride;
     Ahead ahead;
     ahead.next = static_cast<const char*>(image) + (ends ? plane : row * maps.w + column * shift.stride) * pixel;
@@ -394,7 +395,7 @@ void add_columns(const Number* grad, int64_t pixels, int64_t row, int64_t out, f
 
 // Pixels that a product sums over: where they lie in what is read, and where in the rows of the gradient.
 struct Summed {
-  int64_t n, places[longest_block], at[longest_block];
+  int64_t n = 0, places[longest_block], at[longest_block];
 
   void add(int64_t count, int64_t place, int64_t place_step, int64_t start, int64_t start_step) {
     for (int64_t i = 0; i < count; ++i) {
@@ -447,7 +448,6 @@ void add_weight_gradient_of_pairs(const ShiftConv& conv, const typename Kind::St
   pair_pixels(read, pixels, channels, depth, reinterpret_cast<uint32_t*>(x_pairs));
   pair_pixels(grad, pixels, row, row, reinterpret_cast<uint32_t*>(grad_pairs));
   Summed all;
-  all.n = 0;
   all.add(ceil_div(pixels, 2), 0, depth * 2, 0, row);
   int64_t channel = 0;
   for (int64_t tiles = ceil_div(channels, ROWS), rows; tiles > 0; --tiles, channel += rows) {
@@ -579,6 +579,10 @@ void backward(const ShiftConv& conv, const void* x, const float* packed, const v
 
 }  // namespace
 
+#if defined(SMIDGEN_PAIRS)
+constexpr auto shift_rows = nullptr;
+constexpr bool masks_planes = false;
+#endif
 extern const Kernels SMIDGEN_KERNELS = {PANEL, TOGETHER<BFloat16::Number>, masks_planes, shift_rows, pack, widen, unpack,
                                         scratch_floats, forward, backward};
 

@@ -14,7 +14,7 @@ struct Block {
   int64_t image, first, last;
 };
 
-// One run of a shift over maps in channels_last: what each output pixel copies from where. Places in bytes.
+// One run of a shift: its channels, and in channels_last what each output pixel copies from where. Places in bytes.
 struct Piece {
   int64_t to, from;  // from the start of the output pixel, and of the input pixel without offset
   int64_t channels, bytes, dy, dx;
@@ -61,7 +61,8 @@ struct Shift {
   const Class* classes;
   const Segment* segments;
   const int64_t* row_class;  // of each output row
-  // With a stride: bytes from the unmoved input pixel to the lines of the cache that an output pixel is the first to read.
+  // With a stride, of large maps: bytes from the unmoved input pixel to the lines of the cache that an output pixel is the
+  // first to read, if pixels begin on one.
   int64_t n_lines;
   const int64_t* lines;
   // Planes that are shifted as if they were one: for each piece, which of the 64 bytes of a vector keep what they read, of
@@ -90,7 +91,7 @@ struct Kernels {
   int64_t panel, together;
   bool masks;  // whether shift_rows can use those of planes
 
-  // Rows [first, last) of the shifted maps, counted over images (channels_last) or over planes.
+  // Rows [first, last) of the shifted maps, counted over images (channels_last) or over planes. NULL in those of bfloat16.
   void (*shift_rows)(const Shift&, int64_t bytes, const void* x, void* y, int64_t first, int64_t last);
 
   // A panel of a matrix of any type from its column `first` on, as words [steps][panel], zero beyond the last column.

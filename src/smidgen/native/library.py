@@ -70,7 +70,7 @@ def fingerprint() -> str:
 
 
 def isa() -> str:
-    """Instruction set in use: `avx512`, `avx2`, `neon` or `portable`; SMIDGEN_ISA forces one."""
+    """Instruction set in use; SMIDGEN_ISA forces one: `avx512_bf16`, `avx512`, `avx2`, `neon`, `portable`."""
     return str(library().smidgen_isa().decode())
 
 

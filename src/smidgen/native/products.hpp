@@ -1,4 +1,4 @@
-// Products of small matrices, whose rows lie anywhere.
+// Products of small matrices, whose rows lie anywhere: those of the shift.
 #pragma once
 
 #include <type_traits>
@@ -15,7 +15,8 @@ template <class Number>
 constexpr int64_t TOGETHER = sizeof(float) / sizeof(Number);
 
 // c[i][j] (+)= sum over k of a[i][a_at[k]] * b[b_at[k] + j], for rows a[i] and c[i] that lie anywhere and up
-// to PANEL columns; b and `start` are read to a whole vector. Starts from `start`, from c, or from zero.
+// to PANEL columns; b and `start` are read to a whole vector. Starts from `start`, from c, or from zero. Where a step
+// takes a pair, that is what lies at a_at[k], and each word of b holds the pair that it is multiplied with.
 // The places `a_at` are what makes a shift free: the convolution reads each channel where its pixel looks.
 struct Product {
   int64_t k;
@@ -34,8 +35,7 @@ constexpr int64_t whole(int64_t columns) { return least(PANEL, up(columns, LANES
 // What a step takes of a row, for all columns; how it is added up; a vector of numbers.
 inline Vector taken(const float* a) { return broadcast(*a); }
 inline Vector numbers(const float* from) { return load(from); }
-inline Vector added(Vector sum, Vector value, Vector line, const float*) { return sum + value * line; }
-#if defined(__AVX512BF16__)
+#if defined(SMIDGEN_PAIRS)
 inline Vector taken(const uint16_t* a) {
   int32_t pair;
   std::memcpy(&pair, a, sizeof pair);
@@ -45,9 +45,6 @@ inline Vector taken(const uint16_t* a, const Picked& from) {
   const __m512i low = _mm512_maskz_set1_epi16(from.lows, static_cast<int16_t>(a[from.low]));
   return (Vector)_mm512_mask_set1_epi16(low, from.highs, static_cast<int16_t>(a[from.high]));
 }
-inline Vector added(Vector sum, Vector value, Vector line, const uint16_t*) {
-  return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)line, (__m512bh)value);
-}
 inline Vector numbers(const uint16_t* from) {
   const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
   return (Vector)_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16);
@@ -55,6 +52,11 @@ inline Vector numbers(const uint16_t* from) {
 inline void put(uint16_t* to, Vector sum) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), (__m256i)_mm512_cvtneps_pbh((__m512)sum));
 }
+inline Vector added(Vector sum, Vector pairs, Vector line) {
+  return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)line, (__m512bh)pairs);
+}
+#else
+inline Vector added(Vector sum, Vector value, Vector line) { return sum + value * line; }
 #endif
 
 // Rows of a tile that end within a vector, from where its sums were put.
@@ -84,7 +86,7 @@ void tile(const Product& p, const From* const* a, const float* b, To* const* c, 
     each<WIDTH>([&](auto v) { line[v] = load(b + at + v * LANES); });
     each<N>([&](auto i) {
       const Vector value = take(rows[i]);
-      each<WIDTH>([&](auto v) { sums[i * WIDTH + v] = added(sums[i * WIDTH + v], value, line[v], rows[i]); });
+      each<WIDTH>([&](auto v) { sums[i * WIDTH + v] = added(sums[i * WIDTH + v], value, line[v]); });
     });
   };
   const int64_t *a_at = p.a_at, *b_at = p.b_at;
@@ -176,12 +178,12 @@ void pack(int32_t type, const Matrix& matrix, const int64_t* order, int64_t step
     using Number = typename Kind::Number;
     const auto* const start = static_cast<const typename Kind::Stored*>(matrix.numbers) + first * matrix.column_step;
     const int64_t columns = least(PANEL, matrix.columns - first);
-    if (columns < PANEL) std::memset(to, 0, static_cast<size_t>(steps * PANEL) * sizeof(float));
     for (int64_t i = 0; i < steps; ++i, order += TOGETHER<Number>, to += PANEL) {
       auto row = [&](int64_t number) { return start + order[number] * matrix.row_step; };
       if constexpr (TOGETHER<Number> == 1) {
         const auto* const from = row(0);
         for (int64_t j = 0; j < columns; ++j) to[j] = to_number<Kind>(from[j * matrix.column_step]);
+        for (int64_t j = columns; j < PANEL; ++j) to[j] = 0.0f;
       } else {
         uint32_t words[PANEL] = {};
         for (int64_t number = 0; number < 2; ++number)

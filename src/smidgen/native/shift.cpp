@@ -60,7 +60,10 @@ struct Worked {
     shift.zeros = zeros.data();
     shift.pieces = pieces.data();
     shift.offsets = offsets.data();
-    if (stride > 1 && maps.channels_last) find_lines(maps.c * bytes, maps.w * maps.c * bytes);
+    // (What the third cache may hold comes in time by itself.)
+    constexpr int64_t cached = 16 << 20;
+    const int64_t size = maps.n * maps.h * maps.w * maps.c * bytes;
+    if (stride > 1 && maps.channels_last && size >= cached) find_lines(maps.c * bytes, maps.w * maps.c * bytes);
   }
   Worked(const Worked&) = delete;
 
@@ -74,7 +77,8 @@ struct Worked {
     std::vector<Line> found;
     const int64_t stride = shift.stride;
     auto modulo = [&](int64_t offset) { return (offset % stride + stride) % stride; };
-    for (const Piece& piece : pieces)
+    for (const Piece& piece : pieces) {
+      if (most(piece.dy, -piece.dy) >= shift.maps.h || most(piece.dx, -piece.dx) >= shift.maps.w) continue;  // sees nothing
       for (int64_t number = piece.to / line; number * line < piece.to + piece.bytes; ++number) {
         const Line one = {number, modulo(piece.dy), modulo(piece.dx), piece.dy, piece.dx};
         auto same = [&](const Line& other) { return other.number == number && other.y == one.y && other.x == one.x; };
@@ -84,6 +88,7 @@ struct Worked {
         else if (std::pair(one.dy, one.dx) > std::pair(at->dy, at->dx))
           *at = one;
       }
+    }
     for (const Line& one : found) lines.push_back(one.dy * row + one.dx * pixel + one.number * line);
     shift.n_lines = static_cast<int64_t>(lines.size());
     shift.lines = lines.data();
@@ -113,38 +118,42 @@ struct Worked {
     return made;
   }
 
-  // The steps of products that read the input where it lies take channels of one piece, as many as they do at once. Those
-  // that are left in the pieces are picked, two a step; `left`: each with its piece.
-  struct Left {
+  // The steps of products that read the input where it lies take one channel, or two of one piece. Those
+  // that are left in the pieces are picked, two a step; `rest`: each with its piece.
+  struct Rest {
     int64_t channel;
     size_t piece;
   };
-  void step_through_pieces(int64_t together, std::vector<Left>& left) {
+  void step_through_pieces(int64_t together, std::vector<Rest>& rest) {
     order.clear();
     int64_t c = 0, end = 0;
     for (size_t number = 0; number < pieces.size(); ++number) {
       for (end += pieces[number].channels; c + together <= end; c += together)
         for (int64_t i = 0; i < together; ++i) order.push_back(c + i);
-      if (c < end) left.push_back({c++, number});
+      if (c < end) rest.push_back({c++, number});
     }
-    for (const Left& one : left) order.push_back(one.channel);
-    if (left.size() % 2) order.push_back(-1);
+    for (const Rest& one : rest) order.push_back(one.channel);
+    if (rest.size() % 2) order.push_back(-1);
     shift.steps = static_cast<int64_t>(order.size()) / together;
   }
 
-  // Worth it where each piece moves many planes, which soon lie in vectors as they did before.
+  // Worth it where there are many more vectors than masks.
   void mask_planes(int64_t bytes, const void* y, int32_t threads) {
-    constexpr int64_t vector = 64, most_masks = 1024, few = 32;
+    constexpr int64_t vector = 64, many = 32;
     const int64_t plane = shift.maps.h * shift.maps.w * bytes, count = plane / least(vector, plane & -plane);
-    if (count > most_masks || shift.maps.n * shift.maps.c < few * shift.n_pieces) return;
+    const int64_t all = shift.n_pieces * count, words = plane / vector + 3;
+    if (all > shift.maps.n * shift.maps.c * plane / vector / many) return;
     const int64_t first = -reinterpret_cast<intptr_t>(y) & (vector - 1);
-    masks.resize(static_cast<size_t>(shift.n_pieces * count));
-    in_parallel(threads, shift.n_pieces, [&](int64_t number) {
-      const std::vector<uint64_t> bits = kept(pieces[static_cast<size_t>(number)], bytes);
+    masks.resize(static_cast<size_t>(all));
+    kept.resize(static_cast<size_t>(shift.n_pieces * words));
+    const auto useful = static_cast<int32_t>(useful_threads(threads, all, 512));
+    in_parallel(useful, shift.n_pieces, [&](int64_t number) {
+      uint64_t* const bits = kept.data() + number * words;
+      keep(pieces[static_cast<size_t>(number)], bytes, bits);
       uint64_t* const of_piece = masks.data() + number * count;
       for (int64_t i = 0, at = first; i < count; ++i, at += vector) {
         while (at >= plane) at -= plane;  // a division takes longer
-        const uint64_t* const word = bits.data() + at / vector;
+        const uint64_t* const word = bits + at / vector;
         of_piece[i] = word[0] >> at % vector | word[1] << 1 << (vector - 1 - at % vector);
       }
     });
@@ -153,21 +162,19 @@ struct Worked {
     shift.masks = masks.data();
   }
 
-  // A bit for each byte of a plane: whether it keeps what it reads; and for 64 of those that follow.
-  std::vector<uint64_t> kept(const Piece& piece, int64_t bytes) const {
+  // Sets a bit for each byte of a plane that keeps what it reads, and for 64 of those that follow.
+  void keep(const Piece& piece, int64_t bytes, uint64_t* bits) const {
     constexpr int64_t word = 64;
     const int64_t line = shift.maps.w * bytes, height = shift.maps.h, plane = height * line, size = plane + word;
-    const int64_t left = most(0, -piece.dx) * bytes, right = most(0, piece.dx) * bytes;
-    std::vector<uint64_t> bits(static_cast<size_t>(ceil_div(size, word) + 1));
+    const int64_t before = most(0, -piece.dx) * bytes, after = most(0, piece.dx) * bytes;
     for (int64_t start = 0; start < size; start += plane)
       for (int64_t row = clamped(-piece.dy, 0, height); row < least(height, height - piece.dy); ++row) {
-        const int64_t last = least(start + (row + 1) * line - right, size);
-        for (int64_t first = start + row * line + left, next; first < last; first = next) {
+        const int64_t last = least(start + (row + 1) * line - after, size);
+        for (int64_t first = start + row * line + before, next; first < last; first = next) {
           next = least(last, (first | (word - 1)) + 1);
-          bits[static_cast<size_t>(first / word)] |= ~uint64_t{0} >> (word - (next - first)) << first % word;
+          bits[first / word] |= ~uint64_t{0} >> (word - (next - first)) << first % word;
         }
       }
-    return bits;
   }
 
   // Rows and columns near the edges are each of a kind of their own, and all others of the first kind.
@@ -186,10 +193,10 @@ struct Worked {
     kinds(shift.width, shift.maps.w, shift.stride, shift.left, shift.right, w_of, column_kind);
     const int64_t columns = static_cast<int64_t>(w_of.size()), count = static_cast<int64_t>(h_of.size()) * columns;
     if (count > most_classes) return;
-    std::vector<Left> left;
-    step_through_pieces(use.together, left);
+    std::vector<Rest> rest;
+    step_through_pieces(use.together, rest);
     places.resize(2 * static_cast<size_t>(count * shift.steps));
-    picked.resize(static_cast<size_t>(count) * ((left.size() + 1) / 2));
+    picked.resize(static_cast<size_t>(count) * ((rest.size() + 1) / 2));
     int64_t* next = places.data();
     Picked* pick = picked.data();
     std::vector<char> visible(pieces.size());
@@ -208,13 +215,13 @@ struct Worked {
           }
           channel += static_cast<size_t>(piece.channels);
         }
-        for (size_t i = 0; i < left.size(); i += 2, ++step) {
-          const Left &low = left[i], &high = left[least(i + 1, left.size() - 1)];
-          const bool sees_low = visible[low.piece], sees_high = i + 1 < left.size() && visible[high.piece];
+        for (size_t i = 0; i < rest.size(); i += 2, ++step) {
+          const Rest &low = rest[i], &high = rest[std::min(i + 1, rest.size() - 1)];
+          const bool sees_low = visible[low.piece], sees_high = i + 1 < rest.size() && visible[high.piece];
           if (!sees_low && !sees_high) continue;
           constexpr uint32_t lows = 0x55555555, highs = lows << 1;
           // What is not read any more is given the place of the other: that is there.
-          const Left &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
+          const Rest &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
           *pick++ = {offsets[static_cast<size_t>(from_low.channel)], offsets[static_cast<size_t>(from_high.channel)],
                      sees_low ? lows : 0, sees_high ? highs : 0};
           next[shift.steps + one.steps + one.n_picked++] = step * use.panel;
@@ -243,22 +250,30 @@ struct Worked {
   std::vector<char> zeros;
   std::vector<int64_t> offsets, lines, in_row, in_panel, order;
   std::vector<Picked> picked;
-  std::vector<uint64_t> masks;
+  std::vector<uint64_t> kept, masks;
 };
+
+// Of a number where it is multiplied: a float, or one of a pair.
+int64_t number_bytes(const smidgen_shift_conv& conv, const Kernels& use) {
+  return conv.type == SMIDGEN_FLOAT32 ? 4 : 4 / use.together;
+}
 
 // Whether the products read the input where it lies. With many output channels, copying together what each pixel
 // reads, once, costs less than reading it from nine places for each panel of them.
 bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift, const Kernels& use) {
   const bool moves = shift.up || shift.down || shift.left || shift.right || shift.stride > 1;
-  const bool multiplied_as_stored = conv.type == SMIDGEN_FLOAT32 || use.together == 2;
+  const bool multiplied_as_stored = number_bytes(conv, use) == size_of(conv.type);
   return multiplied_as_stored && conv.maps.channels_last && (!moves || conv.c_out < 128);
 }
 
-// Pixels of the output that are computed at a time: what they read and write, in bytes, stays in a near cache.
-int64_t block_pixels(const ShiftConv& conv) {
-  constexpr int64_t cached = 256 * 1024, element = sizeof(float), shortest = 24;
-  const int64_t fitting = clamped(cached / element / most(1, conv.shift.maps.c + conv.c_out), shortest, longest_block);
-  const int64_t plane = conv.shift.height * conv.shift.width, blocks = most(1, ceil_div(plane, fitting));
+// Pixels of the output that are computed at a time: what they read and write, as numbers of so many bytes, stays in a near
+// cache; and there are as many blocks as threads want, if not of too few pixels.
+int64_t block_pixels(const ShiftConv& conv, int64_t bytes, int64_t wanted) {
+  constexpr int64_t cached = 256 * 1024, shortest = 24;
+  const int64_t fitting = clamped(cached / bytes / most(1, conv.shift.maps.c + conv.c_out), shortest, longest_block);
+  const int64_t plane = conv.shift.height * conv.shift.width;
+  const int64_t shared = clamped(ceil_div(wanted, most(1, conv.shift.maps.n)), 1, most(1, plane / shortest));
+  const int64_t blocks = most(shared, ceil_div(plane, fitting));
   return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
 }
 
@@ -302,10 +317,10 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   if (bias) use.widen(conv.type, bias, out, start.get());
   std::fill(start.get() + out, start.get() + columns, 0.0f);
 
-  const int64_t pixels = block_pixels(conv), in_image = ceil_div(plane, pixels);
-  const int64_t blocks = given->maps.n * in_image;
   const int64_t useful = useful_threads(threads, given->maps.n * plane * out * channels, 64 * 1024);
-  const int64_t parts = least(blocks, useful == 1 ? 1 : 4 * useful);
+  const int64_t wanted = useful == 1 ? 1 : 4 * useful, pixels = block_pixels(conv, number_bytes(*given, use), wanted);
+  const int64_t in_image = ceil_div(plane, pixels), blocks = given->maps.n * in_image;
+  const int64_t parts = least(blocks, wanted);
   const int64_t scratch = conv.shift.n_classes ? 0 : use.scratch_floats(conv, pixels, false);
   const Floats memory = floats(parts * scratch);
   in_parallel(threads, parts, [&](int64_t part) {
@@ -332,7 +347,7 @@ int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void*
 
   // Each part sums its own images, and the parts are summed in order: the bits depend on how many there are,
   // not on which thread was faster.
-  const int64_t pixels = block_pixels(conv);
+  const int64_t pixels = block_pixels(conv, number_bytes(*given, use), 1);
   const int64_t work = images * conv.shift.height * conv.shift.width * out * channels;
   const int64_t parts = most(1, least(images, useful_threads(threads, work, 32 * 1024)));
   const int64_t breadth = up(out, use.panel), sums = grad_weight ? channels * breadth : 0;

@@ -9,6 +9,11 @@
 namespace smidgen {
 namespace {
 
+bool inside(const smidgen_maps& maps, int64_t h, int64_t w) {
+  return static_cast<uint64_t>(h) < static_cast<uint64_t>(maps.h) &&
+         static_cast<uint64_t>(w) < static_cast<uint64_t>(maps.w);
+}
+
 // One row of maps in channels_last.
 void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_t row) {
   const smidgen_maps& maps = shift.maps;
@@ -17,7 +22,7 @@ void shift_row(const Shift& shift, int64_t bytes, const char* x, char* y, int64_
   y += row * line;
   const int64_t ahead = (shift.down + 1) * line;  // to the row that the next one is the first to read
   const bool soon = row + shift.down + 1 < maps.n * maps.h;
-  const Columns middle = inner(shift, reach_of(shift), h);
+  const Columns middle = inner(shift, {shift.up, shift.down, shift.left, shift.right}, h);
   each_length(shift.pieces, shift.n_pieces, [&](auto copy, const Piece* first, const Piece* last) {
     const int64_t size = first->bytes;
     auto edge = [&](int64_t begin, int64_t end) {
@@ -160,18 +165,14 @@ void shift_masked(const Shift& shift, const uint64_t* masks, const char* from, c
   }
   if (at < end) some(all >> (WIDE - (end - at)));
 }
-#else
-constexpr bool masks_planes = false;
-template <bool STREAMS>
-void shift_masked(const Shift&, const uint64_t*, const char*, char*, int64_t, int64_t) {}
-#endif
 
 // Planes [begin, end), all those of a piece in one image at once.
 void shift_masked_planes(const Shift& shift, int64_t bytes, const char* x, char* y, int64_t begin, int64_t end) {
   const int64_t plane = shift.maps.h * shift.maps.w * bytes;
+  const Piece* piece = shift.pieces;
   for (int64_t first = begin, last; first < end; first = last) {
     const int64_t channel = first % shift.maps.c;
-    const Piece* piece = shift.pieces;
+    if (channel == 0) piece = shift.pieces;
     while (channel * bytes >= piece->to + piece->bytes) ++piece;
     last = least(end, first - channel + piece->to / bytes + piece->channels);
     const uint64_t* const masks = shift.masks + (piece - shift.pieces) * shift.n_masks;
@@ -179,7 +180,11 @@ void shift_masked_planes(const Shift& shift, int64_t bytes, const char* x, char*
     shift.streams ? shift_masked<true>(shift, masks, from, y, first * plane, last * plane)
                   : shift_masked<false>(shift, masks, from, y, first * plane, last * plane);
   }
+  if (shift.streams) streamed();
 }
+#else
+constexpr bool masks_planes = false;
+#endif
 
 void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, int64_t begin, int64_t end) {
   const char* x = static_cast<const char*>(from);
@@ -188,11 +193,9 @@ void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, i
     for (int64_t row = begin; row < end; ++row) shift_row(shift, bytes, x, y, row);
     return;
   }
-  if (shift.masks) {
-    shift_masked_planes(shift, bytes, x, y, begin, end);
-    if (shift.streams) streamed();
-    return;
-  }
+#if defined(__AVX512BW__)
+  if (shift.masks) return shift_masked_planes(shift, bytes, x, y, begin, end);
+#endif
   const int64_t line = shift.maps.w * bytes, plane = shift.maps.h * line, last = shift.maps.n * shift.maps.c - 1;
   const Piece* piece = shift.pieces;
   const Piece* masked = nullptr;

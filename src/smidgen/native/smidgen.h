@@ -39,7 +39,8 @@ struct smidgen_shift_conv {
 #define SMIDGEN_ABI 7
 SMIDGEN_API int32_t smidgen_abi(void);
 
-/* Name of the instruction set in use: "avx512", "avx2", "neon" or "portable". Chosen once, at the first call;
+/* Name of the instruction set in use: "avx512_bf16" (AVX-512 with products of bfloat16), "avx512", "avx2", "neon" or
+ * "portable". Chosen once, at the first call;
  * the environment variable SMIDGEN_ISA forces one that the processor has, and is ignored otherwise. */
 SMIDGEN_API const char* smidgen_isa(void);
 
@@ -56,7 +57,7 @@ SMIDGEN_API int32_t smidgen_shift2d(const struct smidgen_maps* maps, const int64
                                     int32_t bytes, const void* x, void* y, int32_t threads);
 
 /* y = weight * shift(x) + bias, without writing shift(x). weight: [c_out, c]; bias: [c_out] or NULL.
- * Computed in float32, whatever the type. */
+ * Summed in float32, whatever the type. Where the processor multiplies bfloat16, numbers below 2^-126 count as zero. */
 SMIDGEN_API int32_t smidgen_shift_conv_forward(const struct smidgen_shift_conv* conv, const void* x,
                                                const void* weight, const void* bias, void* y, int32_t threads);
 
