@@ -25,7 +25,10 @@ COLUMNS = (
     "network", "resolution", "batch", "threads", "shift_ms", "depthwise_ms", "ratio", "ratio_low",
     "ratio_high", "shift_params", "depthwise_params", "shift_macs", "depthwise_macs", "isa", "load",
 )  # fmt: skip
-CASES = (("shiftresnet20_e3", 28), ("shiftresnet20_e3", 32), ("shiftresnet20_e6", 32), ("shiftnet_b", 224))
+CASES = (
+    ("shiftresnet20_e1", 28), ("shiftresnet20_e3", 28), ("shiftresnet20_e6", 28), ("shiftresnet20_e3", 32),
+    ("shiftresnet20_e6", 32), ("shiftnet_b", 224),
+)  # fmt: skip
 
 
 def main() -> None:

@@ -71,8 +71,8 @@ def test_wide_maps_equal_the_reference(
     assert torch.equal(shift2d(strided, runs), reference.shift2d(strided, flat_runs(runs)))
 
 
-# From 24 MB on, planes of whole cache lines are written past it: those, others, rows too long for a mask; each
-# channel in its own direction, and many in the same.
+# From 24 MB on, planes of whole cache lines are written past it: those, others, rows too long for a mask.
+# Each channel moves in a direction of its own, or many do in the same.
 @pytest.mark.parametrize("alike", [1, 20])
 @pytest.mark.parametrize(
     ("size", "dtype"),

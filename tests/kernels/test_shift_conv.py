@@ -143,7 +143,7 @@ def test_gradients_of_half_precisions_are_rounded_once(dtype: torch.dtype, round
 def test_what_is_not_finite_reaches_only_the_pixels_that_look_at_it(
     dtype: torch.dtype, form: torch.memory_format, c_out: int, stride: int
 ) -> None:
-    # Five runs of odd lengths: where channels are multiplied in pairs, some meet one of another run, one none.
+    # Five runs of odd lengths: where they are multiplied in pairs, some meet one of another run, one none
     runs = [(1, -1, 0), (3, 0, 1), (2, 1, 1), (5, -2, -1), (1, 0, 0), (3, 1, 0)]
     flat = [number for run in runs for number in run]
     torch.manual_seed(0)
