@@ -104,9 +104,9 @@ def shift_runs(
 ) -> tuple[tuple[int, int, int], ...]:
     """Runs of a grouped shift: kernel² groups of equal size, each reading in its own direction.
 
-    contiguous    groups one after the other: an odd number of rows and columns away, of rows, of columns, of
-                  neither, so that the channels which a stride of 2 reads of a pixel lie together; the centre
-                  and the remaining channels last
+    contiguous    groups one after the other, by the parity of (dy, dx) before dilation: both odd, only dy,
+                  only dx, both even; so what a stride of 2 reads of a pixel lies together. The centre, with
+                  the remaining channels, is last.
     interleaved   directions alternate from channel to channel, as the authors' CUDA code has them
     Raises        ShapeError with fewer channels than directions: nothing would move.
     Source        Wu et al. 2018, section 3.2; peterhj/shiftnet_cuda_v2

@@ -1,7 +1,7 @@
 """The shift operation, alone and with the 1x1 convolution that follows it, known to autograd and compilers.
 
-Every channel reads one neighbour: no parameters, no multiply-adds, and inside `shift_conv` no memory
-traffic either, since the convolution reads where the shift would have written. The registered operators take
+Every channel reads one neighbour: no parameters, no multiply-adds, and inside `shift_conv` no pass over
+memory either, since the convolution reads where the shift would have read. The registered operators take
 offsets as runs over contiguous channels, flattened to integers (count, dy, dx, count, dy, dx, …), because a
 graph can hold those as constants.
 """

@@ -89,7 +89,8 @@ Inside inside_of(const Shift& shift, const Stretch& stretch, const Piece& piece)
   });
 }
 
-// The adjoint: every value goes to where it was read from, if that is inside.
+// The adjoint: every value goes to where it was read from, if that is inside. No two come from the same place, since a
+// channel looks in one direction.
 [[gnu::noinline]] void copy_apart(const Shift& shift, const char* from, int64_t line, const Stretch& stretch,
                                   int64_t pixel, char* image) {
   const int64_t step = shift.stride * pixel;
@@ -268,9 +269,9 @@ Ahead next_block(const ShiftConv& conv, const void* image, int64_t element, cons
     ahead.pixel = pixel;
     return ahead;
   }
-  const int64_t row = block.last / shift.width * shift.stride + shift.down;
-  const int64_t first = ends ? plane : least(row * maps.w + block.last % shift.width * shift.stride, plane);
-  const int64_t count = pixels * shift.stride * shift.stride + (ends ? shift.down * maps.w : 0);
+  const int64_t row = block.last / shift.width + shift.down;
+  const int64_t first = ends ? plane : least(row * maps.w + block.last % shift.width, plane);
+  const int64_t count = pixels + (ends ? shift.down * maps.w : 0);
   const int64_t last = least(first + count, (maps.n - block.image) * plane);
   const char* const from = static_cast<const char*>(image);
   return {from + first * pixel, from + last * pixel, up((last - first) * pixel / most(1, tiles), 64) + 64};
@@ -402,7 +403,7 @@ struct Summed {
       places[n + i] = place + i * place_step;
       at[n + i] = start + i * start_step;
     }
-    n += most(0, count);
+    n += count;
   }
 };
 
@@ -522,7 +523,7 @@ void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, 
 
 template <class Kind>
 void backward_as(const ShiftConv& conv, const void* from, const float* packed, const void* grad_y, int64_t image,
-                 int64_t step, void* grad_from, float* grad_weight, float* grad_bias, float* scratch) {
+                 int64_t step, void* grad_to, float* grad_weight, float* grad_bias, float* scratch) {
   using Stored = typename Kind::Stored;
   using Number = typename Kind::Number;
   const Shift& shift = conv.shift;
@@ -530,12 +531,12 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
   const int64_t image_size = channels * shift.maps.h * shift.maps.w, depth = depth_of(conv), most_pixels = up(step, 2);
   const auto* x = static_cast<const Stored*>(from) + image * image_size;
   const auto* y = static_cast<const Stored*>(grad_y) + image * out * plane;
-  auto* grad_x = static_cast<Stored*>(grad_from) + image * image_size;
+  Stored* const grad_x = grad_to ? static_cast<Stored*>(grad_to) + image * image_size : nullptr;
   auto* const shifted = reinterpret_cast<Number*>(scratch);  // first what is read, then the shifted gradient
   auto* const raw = reinterpret_cast<Stored*>(scratch + most_pixels * depth);
   float* const loaded = scratch + (most_pixels + near) * depth;
   int64_t cleared = 0;
-  if (grad_from) clear_unread(shift, sizeof(Stored), reinterpret_cast<char*>(grad_x));
+  if (grad_x) clear_unread(shift, sizeof(Stored), reinterpret_cast<char*>(grad_x));
   for (int64_t begin = 0; begin < plane; begin += step) {
     const Block block{image, begin, least(begin + step, plane)};
     const int64_t pixels = block.last - block.first;
@@ -549,7 +550,7 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
       else
         add_weight_gradient<Kind>(conv, x, block, grad, row, shifted, raw, grad_weight);
     }
-    if (grad_from) {
+    if (grad_x) {
       const Number* rows[longest_block];
       Number* results[longest_block];
       for (int64_t i = 0; i < pixels; ++i) {

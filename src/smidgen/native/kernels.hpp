@@ -20,11 +20,11 @@ struct Piece {
   int64_t channels, bytes, dy, dx;
 };
 
-// Two numbers of a row that a step takes from different places, and the bits of a vector that hold each; none where it
-// reads outside.
+// Two numbers of 16 bits that a step takes from different places of a row, and the lanes of a vector that hold each: all
+// even ones and all odd ones, or none where it reads outside.
 struct Picked {
   int64_t low, high;
-  uint32_t lows, highs;  // of 16 bits each
+  uint32_t lows, highs;
 };
 
 // Output pixels at which the same channels read inside, and where those lie: from the unmoved input pixel, and
@@ -52,7 +52,7 @@ struct Shift {
   const Piece* pieces;
   const char* zeros;       // as long as the longest piece, and as a row of a plane
   const int64_t* offsets;  // of each channel's element from the start of the unmoved input pixel
-  // The steps of a product; where it goes through rows that lie whole: of each step, its place in them and in a panel.
+  // The steps of a product; where its rows lie whole: of each step, its place in a row and in a panel.
   int64_t steps;
   const int64_t *in_row, *in_panel;
   // A pixel's class is that of its row plus the number of its segment. Without classes where the pixels' inputs

@@ -16,7 +16,7 @@
 namespace smidgen {
 namespace {
 
-// Those for elements of a type.
+// The kernels for elements of a type.
 const Kernels& kernels(int32_t type) {
   return type == SMIDGEN_BFLOAT16 && isa().bfloat16 ? *isa().bfloat16 : *isa().kernels;
 }
@@ -33,6 +33,8 @@ int64_t bound(int64_t total, int64_t number, int64_t parts) { return total * num
 int64_t useful_threads(int32_t threads, int64_t work, int64_t repays) {
   return most(1, least(threads, work / repays));
 }
+// A thread that is late leaves parts to others.
+int64_t parts_for(int64_t useful) { return useful == 1 ? 1 : 4 * useful; }
 
 // A shift worked out, with what it points to. Channels that look beyond the map's size see nothing, however
 // far they look.
@@ -118,26 +120,25 @@ struct Worked {
     return made;
   }
 
-  // The steps of products that read the input where it lies take one channel, or two of one piece. Those
-  // that are left in the pieces are picked, two a step; `rest`: each with its piece.
-  struct Rest {
+  // The steps of products that read the input where it lies take one channel, or two of one piece. Of a piece of an odd
+  // number one is single: those are picked, two a step. (As many steps as where channels follow each other.)
+  struct Single {
     int64_t channel;
     size_t piece;
   };
-  void step_through_pieces(int64_t together, std::vector<Rest>& rest) {
+  void step_through_pieces(int64_t together, std::vector<Single>& singles) {
     order.clear();
     int64_t c = 0, end = 0;
     for (size_t number = 0; number < pieces.size(); ++number) {
       for (end += pieces[number].channels; c + together <= end; c += together)
         for (int64_t i = 0; i < together; ++i) order.push_back(c + i);
-      if (c < end) rest.push_back({c++, number});
+      if (c < end) singles.push_back({c++, number});
     }
-    for (const Rest& one : rest) order.push_back(one.channel);
-    if (rest.size() % 2) order.push_back(-1);
-    shift.steps = static_cast<int64_t>(order.size()) / together;
+    for (const Single& one : singles) order.push_back(one.channel);
+    if (singles.size() % 2) order.push_back(-1);
   }
 
-  // Worth it where there are many more vectors than masks.
+  // A mask for each vector of 64 bytes, where there are many more vectors than masks.
   void mask_planes(int64_t bytes, const void* y, int32_t threads) {
     constexpr int64_t vector = 64, many = 32;
     const int64_t plane = shift.maps.h * shift.maps.w * bytes, count = plane / least(vector, plane & -plane);
@@ -145,16 +146,19 @@ struct Worked {
     if (all > shift.maps.n * shift.maps.c * plane / vector / many) return;
     const int64_t first = -reinterpret_cast<intptr_t>(y) & (vector - 1);
     masks.resize(static_cast<size_t>(all));
-    kept.resize(static_cast<size_t>(shift.n_pieces * words));
-    const auto useful = static_cast<int32_t>(useful_threads(threads, all, 512));
-    in_parallel(useful, shift.n_pieces, [&](int64_t number) {
-      uint64_t* const bits = kept.data() + number * words;
-      keep(pieces[static_cast<size_t>(number)], bytes, bits);
-      uint64_t* const of_piece = masks.data() + number * count;
-      for (int64_t i = 0, at = first; i < count; ++i, at += vector) {
-        while (at >= plane) at -= plane;  // a division takes longer
-        const uint64_t* const word = bits + at / vector;
-        of_piece[i] = word[0] >> at % vector | word[1] << 1 << (vector - 1 - at % vector);
+    std::vector<uint64_t> kept(static_cast<size_t>(shift.n_pieces * words));
+    const int64_t parts = least(shift.n_pieces, useful_threads(threads, all, 512));
+    in_parallel(threads, parts, [&](int64_t part) {
+      const int64_t end = bound(shift.n_pieces, part + 1, parts);
+      for (int64_t number = bound(shift.n_pieces, part, parts); number < end; ++number) {
+        uint64_t* const bits = kept.data() + number * words;
+        keep(pieces[static_cast<size_t>(number)], bytes, bits);
+        uint64_t* const of_piece = masks.data() + number * count;
+        for (int64_t i = 0, at = first; i < count; ++i, at += vector) {
+          while (at >= plane) at -= plane;  // a division takes longer
+          const uint64_t* const word = bits + at / vector;
+          of_piece[i] = word[0] >> at % vector | word[1] << 1 << (vector - 1 - at % vector);
+        }
       }
     });
     shift.first_vector = first;
@@ -193,10 +197,10 @@ struct Worked {
     kinds(shift.width, shift.maps.w, shift.stride, shift.left, shift.right, w_of, column_kind);
     const int64_t columns = static_cast<int64_t>(w_of.size()), count = static_cast<int64_t>(h_of.size()) * columns;
     if (count > most_classes) return;
-    std::vector<Rest> rest;
-    step_through_pieces(use.together, rest);
+    std::vector<Single> singles;
+    step_through_pieces(use.together, singles);
     places.resize(2 * static_cast<size_t>(count * shift.steps));
-    picked.resize(static_cast<size_t>(count) * ((rest.size() + 1) / 2));
+    picked.resize(static_cast<size_t>(count) * ((singles.size() + 1) / 2));
     int64_t* next = places.data();
     Picked* pick = picked.data();
     std::vector<char> visible(pieces.size());
@@ -215,13 +219,13 @@ struct Worked {
           }
           channel += static_cast<size_t>(piece.channels);
         }
-        for (size_t i = 0; i < rest.size(); i += 2, ++step) {
-          const Rest &low = rest[i], &high = rest[std::min(i + 1, rest.size() - 1)];
-          const bool sees_low = visible[low.piece], sees_high = i + 1 < rest.size() && visible[high.piece];
+        for (size_t i = 0; i < singles.size(); i += 2, ++step) {
+          const Single &low = singles[i], &high = singles[std::min(i + 1, singles.size() - 1)];
+          const bool sees_low = visible[low.piece], sees_high = i + 1 < singles.size() && visible[high.piece];
           if (!sees_low && !sees_high) continue;
           constexpr uint32_t lows = 0x55555555, highs = lows << 1;
-          // What is not read any more is given the place of the other: that is there.
-          const Rest &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
+          // What sees nothing is loaded all the same, from the place of the other, and dropped by its bits.
+          const Single &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
           *pick++ = {offsets[static_cast<size_t>(from_low.channel)], offsets[static_cast<size_t>(from_high.channel)],
                      sees_low ? lows : 0, sees_high ? highs : 0};
           next[shift.steps + one.steps + one.n_picked++] = step * use.panel;
@@ -250,12 +254,12 @@ struct Worked {
   std::vector<char> zeros;
   std::vector<int64_t> offsets, lines, in_row, in_panel, order;
   std::vector<Picked> picked;
-  std::vector<uint64_t> kept, masks;
+  std::vector<uint64_t> masks;
 };
 
 // Of a number where it is multiplied: a float, or one of a pair.
 int64_t number_bytes(const smidgen_shift_conv& conv, const Kernels& use) {
-  return conv.type == SMIDGEN_FLOAT32 ? 4 : 4 / use.together;
+  return static_cast<int64_t>(sizeof(float)) / (conv.type == SMIDGEN_FLOAT32 ? 1 : use.together);
 }
 
 // Whether the products read the input where it lies. With many output channels, copying together what each pixel
@@ -274,7 +278,7 @@ int64_t block_pixels(const ShiftConv& conv, int64_t bytes, int64_t wanted) {
   const int64_t plane = conv.shift.height * conv.shift.width;
   const int64_t shared = clamped(ceil_div(wanted, most(1, conv.shift.maps.n)), 1, most(1, plane / shortest));
   const int64_t blocks = most(shared, ceil_div(plane, fitting));
-  return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles of 4, 6 or 12
+  return most(1, least(longest_block, ceil_div(ceil_div(plane, blocks), 12) * 12));  // whole tiles, mostly
 }
 
 }  // namespace
@@ -293,7 +297,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   if (use.masks && !maps->channels_last) worked.mask_planes(bytes, y, threads);
   worked.shift.streams = size >= large && maps->h * maps->w * bytes % line == 0;
   const int64_t useful = useful_threads(threads, size, 64 * 1024);
-  const int64_t parts = least(rows, useful == 1 ? 1 : 4 * useful);
+  const int64_t parts = least(rows, parts_for(useful));
   in_parallel(threads, parts, [&](int64_t part) {
     use.shift_rows(worked.shift, bytes, x, y, bound(rows, part, parts), bound(rows, part + 1, parts));
   });
@@ -318,9 +322,9 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   std::fill(start.get() + out, start.get() + columns, 0.0f);
 
   const int64_t useful = useful_threads(threads, given->maps.n * plane * out * channels, 64 * 1024);
-  const int64_t wanted = useful == 1 ? 1 : 4 * useful, pixels = block_pixels(conv, number_bytes(*given, use), wanted);
+  const int64_t pixels = block_pixels(conv, number_bytes(*given, use), parts_for(useful));
   const int64_t in_image = ceil_div(plane, pixels), blocks = given->maps.n * in_image;
-  const int64_t parts = least(blocks, wanted);
+  const int64_t parts = least(blocks, parts_for(useful));
   const int64_t scratch = conv.shift.n_classes ? 0 : use.scratch_floats(conv, pixels, false);
   const Floats memory = floats(parts * scratch);
   in_parallel(threads, parts, [&](int64_t part) {

@@ -59,7 +59,7 @@ inline void streamed() {}
 struct Mask {
   static constexpr int64_t longest = 4096, again = 4 * WIDE;
   alignas(WIDE) char bits[longest + again];
-  int64_t line = 0, one = 0, four = 0;  // columns of a row, and how far one vector and four of them are past whole rows
+  int64_t line = 0, one = 0, four = 0;  // bytes of a row, and how far one vector and four of them are past whole rows
 
   static bool fits(int64_t line) { return line <= longest; }
   void set(int64_t columns, int64_t size, int64_t left, int64_t right) {
