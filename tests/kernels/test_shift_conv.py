@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -399,3 +399,29 @@ def test_an_exported_program_works_under_autocast_too() -> None:
         y = exported(x)
         assert y.dtype == torch.bfloat16
         assert torch.equal(y, block(x))
+
+
+@THEIRS
+def test_transforms_of_torch_func_and_forward_mode_see_torchs_own_operators() -> None:
+    runs = [(2, 0, 1), (3, -1, 0), (1, 0, 0)]
+    torch.manual_seed(0)
+    x, moves = torch.randn(2, 2, 6, 5, 4, dtype=torch.float64)
+    weight, turns = torch.randn(2, 3, 6, 1, 1, dtype=torch.float64)
+
+    def sum_of(x: Tensor, weight: Tensor) -> Tensor:
+        return (shift_conv(shift2d(x, runs), runs, weight, stride=2) ** 2).sum()
+
+    x.requires_grad_()
+    weight.requires_grad_()
+    along_x, along_weight = torch.autograd.grad(sum_of(x, weight), (x, weight))
+    slope = (along_x * moves).sum() + (along_weight * turns).sum()
+    x, weight = x.detach(), weight.detach()
+    torch.testing.assert_close(torch.func.jvp(sum_of, (x, weight), (moves, turns))[1], slope)
+    found = torch.func.grad(sum_of, (0, 1))(x, weight)
+    torch.testing.assert_close(found, (along_x, along_weight))
+    with torch.autograd.forward_ad.dual_level():
+        dual: Callable[..., Tensor] = torch.autograd.forward_ad.make_dual
+        undo: Callable[..., tuple[Tensor, Tensor]] = torch.autograd.forward_ad.unpack_dual
+        torch.testing.assert_close(undo(sum_of(dual(x, moves), dual(weight, turns)))[1], slope)
+    each = torch.func.vmap(sum_of, (0, None))(x[:, None], weight)
+    torch.testing.assert_close(each, torch.stack([sum_of(one[None], weight) for one in x]))

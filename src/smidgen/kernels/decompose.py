@@ -1,6 +1,7 @@
-"""The shift operators in operators that every runtime knows, for exporting: nothing is written in place.
+"""The shift operators in operators that all runtimes and transforms know: nothing is written in place.
 
-Slice assignment, which tracers turn into constants, has cost users of other shift modules their results.
+For exporting, and for `torch.func` and forward-mode differentiation. Slice assignment, which tracers turn
+into constants, has cost users of other shift modules their results.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch._ops import OpOverload
 
-__all__ = ["decompositions"]
+__all__ = ["decompositions", "shift2d", "shift_conv"]
 
 
 def decompositions() -> dict[OpOverload, Callable[..., Tensor]]:
     """A table for `ExportedProgram.run_decompositions`: what is left is slice, pad, concat and conv2d."""
     operators = torch.ops.smidgen
-    return {operators.shift2d.default: _shift2d, operators.shift_conv.default: _shift_conv}
+    return {operators.shift2d.default: shift2d, operators.shift_conv.default: shift_conv}
 
 
-def _shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
+def shift2d(x: Tensor, runs: Sequence[int]) -> Tensor:
+    """As the operator."""
     counts = runs[::3]
     ends = [sum(counts[:place]) for place in range(len(counts) + 1)]
     offsets = zip(runs[1::3], runs[2::3], strict=True)
@@ -43,5 +45,6 @@ def _moved(x: Tensor, dy: int, dx: int) -> Tensor:
     return F.pad(inside, (left, right, top, bottom))
 
 
-def _shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
-    return F.conv2d(_shift2d(x, runs), weight, bias, stride)
+def shift_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
+    """As the operator."""
+    return F.conv2d(shift2d(x, runs), weight, bias, stride)

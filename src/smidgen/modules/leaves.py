@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from smidgen import graph
 from smidgen.kernels.offsets import Run
+from smidgen.kernels.shift import moved
 from smidgen.modules.init import initialise
 from smidgen.modules.randomness import SampleKeyed
 
@@ -109,8 +110,7 @@ class Shift(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """y[h, w] = x[h + dy, w + dx], zero outside: float[N, C, H, W], shape and format kept."""
-        shifted: Tensor = torch.ops.smidgen.shift2d(x, self.flat_runs)
-        return shifted
+        return moved(x, self.flat_runs)
 
     def extra_repr(self) -> str:
         """Show how many channels move in how many directions."""
