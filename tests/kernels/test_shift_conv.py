@@ -351,13 +351,19 @@ def test_autocast_converts_all_inputs() -> None:
         ({"bias": torch.randn(4)}, r"bias of shape \[4\]; it needs \[3\]"),
         ({"bias": torch.randn(3).half()}, "its bias as torch.float16"),
         ({"stride": 0}, "stride 0; it needs 1 or more"),
-        ({"offsets": [(0.5, 1.0)] * 4}, "whole pixels"),
-        ({"offsets": [4, 0]}, "whole pixels"),
+        ({"offsets": [(0.5, 1.0)] * 4}, r"offsets are \[\(0.5, 1.0\).*rows of integers"),
+        ({"offsets": [4, 0]}, r"offsets are \[4, 0\]; rows of integers"),
         ({"offsets": [(3, 0, 1)]}, "cover 3 channels and the tensor has 4"),
         ({"offsets": torch.zeros(4, 3, 1, dtype=torch.int64)}, r"offsets have shape \[4, 3, 1\]"),
         ({"offsets": torch.zeros(4, 2)}, "whole pixels"),
         ({"x": torch.randn(4, 5, 5)}, r"shape \[4, 5, 5\]; it needs \[N, C, H, W\]"),
-        ({"x": torch.zeros(1, 4, 5, 5, dtype=torch.int32)}, "floating-point"),
+        ({"x": torch.zeros(1, 4, 5, 5, dtype=torch.int32)}, "torch.int32; it needs float32"),
+        ({"x": torch.zeros(1, 4, 5, 5).to(torch.float8_e5m2)}, "torch.float8_e5m2; it needs float32"),
+        ({"x": torch.zeros(1, 4, 5, 5).to_sparse()}, "x as torch.sparse_coo; it needs a dense tensor"),
+        ({"weight": torch.zeros(3, 4, 1, 1).to_sparse()}, "weight as torch.sparse_coo"),
+        ({"x": torch.zeros(1, 4, 5, 5).to_mkldnn()}, "x as torch._mkldnn"),
+        ({"bias": 2}, "got a int as bias; it needs a tensor"),
+        ({"offsets": torch.zeros(4, 2, dtype=torch.int64, device="meta")}, "keeps no numbers"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(change: dict[str, object], words: str) -> None:
@@ -365,6 +371,12 @@ def test_what_does_not_fit_is_refused_in_one_line(change: dict[str, object], wor
     with pytest.raises(ShapeError, match=words) as error:
         shift_conv(**given)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_a_stride_past_the_map_keeps_one_pixel_however_long_it_is() -> None:
+    x, weight = torch.randn(1, 4, 5, 5), torch.randn(3, 4, 1, 1)
+    far = shift_conv(x, [(4, 0, 1)], weight, stride=2**70)
+    assert torch.equal(far, shift_conv(x, [(4, 0, 1)], weight, stride=5))
 
 
 def test_the_native_kernels_run_where_they_are_built() -> None:

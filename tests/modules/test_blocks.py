@@ -28,7 +28,7 @@ def test_shift_conv_is_a_dense_convolution_whose_kernel_has_one_tap_a_channel() 
     block = ShiftConv(11, 4)
     dense = torch.zeros(4, 11, 3, 3)
     weight = block.get_parameter("conv.weight")
-    # One channel a direction: the corners, above and below, left and right; the centre with the two others last.
+    # One channel a direction: corners, above and below, left and right; the centre with the two others last.
     for channel, tap in enumerate((0, 2, 6, 8, 1, 7, 3, 5, 4, 4, 4)):
         dense[:, channel, tap // 3, tap % 3] = weight[:, channel, 0, 0]
     torch.testing.assert_close(block(x), torch.nn.functional.conv2d(x, dense, padding=1))

@@ -13,11 +13,13 @@ from torch import Tensor
 from smidgen.spec import ShapeError, counted
 
 __all__ = [
+    "FAR",
     "Offsets",
     "Run",
     "check_conv",
     "check_gradient",
     "check_shift",
+    "check_tensor",
     "flat_runs",
     "format_of",
     "opposite",
@@ -30,7 +32,8 @@ Offsets: TypeAlias = Tensor | Sequence[Sequence[int]]
 
 
 # Beyond every map, and an operator can hold it and its negative.
-_FAR = 2**62
+FAR = 2**62
+FLOATS = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
 def flat_runs(offsets: Offsets) -> list[int]:
@@ -41,13 +44,17 @@ def flat_runs(offsets: Offsets) -> list[int]:
     if isinstance(offsets, Tensor):
         if offsets.dtype.is_floating_point or offsets.dtype.is_complex or offsets.dtype == torch.bool:
             raise ShapeError(f"offsets are {offsets.dtype}; whole pixels are needed, as int64[C, 2]")
+        if offsets.is_meta:
+            raise ShapeError("offsets are on meta, which keeps no numbers; give them as pairs or runs")
         if offsets.dim() != 2:
             raise ShapeError(f"offsets have shape {list(offsets.shape)}; (dy, dx) a channel is [C, 2]")
         offsets = offsets.tolist()
     try:
-        rows = [[max(-_FAR, min(_FAR, index(number))) for number in row] for row in offsets]
+        rows = [[max(-FAR, min(FAR, index(number))) for number in row] for row in offsets]
     except TypeError:
-        raise ShapeError("offsets are whole pixels: rows of integers (dy, dx) or (count, dy, dx)") from None
+        raise ShapeError(
+            f"offsets are {offsets!r:.40}; rows of integers are needed, (dy, dx) or (count, dy, dx)"
+        ) from None
     widths = {len(row) for row in rows}
     if widths == {3}:
         return [number for row in rows for number in row]
@@ -74,6 +81,14 @@ def size_of_output(x: Tensor, weight: Tensor, stride: int) -> tuple[int, int, in
     return n, weight.shape[0], (h + stride - 1) // stride, (w + stride - 1) // stride
 
 
+def check_tensor(name: str, what: str, given: object) -> None:
+    """Refuse what is no tensor, or one that is not laid out by strides; Raises ShapeError."""
+    if not isinstance(given, Tensor):
+        raise ShapeError(f"{name} got a {type(given).__name__} as {what}; it needs a tensor")
+    if given.is_nested or given.layout is not torch.strided:
+        raise ShapeError(f"{name} got {what} as {given.layout}; it needs a dense tensor: .to_dense()")
+
+
 def check_shift(name: str, x: Tensor, runs: Sequence[int]) -> None:
     """Refuse what the operator cannot take; Raises ShapeError."""
     if x.dim() != 4:
@@ -91,8 +106,8 @@ def check_shift(name: str, x: Tensor, runs: Sequence[int]) -> None:
 def check_conv(x: Tensor, runs: Sequence[int], weight: Tensor, bias: Tensor | None, stride: int) -> None:
     """The same for a shift with its convolution."""
     check_shift("shift_conv", x, runs)
-    if not x.dtype.is_floating_point:
-        raise ShapeError(f"shift_conv got {x.dtype}; it needs floating-point numbers")
+    if x.dtype not in FLOATS:
+        raise ShapeError(f"shift_conv got {x.dtype}; it needs float32, float64, bfloat16 or float16")
     if weight.dim() != 4 or tuple(weight.shape[1:]) != (x.shape[1], 1, 1):
         raise ShapeError(
             f"shift_conv got a weight of shape {list(weight.shape)}; "

@@ -19,10 +19,12 @@ from torch.utils.flop_counter import register_flop_formula
 from smidgen.kernels import decompose
 from smidgen.kernels.backends import chosen
 from smidgen.kernels.offsets import (
+    FAR,
     Offsets,
     check_conv,
     check_gradient,
     check_shift,
+    check_tensor,
     flat_runs,
     format_of,
     opposite,
@@ -42,8 +44,7 @@ def shift2d(x: Tensor, offsets: Offsets) -> Tensor:
     Raises   ShapeError unless x has four axes and the offsets cover exactly its channels.
     Source   Wu et al. 2018, arXiv:1711.08141, section 3.2; direction of reading as in the authors' code
     """
-    if not isinstance(x, Tensor):
-        raise ShapeError(f"shift2d got a {type(x).__name__}; it needs a tensor [N, C, H, W]")
+    check_tensor("shift2d", "x", x)
     return moved(x, flat_runs(offsets))
 
 
@@ -55,17 +56,20 @@ def shift_conv(
     x        float[N, C, H, W], in any memory format
     offsets  as for `shift2d`
     weight   float[c_out, C, 1, 1], bias float[c_out], both of the dtype and on the device of x (under
-             autocast all three are converted first)
+             autocast all three are converted first, but not float64)
     stride   of both directions
     returns  float[N, c_out, ceil(H / stride), ceil(W / stride)], in the memory format of x; half precisions
              are summed in float32
     Raises   ShapeError where shapes, dtypes or devices do not fit together.
     """
-    for name, given in (("x", x), ("weight", weight), ("bias", bias)):
-        if not isinstance(given, Tensor) and (given is not None or name != "bias"):
-            raise ShapeError(f"shift_conv got a {type(given).__name__} as {name}; it needs a tensor")
+    check_tensor("shift_conv", "x", x)
+    check_tensor("shift_conv", "weight", weight)
+    if bias is not None:
+        check_tensor("shift_conv", "bias", bias)
     if not isinstance(stride, (int, torch.SymInt)):
         raise ShapeError(f"shift_conv got stride={stride!r:.40}; it needs one integer, for both directions")
+    if isinstance(stride, int):
+        stride = min(stride, FAR)  # past every map they are the same
     return fused(x, flat_runs(offsets), weight, bias, stride)
 
 
