@@ -13,7 +13,7 @@ from torch import Tensor
 
 from smidgen import native
 
-__all__ = ["OPERATORS", "Backend", "Choice", "chosen"]
+__all__ = ["OPERATORS", "Backend", "Choice", "chosen", "transformed"]
 
 OPERATORS = ("shift2d", "shift_conv")
 # Modules of this package, the best one first.
@@ -66,3 +66,11 @@ def chosen(operator: str, device: str, dtype: torch.dtype) -> Choice:
             warnings.warn(f"shifts run in plain torch, several times slower: {reason}", stacklevel=2)
         reasons.append(f"{name}: {reason}")
     raise AssertionError("the reference refuses nothing")
+
+
+def transformed() -> bool:
+    """Whether `torch.func` or forward-mode differentiation looks on: they know torch's operators only."""
+    return not torch.compiler.is_compiling() and (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.autograd.forward_ad._current_level >= 0
+    )

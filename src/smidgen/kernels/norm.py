@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smidgen import native
+from smidgen.kernels.backends import transformed
 from smidgen.kernels.threads import threads
 from smidgen.native.norm import ACTIVATIONS, Norm, norm_backward, norm_forward
 from smidgen.spec import ShapeError
@@ -39,13 +40,12 @@ def can_norm(x: Tensor) -> bool:
         and x.dtype is torch.float32
         and x.device.type == "cpu"
         and x.dim() == 4
-        and torch._C._functorch.peek_interpreter_stack() is None
+        and not transformed()
         and x.is_contiguous(memory_format=torch.channels_last)
         and x.numel() > x.shape[1]
         and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
         and not torch._C._is_tracing()
-        and torch.autograd.forward_ad._current_level < 0
         and not native.missing()
     )
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import register_flop_formula
 
 from smidgen.kernels import decompose
-from smidgen.kernels.backends import chosen
+from smidgen.kernels.backends import chosen, transformed
 from smidgen.kernels.offsets import (
     FAR,
     Offsets,
@@ -75,7 +75,7 @@ def shift_conv(
 
 def moved(x: Tensor, runs: list[int]) -> Tensor:
     """`shift2d` for flattened runs."""
-    if _transformed():
+    if transformed():
         check_shift("shift2d", x, runs)
         return decompose.shift2d(x, runs)
     y: Tensor = torch.ops.smidgen.shift2d(x, runs)
@@ -84,19 +84,11 @@ def moved(x: Tensor, runs: list[int]) -> Tensor:
 
 def fused(x: Tensor, runs: list[int], weight: Tensor, bias: Tensor | None, stride: int) -> Tensor:
     """`shift_conv` for flattened runs."""
-    if _transformed():
+    if transformed():
         check_conv(x, runs, weight, bias, stride)
         return decompose.shift_conv(x, runs, weight, bias, stride)
     y: Tensor = torch.ops.smidgen.shift_conv(x, runs, weight, bias, stride)
     return y
-
-
-def _transformed() -> bool:
-    """Whether `torch.func` or forward-mode differentiation looks on: they know torch's operators only."""
-    return not torch.compiler.is_compiling() and (
-        torch._C._functorch.peek_interpreter_stack() is not None
-        or torch.autograd.forward_ad._current_level >= 0
-    )
 
 
 def _autocast(device: str, key: torch._C.DispatchKey) -> Callable[..., Tensor]:

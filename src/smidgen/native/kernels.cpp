@@ -151,7 +151,16 @@ void gather(const ShiftConv& conv, const Pieces& pieces, const typename Kind::St
   }
 }
 
-// The adjoint.
+// The same of a whole block.
+template <class Kind>
+void gather_block(const ShiftConv& conv, const typename Kind::Stored* image, const Block& block,
+                  typename Kind::Number* to, typename Kind::Stored* raw) {
+  each_stretch(conv.shift, block, longest_stretch<Kind>(conv.shift), [&](const Stretch& stretch, int64_t i) {
+    gather<Kind>(conv, all_of(conv.shift), image, stretch, to + i * depth_of(conv), raw);
+  });
+}
+
+// The adjoint of `gather`.
 template <class Kind>
 void scatter(const ShiftConv& conv, const typename Kind::Number* from, const Stretch& stretch,
              typename Kind::Stored* image, typename Kind::Stored* raw) {
@@ -351,9 +360,7 @@ void forward_gathered(const ShiftConv& conv, const typename Kind::Stored* x, con
   auto* const read = reinterpret_cast<Number*>(scratch);
   float* const raw = scratch + pixels * depth;
   auto* const result = direct ? reinterpret_cast<Number*>(y) + block.first * out : reinterpret_cast<Number*>(raw + near * depth);
-  each_stretch(shift, block, longest_stretch<Kind>(shift), [&](const Stretch& stretch, int64_t i) {
-    gather<Kind>(conv, all_of(shift), x, stretch, read + i * depth, reinterpret_cast<Stored*>(raw));
-  });
+  gather_block<Kind>(conv, x, block, read, reinterpret_cast<Stored*>(raw));
   Ahead ahead = next_block(conv, x, sizeof(Stored), block, pixels / ROWS * (breadth_of(conv) / PANEL));
   const Number* rows[longest_block];
   Number* results[longest_block];
@@ -420,6 +427,15 @@ Pieces next_group(const Shift& shift, const Piece* first, bool direct) {
   return group;
 }
 
+// Calls body(channel, rows) for some channels in tiles of nearly equal height, each beginning at a channel.
+template <class Body>
+void each_tile(int64_t channel, int64_t last, Body&& body) {
+  for (int64_t tiles = ceil_div(last - channel, ROWS), rows; tiles > 0; --tiles, channel += rows) {
+    rows = ceil_div(last - channel, tiles);
+    body(channel, rows);
+  }
+}
+
 // The first `count` of Number[pixels][row] with every two pixels side by side: words [pixels / 2][row], zero where the
 // last pixel is alone.
 template <class Number>
@@ -439,20 +455,15 @@ void add_weight_gradient_of_pairs(const ShiftConv& conv, const typename Kind::St
                                   const typename Kind::Number* grad, int64_t row, typename Kind::Number* read,
                                   typename Kind::Stored* raw, float* x_pairs, float* grad_pairs, float* grad_weight) {
   using Number = typename Kind::Number;
-  const Shift& shift = conv.shift;
-  const int64_t channels = shift.maps.c, breadth = breadth_of(conv), depth = depth_of(conv);
+  const int64_t channels = conv.shift.maps.c, breadth = breadth_of(conv), depth = depth_of(conv);
   const int64_t pixels = block.last - block.first;
   Ahead ahead = next_block(conv, x, sizeof(Number), block, ceil_div(channels, ROWS) * ceil_div(row, PANEL));
-  each_stretch(shift, block, longest_stretch<Kind>(shift), [&](const Stretch& stretch, int64_t i) {
-    gather<Kind>(conv, all_of(shift), x, stretch, read + i * depth, raw);
-  });
+  gather_block<Kind>(conv, x, block, read, raw);
   pair_pixels(read, pixels, channels, depth, reinterpret_cast<uint32_t*>(x_pairs));
   pair_pixels(grad, pixels, row, row, reinterpret_cast<uint32_t*>(grad_pairs));
   Summed all;
   all.add(ceil_div(pixels, 2), 0, depth * 2, 0, row);
-  int64_t channel = 0;
-  for (int64_t tiles = ceil_div(channels, ROWS), rows; tiles > 0; --tiles, channel += rows) {
-    rows = ceil_div(channels - channel, tiles);
+  each_tile(0, channels, [&](int64_t channel, int64_t rows) {
     const Number* from[ROWS];
     float* results[ROWS];
     for (int64_t i = 0; i < rows; ++i) {
@@ -463,7 +474,7 @@ void add_weight_gradient_of_pairs(const ShiftConv& conv, const typename Kind::St
       ahead.some();
       multiply({all.n, all.places, all.at, whole(row - first), nullptr, true}, rows, from, grad_pairs + first, results, first);
     }
-  }
+  });
 }
 
 // grad_weight[c][o] += sum over pixels of (what channel c reads there) * grad[pixel][o]
@@ -499,8 +510,7 @@ void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, 
       if (all.first < first) add_edge(all.first, first);
       if (stop < all.last) add_edge(stop, all.last);
     });
-    for (int64_t tiles = ceil_div(last - channel, ROWS), rows; tiles > 0; --tiles, channel += rows) {
-      rows = ceil_div(last - channel, tiles);
+    each_tile(channel, last, [&](int64_t channel, int64_t rows) {
       const float *inner_rows[ROWS], *edge_rows[ROWS];
       float* results[ROWS];
       for (int64_t i = 0; i < rows; ++i) {
@@ -517,7 +527,8 @@ void add_weight_gradient(const ShiftConv& conv, const typename Kind::Stored* x, 
         if (edge.n)
           multiply({edge.n, edge.places, edge.at, columns, nullptr, true}, rows, edge_rows, grad + first, results, first);
       }
-    }
+    });
+    channel = last;
   }
 }
 

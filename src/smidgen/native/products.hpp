@@ -123,6 +123,7 @@ constexpr Tile<F, T> tiles[2][13] = {
     {nullptr, broad<F, T, 1>, broad<F, T, 2>, broad<F, T, 3>, broad<F, T, 4>, broad<F, T, 5>, broad<F, T, 6>,
      broad<F, T, 7>, broad<F, T, 8>, broad<F, T, 9>, broad<F, T, 10>, broad<F, T, 11>, broad<F, T, 12>},
 };
+
 // Memory that is needed soon, asked for a little at a time: all at once would hold up what is needed now.
 struct Ahead {
   const char *next = nullptr, *end = nullptr;

@@ -121,13 +121,12 @@ struct Worked {
   }
 
   // The steps of products that read the input where it lies take one channel, or two of one piece. Of a piece of an odd
-  // number one is single: those are picked, two a step. (As many steps as where channels follow each other.)
+  // number one is single: those are picked, two a step.
   struct Single {
     int64_t channel;
     size_t piece;
   };
   void step_through_pieces(int64_t together, std::vector<Single>& singles) {
-    order.clear();
     int64_t c = 0, end = 0;
     for (size_t number = 0; number < pieces.size(); ++number) {
       for (end += pieces[number].channels; c + together <= end; c += together)
@@ -136,6 +135,7 @@ struct Worked {
     }
     for (const Single& one : singles) order.push_back(one.channel);
     if (singles.size() % 2) order.push_back(-1);
+    shift.steps = static_cast<int64_t>(order.size()) / together;
   }
 
   // A mask for each vector of 64 bytes, where there are many more vectors than masks.
@@ -311,8 +311,8 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   const Kernels& use = kernels(given->type);
   const int64_t channels = given->maps.c, out = given->c_out;
   Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
-  worked.step_through(use, channels);
   if (reads_in_place(*given, worked.shift, use)) worked.classify(use);
+  if (worked.shift.n_classes == 0) worked.step_through(use, channels);
   const ShiftConv conv{worked.shift, out, given->type};
   const int64_t plane = conv.shift.height * conv.shift.width;
   if (given->maps.n * plane * out == 0) return 0;

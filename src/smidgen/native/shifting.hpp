@@ -165,23 +165,6 @@ void shift_masked(const Shift& shift, const uint64_t* masks, const char* from, c
   }
   if (at < end) some(all >> (WIDE - (end - at)));
 }
-
-// Planes [begin, end), all those of a piece in one image at once.
-void shift_masked_planes(const Shift& shift, int64_t bytes, const char* x, char* y, int64_t begin, int64_t end) {
-  const int64_t plane = shift.maps.h * shift.maps.w * bytes;
-  const Piece* piece = shift.pieces;
-  for (int64_t first = begin, last; first < end; first = last) {
-    const int64_t channel = first % shift.maps.c;
-    if (channel == 0) piece = shift.pieces;
-    while (channel * bytes >= piece->to + piece->bytes) ++piece;
-    last = least(end, first - channel + piece->to / bytes + piece->channels);
-    const uint64_t* const masks = shift.masks + (piece - shift.pieces) * shift.n_masks;
-    const char* const from = x + (piece->dy * shift.maps.w + piece->dx) * bytes;
-    shift.streams ? shift_masked<true>(shift, masks, from, y, first * plane, last * plane)
-                  : shift_masked<false>(shift, masks, from, y, first * plane, last * plane);
-  }
-  if (shift.streams) streamed();
-}
 #else
 constexpr bool masks_planes = false;
 #endif
@@ -189,29 +172,39 @@ constexpr bool masks_planes = false;
 void shift_rows(const Shift& shift, int64_t bytes, const void* from, void* to, int64_t begin, int64_t end) {
   const char* x = static_cast<const char*>(from);
   char* y = static_cast<char*>(to);
-  if (shift.maps.channels_last) {
+  const smidgen_maps& maps = shift.maps;
+  if (maps.channels_last) {
     for (int64_t row = begin; row < end; ++row) shift_row(shift, bytes, x, y, row);
     return;
   }
-#if defined(__AVX512BW__)
-  if (shift.masks) return shift_masked_planes(shift, bytes, x, y, begin, end);
-#endif
-  const int64_t line = shift.maps.w * bytes, plane = shift.maps.h * line, last = shift.maps.n * shift.maps.c - 1;
+  const int64_t line = maps.w * bytes, plane = maps.h * line, very_last = maps.n * maps.c - 1;
   const Piece* piece = shift.pieces;
   const Piece* masked = nullptr;
   Mask mask;
-  const int64_t pixel = shift.maps.c * bytes;
-  int64_t channel = begin % shift.maps.c * bytes;  // where a pixel's piece would begin
-  for (int64_t number = begin; number < end; ++number, channel = channel + bytes == pixel ? 0 : channel + bytes) {
-    if (channel < piece->to) piece = shift.pieces;
-    while (channel >= piece->to + piece->bytes) ++piece;
+  for (int64_t first = begin, last; first < end; first = last) {  // all planes of a piece in one image
+    const int64_t channel = first % maps.c;
+    if (channel == 0) piece = shift.pieces;
+    while (channel * bytes >= piece->to + piece->bytes) ++piece;
+    last = least(end, first - channel + piece->to / bytes + piece->channels);
+#if defined(__AVX512BW__)
+    if (shift.masks) {
+      const uint64_t* const masks = shift.masks + (piece - shift.pieces) * shift.n_masks;
+      const char* const source = x + (piece->dy * maps.w + piece->dx) * bytes;
+      shift.streams ? shift_masked<true>(shift, masks, source, y, first * plane, last * plane)
+                    : shift_masked<false>(shift, masks, source, y, first * plane, last * plane);
+      continue;
+    }
+#endif
     const int64_t dx = piece->dx * bytes;
-    const bool masks = Mask::fits(line) && number > 0 && number < last && most(dx, -dx) < line;
-    if (masks && masked != piece) {
+    const bool fits = Mask::fits(line) && most(dx, -dx) < line;
+    if (fits && masked != piece) {
       mask.set(line, shift.streams ? WIDE : NARROW, most(0, -dx), most(0, dx));
       masked = piece;
     }
-    shift_plane(shift, piece->dy, piece->dx, bytes, x + number * plane, y + number * plane, masks ? &mask : nullptr);
+    for (int64_t number = first; number < last; ++number) {
+      const bool masks = fits && number > 0 && number < very_last;
+      shift_plane(shift, piece->dy, piece->dx, bytes, x + number * plane, y + number * plane, masks ? &mask : nullptr);
+    }
   }
   if (shift.streams) streamed();
 }
