@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["cores", "held_memory", "machine_name", "peak_memory", "processor_features"]
+__all__ = ["cores", "held_memory", "machine_name", "memory", "peak_memory", "processor_features"]
 
 # What kernels for networks use, these and other people's, in the system's words.
 FEATURES = (
@@ -18,6 +18,11 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def memory() -> int:
+    """Bytes of memory that this process may use."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def machine_name() -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "TreeError",
     "UnknownNameError",
     "WeightsError",
+    "about",
     "closest",
     "milliseconds",
     "quantity",
@@ -190,6 +191,17 @@ def shown(value: float) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Write `1 epoch`, `60 epochs`."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def about(seconds: float) -> str:
+    """A time that is only known roughly: `40 s`, `6 min`, `2 h 10 min`."""
+    if seconds < 90:
+        return f"{max(1, 5 * round(seconds / 5) if seconds > 20 else round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    hours, rest = divmod(10 * round(minutes / 10), 60)
+    return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
 def quoted(unit: str, value: float) -> str:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 
 __all__ = ["Watch"]
 
 
 class Watch:
-    """Silent watcher; subclasses show what they are told."""
+    """Silent watcher; subclasses show what they are told.
+
+    patience  seconds that work which was asked to stop may take to keep its state; who waits no longer goes
+              back to the last state that was kept
+    """
+
+    patience: float = math.inf
 
     def say(self, text: str) -> None:
         """One line of news."""

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from smidgen.data import (
-    MEMORY_LIMIT,
     Dataset,
     FilePicture,
     MemoryPicture,
     load_pixels,
     memory_limit,
+    pictures_limit,
     survey,
 )
 from smidgen.graph.network import Preprocess
@@ -67,11 +67,16 @@ def test_a_broken_picture_is_an_error_with_its_path(tmp_path: Path) -> None:
 
 def test_the_limit_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SMIDGEN_MEMORY", raising=False)
-    assert memory_limit() == MEMORY_LIMIT
+    monkeypatch.setattr("smidgen.data.memory.memory", lambda: 6 * 2**30)
+    assert memory_limit() == 3 * 2**30  # half of what the machine or its container has
+    assert pictures_limit() == 3 * 2**29
     monkeypatch.setenv("SMIDGEN_MEMORY", "2GB")
     assert memory_limit() == 2_000_000_000
     monkeypatch.setenv("SMIDGEN_MEMORY", "1.5 KiB")
     assert memory_limit() == 1536
+    assert pictures_limit() == 768
+    monkeypatch.setenv("SMIDGEN_MEMORY", "100GB")
+    assert pictures_limit() == 4 * 2**30
 
 
 @pytest.mark.parametrize("text", ["much", "2 GB of it", "-1", "0", "0.2"])

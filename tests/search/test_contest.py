@@ -66,7 +66,8 @@ class Fake(Runner):
         self.done = dict.fromkeys(range(-1, len(plan.trials)), 0)
         self.calls: list[tuple[int, float]] = []
         self.stopped: set[int] = set()
-        self.lessons: list[NetworkModule] = []
+        self.teachers: list[NetworkModule] = []
+        self.taught = 0
         self._lock = threading.Lock()
 
     def steps(self, number: int, share: float) -> int:
@@ -99,7 +100,17 @@ class Fake(Runner):
         return create(self.trial(number).network)
 
     def learn_from(self, teacher: NetworkModule) -> None:
-        self.lessons.append(teacher)
+        self.teachers.append(teacher)
+
+    def lessons(self) -> int:
+        return 8
+
+    def teach(self, advance: Callable[[int], None], stopping: Callable[[], bool]) -> None:
+        while self.taught < 8:
+            if stopping():
+                raise Interrupted(self.taught, 8)
+            self.taught += 1
+            advance(1)
 
 
 def flat(accuracy: float, loss: float = 1.0) -> Curve:
@@ -215,9 +226,74 @@ def test_a_teacher_is_trained_to_the_end_before_its_pupils() -> None:
     runner = Fake(plan_of(2, (Rung(1.0, 1),), teacher=True), [flat(0.5), flat(0.6), flat(0.99)])
     outcome = contest(runner.plan, runner, 2, Watch())
     assert runner.calls[0] == (TEACHER, 1.0)
-    assert len(runner.lessons) == 1
+    assert len(runner.teachers) == 1
+    assert runner.taught == 8
     assert outcome.best == 1
     assert outcome.taught_by == runner.row(TEACHER, EPOCHS)
+
+
+def test_a_request_during_the_lessons_is_heard_between_two_pictures() -> None:
+    """Tuning takes 10 steps here; 3 of the 8 pictures are looked at, and no pupil begins."""
+    runner = Fake(plan_of(2, (Rung(1.0, 1),), teacher=True), [flat(0.5)] * 3)
+
+    class Impatient(Heard):
+        @contextmanager
+        def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+            self.stop_after = 3 if "looked at" in label else None
+            with super().progress(label) as report:
+                yield report
+
+    with pytest.raises(Interrupted, match="step 3 of 8"):
+        contest(runner.plan, runner, 1, Impatient())
+    assert runner.taught == 3
+    assert {number for number, _ in runner.calls} == {TEACHER}
+
+
+def test_headings_say_what_is_being_done_and_how_long_it_takes() -> None:
+    class Headings(Watch):
+        def __init__(self) -> None:
+            self.headings: list[str] = []
+
+        def heading(self, text: str) -> None:
+            self.headings.append(text)
+
+    plan, heard = plan_of(6, teacher=True), Headings()
+    timed = tuple(dataclasses.replace(trial, epoch_seconds=60.0) for trial in plan.trials)
+    assert plan.teacher is not None
+    teacher = dataclasses.replace(plan.teacher, epoch_seconds=30.0)
+    plan = dataclasses.replace(plan, trials=timed, teacher=teacher)
+    contest(plan, Fake(plan, [flat(0.5)] * 7), 2, heard)
+    assert heard.headings == [
+        "tuning resnet20, which will teach, for 10 epochs at 16 pixels: about 5 min",
+        "resnet20 looks at 8 views of every picture, for its pupils to learn from",
+        "training 6 candidates for 2 epochs, to compare them: about 6 min",  # 6 of 2 epochs, 2 at a time
+        "training 3 candidates on for 5 epochs, to compare them: about 4 min",  # 3 of 3 more
+        "training 2 candidates to the end, 10 epochs: about 5 min",
+    ]
+
+
+def test_who_does_not_stop_in_time_is_not_waited_for() -> None:
+    """A step that takes far longer than the watcher's patience: what was kept before it counts."""
+    ended = threading.Event()
+
+    class Slow(Fake):
+        def train(
+            self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
+        ) -> tuple[Row, ...]:
+            advance(1)
+            ended.wait(30)
+            return super().train(number, share, advance, stopping)
+
+    class Hasty(Heard):
+        patience = 0.0
+
+    runner = Slow(plan_of(1, (Rung(1.0, 1),)), [flat(0.5)])
+    try:
+        with pytest.raises(Interrupted):
+            contest(runner.plan, runner, 1, Hasty(stop_after=1))
+        assert not ended.is_set()
+    finally:
+        ended.set()
 
 
 def test_a_teacher_that_diverges_is_said_with_the_way_out() -> None:

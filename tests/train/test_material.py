@@ -164,7 +164,7 @@ def test_pictures_that_memory_does_not_hold_are_refused_or_lie_on_the_disk(
     shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = prepare(str(shapes), watch=Watch()).pixels("val", Watch())
-    monkeypatch.setattr("smidgen.data.pixels.memory_limit", lambda: 1000)
+    monkeypatch.setattr("smidgen.data.pixels.pictures_limit", lambda: 1000)
     with pytest.raises(DataError) as caught:
         prepare(str(shapes), watch=Watch())
     assert "\n" not in str(caught.value)

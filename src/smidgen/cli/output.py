@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from smidgen.cli.pace import Pace
 
 __all__ = ["bytes_text", "console", "count_text", "print_csv", "print_json", "print_table", "progress", "say"]
 
@@ -73,9 +76,9 @@ def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Bar with time left on a terminal's stderr; elsewhere silent. Yields report(done, total)."""
+    """Bar with time left on a terminal's stderr; elsewhere a line a minute. Yields report(done, total)."""
     if not sys.stderr.isatty():
-        yield lambda _done, _total: None
+        yield Pace(label, functools.partial(say, err=True))
         return
     columns = (
         TextColumn("{task.description}"),

@@ -1,24 +1,38 @@
-"""Watchers of long work: one that prints, one that is silent; both hear Ctrl-C and SIGTERM."""
+"""Watchers of long work: one that prints, one that is silent; both hear who asks it to end."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 from smidgen.cli.output import progress, say
 from smidgen.watch import Watch
 
-__all__ = ["Quiet", "Terminal"]
+__all__ = ["ENDING", "Quiet", "Terminal"]
+
+# Ctrl-C, the system's word, and the end of the terminal or of the connection to it.
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Quiet(Watch):
-    """Says nothing, and lets work end in good order when somebody asks."""
+    """Shows how far the work is on stderr, says nothing else, and lets it end in good order when asked."""
+
+    patience = 4.0
 
     @contextlib.contextmanager
     def stop_requests(self, stop: Callable[[], None]) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM asks; the second is heard as it was before."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        """The first request asks; the second is heard as it was before.
+
+        What the caller of the program wants ignored, as `nohup` does, stays so. Python hears signals in its
+        main thread alone: work in another one is not asked.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in ENDING}
+        before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
         def restore() -> None:
             for number, handler in before.items():
@@ -26,8 +40,10 @@ class Quiet(Watch):
 
         def handle(_number: int, _frame: object) -> None:
             restore()
-            say("stopping after this step; once more to stop at once", err=True)
             stop()
+            # The terminal may be gone, or this very thread in the middle of a line.
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                say("stopping after this step; once more to stop at once", err=True)
 
         for number in before:
             signal.signal(number, handle)
@@ -36,9 +52,15 @@ class Quiet(Watch):
         finally:
             restore()
 
+    @contextlib.contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar on a terminal, a line a minute in a log."""
+        with progress(label) as report:
+            yield report
+
 
 class Terminal(Quiet):
-    """Prints headings and news, and bars with the time left."""
+    """Prints headings and news too."""
 
     def say(self, text: str) -> None:
         """An indented line."""
@@ -47,9 +69,3 @@ class Terminal(Quiet):
     def heading(self, text: str) -> None:
         """A bold line."""
         say(text, "bold")
-
-    @contextlib.contextmanager
-    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
-        """A bar on a terminal."""
-        with progress(label) as report:
-            yield report

@@ -8,7 +8,7 @@ Torch-free. Nothing here ever writes to a user's data.
 from smidgen.data.dataset import Dataset, FilePicture, MemoryPicture, Picture, SplitName
 from smidgen.data.folder import open_folder
 from smidgen.data.labels import open_labels
-from smidgen.data.memory import MEMORY_LIMIT, memory_limit
+from smidgen.data.memory import memory_limit, pictures_limit
 from smidgen.data.near import Near, near_identical
 from smidgen.data.opening import from_anywhere, inspect_dataset, open_dataset
 from smidgen.data.parallel import Progress
@@ -27,7 +27,6 @@ from smidgen.data.survey import (
 from smidgen.data.write import write_folder
 
 __all__ = [
-    "MEMORY_LIMIT",
     "Dataset",
     "Decoded",
     "FilePicture",
@@ -49,6 +48,7 @@ __all__ = [
     "open_dataset",
     "open_folder",
     "open_labels",
+    "pictures_limit",
     "require_readable",
     "split",
     "survey",

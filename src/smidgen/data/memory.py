@@ -1,4 +1,4 @@
-"""How much memory decoded pictures may take, and room for them on disk where they need more."""
+"""How much memory a training and its decoded pictures may take, and room for these on disk."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from typing import BinaryIO
 import numpy as np
 
 from smidgen.images import Pixels
+from smidgen.machine import memory
 from smidgen.spec import BudgetError, DataError, quantity
 
-__all__ = ["MEMORY_LIMIT", "memory_limit", "on_disk"]
+__all__ = ["memory_limit", "on_disk", "pictures_limit"]
 
-# Bytes that decoded pictures may take unless SMIDGEN_MEMORY says otherwise.
-MEMORY_LIMIT = 4 * 2**30
+# Bytes that decoded pictures of one part may take in memory at most: above, a disk is no slower.
+_MOST_PICTURES = 4 * 2**30
 
 _VARIABLE = "SMIDGEN_MEMORY"
 _BLOCK = 2**20
 
 
 def memory_limit() -> int:
-    """Bytes that decoded pictures may take: SMIDGEN_MEMORY, written like 2GB, or 4 GiB.
+    """Bytes that this process may take: SMIDGEN_MEMORY, written like 2GB, or half of what the machine has.
 
     Raises   DataError when the variable holds no such number.
     """
     asked = os.environ.get(_VARIABLE)
     if not asked:
-        return MEMORY_LIMIT
+        return memory() // 2
     try:
         limit = quantity(asked)
     except BudgetError as error:
@@ -36,6 +37,11 @@ def memory_limit() -> int:
     if limit < 1:
         raise DataError(f"{_VARIABLE} is '{asked}'; at least 1 byte is needed, 2GB for instance")
     return limit
+
+
+def pictures_limit() -> int:
+    """Bytes that decoded pictures of one part may take of it: half, and 4 GiB at most."""
+    return min(_MOST_PICTURES, memory_limit() // 2)
 
 
 def on_disk(shape: tuple[int, ...], folder: Path) -> Pixels:

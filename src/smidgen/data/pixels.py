@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from smidgen.data.dataset import Dataset
-from smidgen.data.memory import memory_limit, on_disk
+from smidgen.data.memory import on_disk, pictures_limit
 from smidgen.data.parallel import Progress, map_threads
 from smidgen.graph.network import Preprocess
 from smidgen.images import Pixels, resize_crop
@@ -33,13 +33,13 @@ def load_pixels(
 
     indices  of the pictures, in the order wanted
     kept     pictures that are decoded already, as a survey keeps them
-    scratch  folder on a disk: what exceeds `memory_limit()` is put there, into a file without a name
+    scratch  folder on a disk: what exceeds `pictures_limit()` is put there, into a file without a name
     returns  uint8[N, shape.height, shape.width, shape.channels], memory-mapped where it lies on disk
     Raises   DataError when the result would exceed the limit and there is no scratch, or no room in it,
              before anything is decoded; PictureError at the first picture that cannot be decoded.
     """
     sizes = (len(indices), shape.height, shape.width, shape.channels)
-    if len(indices) * shape.numel <= memory_limit():
+    if len(indices) * shape.numel <= pictures_limit():
         pixels = np.empty(sizes, np.uint8)
     elif scratch is not None:
         pixels = on_disk(sizes, scratch)
@@ -69,7 +69,7 @@ def _with_channels(picture: Pixels, channels: int) -> Pixels:
 
 
 def _too_much(count: int, shape: Shape) -> DataError:
-    limit = memory_limit()
+    limit = pictures_limit()
     side = math.isqrt(limit // (count * shape.channels)) // 8 * 8
     advice = f"resolution {side} fits" if side else "use fewer pictures"
     return DataError(

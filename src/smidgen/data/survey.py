@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from smidgen.data.dataset import Dataset, FilePicture, Picture
-from smidgen.data.memory import memory_limit
+from smidgen.data.memory import pictures_limit
 from smidgen.data.parallel import Progress, map_threads
 from smidgen.images import Pixels, decode_plain, drop_equal_channels
 from smidgen.spec import DataError, PictureError
@@ -36,8 +36,8 @@ LOOK_SIDE = 8
 # than their memory. Photographs are left to be read twice.
 _SMALL = 64 * 64
 
-# Share of the memory limit that kept pictures may take together.
-_KEPT_SHARE = 1 / 8
+# Share of what decoded pictures may take that kept ones may take together.
+_KEPT_SHARE = 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def survey(dataset: Dataset, progress: Progress | None = None) -> Survey:
 
     Pictures that cannot be decoded are listed, not raised.
     """
-    keep = _Keep(int(memory_limit() * _KEPT_SHARE))
+    keep = _Keep(int(pictures_limit() * _KEPT_SHARE))
 
     def examine(index: int) -> Decoded | str:
         picture = dataset.pictures[index]

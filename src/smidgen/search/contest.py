@@ -6,19 +6,21 @@ stopped anywhere, killed too, goes on as if it had not been.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.search import forecast
 from smidgen.search.plan import Plan, Rung
 from smidgen.search.runner import TEACHER, Runner
-from smidgen.train.checkpoint import CheckpointError
-from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.search.together import together
+from smidgen.spec import about, counted
+from smidgen.train.distil import VIEWS
+from smidgen.train.errors import TrainingError
 from smidgen.train.metrics import Row
 from smidgen.watch import Watch
 
@@ -54,8 +56,9 @@ def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
     failed: dict[int, str] = {}
     active = list(range(len(plan.trials)))
     orders: list[dict[int, float]] = []
+    before = 0.0
     for rung in plan.rungs:
-        _announce(plan, rung, active, watch)
+        _announce(plan, before, rung, active, workers, watch)
         for number, result in _all_to(rung.share, active, runner, workers, watch).items():
             if isinstance(result, TrainingError):
                 failed[number] = str(result)
@@ -70,7 +73,7 @@ def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
         )
         orders.append({number: plan.score(rows[number][-1]) for number in active})
         _tell(plan, active, rows, rung, watch)
-        active = active[: rung.kept]
+        active, before = active[: rung.kept], rung.share
     return Outcome(active[0], tuple(rows), tuple(_rung_rows(plan, orders)), failed, taught_by)
 
 
@@ -97,13 +100,21 @@ def _teacher(plan: Plan, runner: Runner, watch: Watch) -> Row | None:
         return None
     network, epochs = plan.teacher.network, plan.teacher.recipe.epochs
     watch.heading(
-        f"tuning {network.name}, which will teach, {epochs} epochs at {network.input.height} pixels"
+        f"tuning {network.name}, which will teach, for {counted(epochs, 'epoch')} at "
+        f"{network.input.height} pixels{_taking(forecast.tuning(plan))}"
     )
     result = _all_to(1.0, [TEACHER], runner, 1, watch)[TEACHER]
     if isinstance(result, TrainingError):
         raise TrainingError(f"the teacher {network.name}: {result}; --from-scratch does without")
     watch.say(f"{network.name:<28} validation {100 * result[-1].val_accuracy:.1f} %")
     runner.learn_from(runner.finished(TEACHER))
+    watch.heading(
+        f"{network.name} looks at {VIEWS} views of every picture, for its pupils to learn from"
+        f"{_taking(forecast.lessons(plan))}"
+    )
+    lessons = together("pictures looked at", runner.lessons(), {TEACHER: runner.teach}, 1, watch)[TEACHER]
+    if isinstance(lessons, TrainingError):
+        raise TrainingError(f"the lessons of {network.name}: {lessons}; --from-scratch does without")
     return result[-1]
 
 
@@ -111,75 +122,37 @@ def _all_to(
     share: float, active: Sequence[int], runner: Runner, workers: int, watch: Watch
 ) -> dict[int, tuple[Row, ...] | TrainingError]:
     """Train all active trials to a share of their training; their rows, or what went wrong."""
-    stop = threading.Event()
     label = runner.trial(active[0]).network.name if len(active) == 1 else f"{len(active)} candidates"
-    with (
-        watch.stop_requests(stop.set),
-        watch.progress(label) as report,
-        ThreadPoolExecutor(min(workers, len(active))) as pool,
-    ):
-        steps = _Steps(report, sum(runner.steps(number, share) for number in active))
-        futures = {
-            pool.submit(runner.train, number, share, steps.counter(), stop.is_set): number
-            for number in active
-        }
-        try:
-            _wait(futures)
-        except Interrupted:
-            raise Interrupted(steps.done, steps.total) from None  # all of them together
-        except BaseException:
-            stop.set()
-            raise
-        if stop.is_set():  # heard in the last step of all
-            raise Interrupted(steps.done, steps.total)
-        return {number: _result(future) for future, number in futures.items()}
+    pieces = {number: functools.partial(runner.train, number, share) for number in active}
+    total = sum(runner.steps(number, share) for number in active)
+    return together(f"steps of {label}", total, pieces, workers, watch)
 
 
-def _wait(futures: dict[Future[tuple[Row, ...]], int]) -> None:
-    """Wait in small steps, so that signals are seen; the first error that ends the run is raised."""
-    pending = set(futures)
-    while pending:
-        done, pending = wait(pending, timeout=0.2, return_when=FIRST_EXCEPTION)
-        for future in done:
-            error = future.exception()
-            if isinstance(error, CheckpointError) or (error and not isinstance(error, TrainingError)):
-                if isinstance(error, Interrupted):
-                    wait(pending)  # all of them were asked, and keep their state
-                raise error
+def _announce(
+    plan: Plan, before: float, rung: Rung, active: Sequence[int], workers: int, watch: Watch
+) -> None:
+    """Say what is going to be done now, and about how long it takes.
 
-
-def _result(future: Future[tuple[Row, ...]]) -> tuple[Row, ...] | TrainingError:
-    error = future.exception()
-    return error if isinstance(error, TrainingError) else future.result()
-
-
-class _Steps:
-    """Progress of trials that run at the same time, as one number."""
-
-    def __init__(self, report: Callable[[int, int], None], total: int) -> None:
-        self._report, self.total, self.done = report, total, 0
-        self._lock = threading.Lock()
-
-    def counter(self) -> Callable[[int], None]:
-        """Callback for one trial: so many more steps are done."""
-
-        def add(steps: int) -> None:
-            with self._lock:
-                self.done += steps
-                self._report(self.done, self.total)
-
-        return add
-
-
-def _announce(plan: Plan, rung: Rung, active: Sequence[int], watch: Watch) -> None:
+    before   share of the training after which they stand
+    """
     epochs = sorted({plan.trials[number].epochs_at(rung.share) for number in active})
     span = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
     plural = "epoch" if epochs == [1] else "epochs"
     if len(active) == 1:
-        watch.heading(f"training {plan.trials[active[0]].network.name}, {span} {plural}")
+        doing = f"training {plan.trials[active[0]].network.name} for {span} {plural}"
+    elif rung.share == 1:
+        doing = f"training {len(active)} candidates to the end, {span} {plural}"
     else:
-        verb = "trained to the end" if rung.share == 1 else "compared"
-        watch.heading(f"{len(active)} candidates, {verb} after {span} {plural}")
+        doing = (
+            f"training {len(active)} candidates{' on' if before else ''} for {span} {plural}, to compare them"
+        )
+    trials = [plan.trials[number] for number in active]
+    watch.heading(doing + _taking(forecast.stretch(trials, before, rung.share, workers)))
+
+
+def _taking(seconds: float | None) -> str:
+    """The end of a heading: about how long it takes, where that is known and worth a word."""
+    return "" if seconds is None or seconds < 1 else f": about {about(seconds)}"
 
 
 def _tell(

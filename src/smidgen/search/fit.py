@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,23 +14,25 @@ import numpy as np
 import torch
 
 from smidgen import report
+from smidgen.data import memory_limit
 from smidgen.graph import Network
-from smidgen.machine import cores, machine_name
+from smidgen.machine import cores, machine_name, peak_memory
 from smidgen.report import Report
 from smidgen.scaling import costs
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for, known
-from smidgen.search import record
+from smidgen.search import forecast, record
+from smidgen.search.afford import affordable, sparing
 from smidgen.search.contest import Outcome, contest
 from smidgen.search.job import Job
 from smidgen.search.plan import ETA, SCRATCH, Plan, Target, Trial, rungs_for
 from smidgen.search.propose import propose
 from smidgen.search.record import Record
-from smidgen.search.runner import Runner
-from smidgen.search.schedule import default_recipe, within
+from smidgen.search.runner import LESSONS, Runner
+from smidgen.search.schedule import default_recipe, foreseen, within
 from smidgen.search.starts import published_trials, taught, teacher_trial, tuned
-from smidgen.spec import Budget, SmidgenError, StoppedError, counted
+from smidgen.spec import Budget, SmidgenError, StoppedError, about, counted
 from smidgen.train import checkpoint
 from smidgen.train.clock import Clock
 from smidgen.train.errors import Interrupted
@@ -72,8 +75,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     clock = Clock()
     material = _prepared(job, watch)
     device = _target(job, budget, watch)
-    solutions = propose(material, budget, watch, families, device, shrink=job.resolution is None)
-    networks = [material.fitted(solution.network) for solution in solutions]
+    networks = _proposed(job, material, budget, watch, families, device)
     trials = [_default(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
@@ -93,6 +95,27 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     target = Target(str(device), device.here, device.error, device.threads) if device else None
     plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target)
     return _begun(job, budget, plan, material, workers, clock, watch)
+
+
+def _proposed(
+    job: Job,
+    material: Material,
+    budget: Budget,
+    watch: Watch,
+    families: tuple[str, ...],
+    device: Device | None,
+) -> list[Network]:
+    """Candidates for these pictures; where memory holds none of the largest, those that it does."""
+
+    def inside(limits: Budget) -> list[Network]:
+        solutions = propose(material, limits, watch, families, device, shrink=job.resolution is None)
+        return [material.fitted(solution.network) for solution in solutions]
+
+    networks = inside(budget)
+    if _trains_on(job) == "cpu" and (spared := sparing(budget, networks, material)):
+        watch.say(f"memory sets a limit too: {spared.params:,} parameters")
+        networks = inside(spared)
+    return networks
 
 
 def train_one(
@@ -161,15 +184,27 @@ def _begun(
 ) -> Fitted:
     """Create the run folder, decide and record what will be done, and do it."""
     base = job.base or Path("runs", material.dataset.name)
-    threads = torch.get_num_threads()
+    threads = min(torch.get_num_threads(), cores())
+    if _trains_on(job) == "cpu":
+        plan, workers = affordable(plan, material, workers, watch)
+    measuring = _runner(base, job, plan, material, threads, workers)  # which writes nothing
     if job.time_limit is not None:
-        left = job.time_limit - clock.seconds
-        measured = _runner(base, job, plan, material, threads, workers)  # which writes nothing
-        plan = within(left, plan, measured, workers, watch, most=job.epochs)
+        plan = within(job.time_limit, clock, plan, measuring, workers, watch, most=job.epochs)
+    else:
+        plan = foreseen(plan, measuring, workers, watch)
+    _tell_time(plan, workers, job.time_limit, watch)
     with new_run_folder(job.out, base) as folder, record.locked(folder):
         begun = Record(job, budget, plan, material.arrangement, workers, threads, (_now(),))
         record.write(folder, begun)
         return _run(folder, begun, material, watch, processes)
+
+
+def _tell_time(plan: Plan, workers: int, limit: float | None, watch: Watch) -> None:
+    """Say how long the training will take, before it begins."""
+    seconds = forecast.whole(plan, workers)
+    takes = "some seconds" if seconds is None else f"about {about(seconds)}"
+    bound = f" of the {about(limit)} that --time gives" if limit else ""
+    watch.say(f"training will take {takes}{bound}")
 
 
 def _following(job: Job, processes: World, watch: Watch) -> Fitted:
@@ -188,17 +223,29 @@ def _following(job: Job, processes: World, watch: Watch) -> Fitted:
 
 
 def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes: World) -> Fitted:
-    """Train what the record says, from wherever it stands, and write the evidence."""
-    job, plan = kept.job, kept.plan
+    """Train what the record says, from wherever it stands, and write the evidence.
+
+    Raises   StoppedError where somebody asked to stop; it says how to go on.
+    """
     processes.agree(str(folder))
+    goes_on = f"`smidgen resume {shlex.quote(str(folder))}` goes on from there"
+    try:
+        return _done(folder, kept, material, watch, processes)
+    except Interrupted as stop:
+        raise StoppedError(f"{stop}; {goes_on}") from None
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted; {goes_on}") from None
+
+
+def _done(folder: Path, kept: Record, material: Material, watch: Watch, processes: World) -> Fitted:
+    """The contest, and the evidence of its winner."""
+    job, plan = kept.job, kept.plan
     runner = _runner(folder, job, plan, material, kept.threads, kept.workers, processes)
     material.pixels("val", watch, plan.trials[0].network)  # here it can be watched
-    try:
-        outcome = contest(plan, runner, kept.workers, watch)
-    except Interrupted as stop:
-        raise StoppedError(f"{stop}; `smidgen resume {folder}` goes on from there") from None
+    outcome = contest(plan, runner, kept.workers, watch)
     best, rows = plan.trials[outcome.best], outcome.rows[outcome.best]
     _warn_of_chance(rows[-1], material, watch)
+    watch.heading("looking at the test pictures, measuring, writing the report")
     model = runner.finished(outcome.best)
     write_rows(folder / "metrics.csv", rows)
     document = write_run(
@@ -219,6 +266,8 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
             "workers": kept.workers,
             "processes": processes.size,
             "threads": runner.threads_of(best),
+            "memory_peak_bytes": peak_memory(),
+            "memory_limit_bytes": memory_limit(),
         },
         starting_point=_starting_point(best, plan, outcome),
         predicted=_predicted(best, plan),
@@ -230,8 +279,8 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
 
 
 def _tidy(folder: Path) -> None:
-    """Remove the checkpoints of a run that is finished: there is nothing to take up."""
-    for place in folder.glob("**/checkpoints"):
+    """Remove the checkpoints and lessons of a run that is finished: there is nothing to take up."""
+    for place in (*folder.glob("**/checkpoints"), *folder.glob(f"**/{LESSONS}")):
         checkpoint.remove(place)
 
 

@@ -41,6 +41,7 @@ class Trial:
     start    SCRATCH, or the key of the published weights that it starts from
     teacher  published network that teaches it, after it was tuned to the data itself
     latency_ms  that the plan's device will take for one picture, as predicted
+    epoch_seconds  that an epoch took where it was measured, beside as many others as train together
     """
 
     network: Network
@@ -48,6 +49,13 @@ class Trial:
     start: str = SCRATCH
     teacher: str | None = None
     latency_ms: float | None = None
+    epoch_seconds: float | None = None
+
+    def untaught(self) -> Trial:
+        """The trial without a teacher."""
+        return dataclasses.replace(
+            self, teacher=None, recipe=dataclasses.replace(self.recipe, distillation=0.0)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The trial, ready for JSON."""
@@ -57,13 +65,15 @@ class Trial:
             "start": self.start,
             "teacher": self.teacher,
             "latency_ms": self.latency_ms,
+            "epoch_seconds": self.epoch_seconds,
         }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Trial:
         """Read what `to_json` wrote."""
         network, plan = from_json(document["network"]), Recipe.from_dict(document["recipe"])
-        return cls(network, plan, document["start"], document["teacher"], document.get("latency_ms"))
+        known = (document.get(key) for key in ("latency_ms", "epoch_seconds"))
+        return cls(network, plan, document["start"], document["teacher"], *known)
 
     def epochs_at(self, share: float) -> int:
         """Whole epochs of a share of the training, at least one."""

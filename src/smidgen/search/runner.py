@@ -16,8 +16,9 @@ from smidgen.search.plan import SCRATCH, Plan, Trial
 from smidgen.train import checkpoint
 from smidgen.train.batches import batch_sizes
 from smidgen.train.clock import Timer
-from smidgen.train.distil import Teacher
+from smidgen.train.distil import VIEWS, Teacher
 from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train.footprint import prediction_batch
 from smidgen.train.loop import Training
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row, write_rows
@@ -27,12 +28,31 @@ from smidgen.train.replay import recorder
 from smidgen.train.threads import sharing, threads_worth
 from smidgen.watch import Watch
 
-__all__ = ["TEACHER", "Runner"]
+__all__ = ["LESSONS", "TEACHER", "Runner"]
 
 TEACHER = -1  # its number, beside those of the trials
+LESSONS = "lessons"  # folder of its answers, below its own
 
 # Initial weights come from torch's one generator; trials are built one after another.
 _BUILDING = threading.Lock()
+
+
+class _Asking(Watch):
+    """Asks whether to stop whenever it hears how far some work is."""
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Raise Interrupted in the work that reports."""
+        del label
+
+        def report(done: int, total: int) -> None:
+            if self._stopping():
+                raise Interrupted(done, total)
+
+        yield report
 
 
 @contextmanager
@@ -109,7 +129,7 @@ class Runner:
             advance(self.steps(number, share))
             return tuple(Row(**row) for row in found.position["rows"][:until])
         with self.threads_for(trial):
-            training = self.training(trial, self.world, fresh=found is None)
+            training = self.training(trial, self.world, fresh=found is None, stopping=stopping)
             if found is not None:
                 training.restore(found)
             place.mkdir(parents=True, exist_ok=True)
@@ -138,14 +158,18 @@ class Runner:
                     self.timer.seconds[stage] += seconds
             return tuple(training.rows)
 
-    def epoch_seconds(self, trial: Trial, patience: float) -> float:
+    def epoch_seconds(
+        self, trial: Trial, patience: float, stopping: Callable[[], bool] = lambda: False
+    ) -> float:
         """Estimate of one epoch, from so many seconds of a training that is thrown away.
 
-        Raises    TrainingError where even those cannot be trained
+        Raises    TrainingError where even those cannot be trained, Interrupted
         """
+        if stopping():
+            raise Interrupted(0, 1)
         trial = dataclasses.replace(trial, teacher=None)  # whose answers stand ready when it learns from them
         with self.threads_for(trial), _enough_memory():
-            return self.training(trial, ALONE).epoch_seconds(patience)
+            return self.training(trial, ALONE, stopping=stopping).epoch_seconds(patience)
 
     def finished(self, number: int) -> NetworkModule:
         """The network of a trial that has come to its end, with the weights that are kept."""
@@ -158,9 +182,19 @@ class Runner:
         assert isinstance(model, NetworkModule)
         return model
 
-    def training(self, trial: Trial, processes: World, *, fresh: bool = True) -> Training:
-        """A trial at its start, in these processes; not `fresh` where a checkpoint takes over at once."""
-        train, val = self._parts(trial.network)
+    def training(
+        self,
+        trial: Trial,
+        processes: World,
+        *,
+        fresh: bool = True,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Training:
+        """A trial at its start, in these processes; not `fresh` where a checkpoint takes over at once.
+
+        Raises   Interrupted where it is asked to stop while pictures are decoded
+        """
+        train, val = self._parts(trial.network, stopping)
         model, record = self.initial(trial, fresh), None
         if self.workers == 1:  # while one thread records, none else may ask the device for memory
             record = recorder(model, trial.recipe, torch.device(self.device), processes)
@@ -178,23 +212,47 @@ class Runner:
         )
 
     def learn_from(self, teacher: NetworkModule) -> None:
-        """Let the trials that want a teacher learn from this one."""
+        """Let the trials that want a teacher learn from this one, once it has given its lessons."""
         network = teacher.network
-        self._teacher = Teacher(teacher.to(self.device), network.input[1:3], network.preprocess)
-        pupils = {trial.network.input: trial for trial in self.plan.trials if trial.teacher}
-        assert self.plan.teacher is not None, "pupils have a teacher"
-        with (
-            self.threads_for(self.plan.teacher),
-            _enough_memory(),
-        ):  # before any pupil asks: always with the same threads
-            for pupil in pupils.values():  # each at its own size of pictures
-                data, device = self._parts(pupil.network)[0], torch.device(self.device)
-                self._teacher.answers(data, pupil.recipe.augment, self.seed, device)
+        self._teacher = Teacher(
+            teacher.to(self.device), network.input[1:3], network.preprocess, prediction_batch(network)
+        )
 
-    def _parts(self, network: Network) -> tuple[Pixels, Pixels]:
+    def lessons(self) -> int:
+        """Pictures that the teacher looks at: every view of each, at every size that its pupils see."""
+        return VIEWS * len(self.material.split.train) * len(self._pupils())
+
+    def teach(self, advance: Callable[[int], None], stopping: Callable[[], bool]) -> None:
+        """Let the teacher answer for all views of all pictures; what it has answered is kept.
+
+        advance   called with the number of pictures that it has looked at
+        stopping  asked between them
+        Raises    Interrupted, TrainingError, CheckpointError
+        """
+        assert self._teacher is not None, "there are no lessons without a teacher"
+        assert self.plan.teacher is not None, "pupils have a teacher"
+        kept = self.place(TEACHER) / LESSONS
+        with self.threads_for(self.plan.teacher), _enough_memory():  # always with the same threads
+            for pupil in self._pupils():
+                data = self._parts(pupil.network, stopping)[0]
+                self._teacher.answers(
+                    data,
+                    pupil.recipe.augment,
+                    self.seed,
+                    torch.device(self.device),
+                    kept=kept / str(pupil.network.input),
+                    advance=advance,
+                    stopping=stopping,
+                )
+
+    def _pupils(self) -> list[Trial]:
+        """One trial of each size of pictures that learn from the teacher."""
+        return list({trial.network.input: trial for trial in self.plan.trials if trial.teacher}.values())
+
+    def _parts(self, network: Network, stopping: Callable[[], bool] = lambda: False) -> tuple[Pixels, Pixels]:
         """Train and validation pictures at the network's size; two trials never decode the same ones."""
         with _BUILDING:
-            train, val = (self.material.pixels(part, Watch(), network) for part in ("train", "val"))
+            train, val = (self.material.pixels(part, _Asking(stopping), network) for part in ("train", "val"))
             return train, val
 
     def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 
 from smidgen.graph import Network
+from smidgen.search import forecast
 from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
-from smidgen.spec import SmidgenError, shown
+from smidgen.search.speeds import measured, measured_again
+from smidgen.spec import SmidgenError, about, shown
 from smidgen.train.clock import Clock
-from smidgen.train.distil import VIEWS
-from smidgen.train.errors import TrainingError
 from smidgen.train.material import Material
 from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 
 __all__ = [
     "FEWEST_EPOCHS",
+    "FEWEST_IN_TIME",
     "MOST_EPOCHS",
     "STEPS",
     "augmentation_strength",
     "default_epochs",
     "default_recipe",
+    "foreseen",
     "within",
 ]
 
@@ -31,14 +33,21 @@ STEPS = 1200  # of the full training, in batches, as far as the bounds on the ep
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
-RESERVE_SECONDS, RESERVE_SHARE = 12.0, 0.04
+RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 12.0, 0.2, 0.04
+# Of a time limit: for measuring speeds, at most so much for all candidates, and so many seconds for each.
+MEASURED_SHARE, _LONGEST_LOOK = 0.05, 1.0
+_NOISE = 4.0  # times that other work on the machine may make a measurement longer
+# Of what is left of it: for a teacher, at most.
+TEACHER_SHARE = 0.5
 # Candidates that would see the pictures less often than this leave the contest to faster ones.
 FEWEST_IN_TIME = 4
 # Parameters for each picture times epochs, at which augmentation begins and is at its full strength.
 WEAKEST, STRONGEST = 5.0, 500.0
 # From so many training pictures on, batches are twice as large: faster, and steps enough are left.
 MANY_PICTURES = 20_000
-_MEASURED_SECONDS = 2.0
+# Without a time limit: seconds of training that nobody needs to be told of, and how long speeds are measured.
+_MOMENTS, _SHORT_LOOK = 15.0, 0.3
+_STEP_SECONDS, _MACS = 0.004, 3e10  # of the smallest step, and in a second
 
 DEFAULT = "default"  # name of `small` as it is fitted to network and pictures
 
@@ -75,57 +84,139 @@ def augmentation_strength(params: int, pictures: int, epochs: int) -> float:
     return min(1.0, max(0.0, math.log(passes / WEAKEST) / math.log(STRONGEST / WEAKEST)))
 
 
-def within(
-    seconds: float, plan: Plan, runner: Runner, workers: int, watch: Watch, most: int | None = None
-) -> Plan:
-    """The plan with as many epochs for each trial as fit into the time; those that are too slow leave it.
+def foreseen(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Plan:
+    """The plan with the seconds of an epoch of each trial, measured where training is no matter of moments.
 
-    All trials get the same time, so that slower ones get fewer epochs: what is compared is what each makes
-    of the time. The speeds are measured now, by as many trials at the same time as will train together.
-    most     epochs, whatever the time; default: MOST_EPOCHS of the default recipe, of others their own
-    Raises   SmidgenError where the time is too short for any, TrainingError where none can be trained.
+    Raises   as `measured`
     """
-    clock = Clock()
-    lesson = 0.0
-    if plan.teacher is not None:
-        # Its answers to all views are predictions, a third of the work of an epoch each; of every size anew.
-        sizes = len({trial.network.input for trial in plan.trials if trial.teacher})
-        epochs = plan.teacher.recipe.epochs + sizes * VIEWS / 3
-        lesson = epochs * runner.epoch_seconds(plan.teacher, _MEASURED_SECONDS)
-    with watch.progress("measuring speeds") as report, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(runner.epoch_seconds, trial, _MEASURED_SECONDS) for trial in plan.trials]
-        trials, speeds, failed = [], [], []
-        for done, (trial, future) in enumerate(zip(plan.trials, futures, strict=True), 1):
-            try:
-                speeds.append(future.result())
-                trials.append(trial)
-            except TrainingError as error:
-                failed.append(f"{trial.network.name} is left out: {error}")
-            report(done, len(futures))
-    for line in failed:
-        watch.say(line)
-    if not trials:
-        raise TrainingError("no candidate can be trained: " + "; ".join(failed))
-    left = seconds * (1 - RESERVE_SHARE) - RESERVE_SECONDS - clock.seconds - lesson
+    return measured(plan, runner, workers, watch, _SHORT_LOOK) if _moments(plan, runner) > _MOMENTS else plan
+
+
+def _moments(plan: Plan, runner: Runner) -> float:
+    """Seconds that the plan would take one core of a fast machine at least, by arithmetic."""
+    pictures = len(runner.material.split.train)
+    total = 0.0
+    for trial in (*plan.trials, *([plan.teacher] if plan.teacher else [])):
+        steps = trial.recipe.epochs * math.ceil(pictures / trial.recipe.batch_size)
+        total += (
+            steps * _STEP_SECONDS + 3 * trial.recipe.epochs * pictures * trial.network.cost().macs / _MACS
+        )
+    return total
+
+
+def within(
+    limit: float,
+    clock: Clock,
+    plan: Plan,
+    runner: Runner,
+    workers: int,
+    watch: Watch,
+    most: int | None = None,
+) -> Plan:
+    """The plan with as many epochs for each trial as fit into the time.
+
+    What is optional is given up: first the teacher, then the slowest candidates. All trials get the same
+    time, so that slower ones get fewer epochs: what is compared is what each makes of the time. The speeds
+    are measured now, in a small share of it, and once more where they decide who leaves.
+
+    limit    seconds of the whole job
+    clock    of the job, since it began
+    most     epochs, whatever the time; default: MOST_EPOCHS of the default recipe, of others their own
+    Raises   SmidgenError where the time is too short for any, with one that would do; TrainingError where
+             none can be trained; StoppedError where somebody asked to stop.
+    """
+    patience = min(_LONGEST_LOOK, MEASURED_SHARE * limit * workers / len(plan.trials))
+    plan = measured(plan, runner, workers, watch, patience)
+
+    def left() -> float:
+        return limit - _reserve(limit) - clock.seconds
+
+    def again(trial: Trial) -> Trial:
+        return measured_again(trial, runner, watch, patience)
+
+    plan = _with_teacher_in(plan, left, workers, watch, again)
+    lesson = _of_teacher(plan)
+    trials, doubted, left_out = list(plan.trials), set(range(len(plan.trials))), []
+    numbers = list(range(len(trials)))
     while trials:
         rungs = rungs_for(len(trials), workers)
-        each = left / full_trainings(len(trials), rungs, workers)
-        slowest = max(range(len(trials)), key=speeds.__getitem__)
+        each = (left() - lesson) / full_trainings(len(trials), rungs, workers)
+        place = max(range(len(trials)), key=lambda at: _seconds(trials[at]))
         fewest = FEWEST_IN_TIME if len(trials) > 1 else 1
-        if each >= fewest * speeds[slowest]:
-            timed = zip(trials, speeds, strict=True)
-            fitting = tuple(_for(trial, each / epoch, most, runner.material) for trial, epoch in timed)
-            return dataclasses.replace(plan, trials=fitting, rungs=rungs)
-        if len(trials) > 1:
-            watch.say(
-                f"{trials[slowest].network.name} is left out: an epoch takes {shown(speeds[slowest])} s, "
-                f"its share of --time is {shown(each)} s for at least {fewest}"
-            )
-        del trials[slowest], speeds[slowest]
-    teacher = f", after {lesson:.0f} s for the teacher (--from-scratch does without)" if lesson else ""
-    raise SmidgenError(
-        f"the time is too short: an epoch of the fastest candidate does not fit into what is left of it, "
-        f"{max(0.0, left):.0f} s{teacher}; give more --time, or fewer pictures"
+        if each >= fewest * _seconds(trials[place]):
+            break
+        # What is far too slow is so in any case.
+        if numbers[place] in doubted and _NOISE * each >= fewest * _seconds(trials[place]):
+            doubted.remove(numbers[place])
+            trials[place] = again(trials[place])
+            continue
+        left_out.append(trials.pop(place))
+        numbers.pop(place)
+    if not trials:
+        raise SmidgenError(_too_short(limit, clock, left_out[-1]))
+    if left_out:
+        watch.say(_too_slow(left_out))
+    fitting = tuple(_for(trial, each / _seconds(trial), most, runner.material) for trial in trials)
+    return dataclasses.replace(plan, trials=fitting, rungs=rungs)
+
+
+def _with_teacher_in(
+    plan: Plan, left: Callable[[], float], workers: int, watch: Watch, again: Callable[[Trial], Trial]
+) -> Plan:
+    """The plan with its teacher where that leaves half of the time, and enough of it for every candidate."""
+    if plan.teacher is None or _teacher_fits(plan, left(), workers):
+        return plan
+    if left() > 0:
+        plan = dataclasses.replace(plan, teacher=again(plan.teacher))
+        if _teacher_fits(plan, left(), workers):
+            return plan
+    assert plan.teacher is not None, "asked above"
+    watch.say(
+        f"no teacher: tuning {plan.teacher.network.name} and its lessons would take "
+        f"about {about(_of_teacher(plan))} of the {about(max(0.0, left()))} that --time leaves"
+    )
+    return dataclasses.replace(plan, teacher=None, trials=tuple(trial.untaught() for trial in plan.trials))
+
+
+def _teacher_fits(plan: Plan, left: float, workers: int) -> bool:
+    lesson = _of_teacher(plan)
+    each = (left - lesson) / full_trainings(len(plan.trials), plan.rungs, workers)
+    fewest = FEWEST_IN_TIME if len(plan.trials) > 1 else 1
+    return lesson <= TEACHER_SHARE * left and each >= fewest * max(map(_seconds, plan.trials))
+
+
+def _of_teacher(plan: Plan) -> float:
+    """Seconds of its tuning and its lessons."""
+    return (forecast.tuning(plan) or 0.0) + (forecast.lessons(plan) or 0.0)
+
+
+def _seconds(trial: Trial) -> float:
+    assert trial.epoch_seconds is not None, "measured before"
+    return trial.epoch_seconds
+
+
+def _reserve(limit: float) -> float:
+    """Seconds of a time limit for looking at the test pictures, measuring and writing the report."""
+    return min(RESERVE_SECONDS, RESERVE_OF_SHORT * limit) + RESERVE_SHARE * limit
+
+
+def _too_slow(left_out: list[Trial]) -> str:
+    each = ", ".join(f"{trial.network.name} ({shown(_seconds(trial))} s)" for trial in left_out)
+    return f"left out, for their share of --time holds no {FEWEST_IN_TIME} epochs of them: {each}"
+
+
+def _too_short(limit: float, clock: Clock, fastest: Trial) -> str:
+    """Why the time does not do, and which would."""
+    needed = clock.seconds + 1.5 * _seconds(fastest)
+    share = 1 - RESERVE_SHARE - 2 * MEASURED_SHARE
+    enough = max(limit, min(needed / (share - RESERVE_OF_SHORT), (needed + RESERVE_SECONDS) / share))
+    step = 5 if enough < 60 else 30 if enough < 600 else 300
+    wanted = step * math.ceil(1.1 * enough / step)
+    written = f"{wanted}s" if wanted < 120 else f"{math.ceil(wanted / 60)}m"
+    return (
+        f"--time of {about(limit)} is too short: checking and measuring took {about(clock.seconds)}, and an "
+        f"epoch of {fastest.network.name}, the fastest candidate, takes {shown(_seconds(fastest))} s; "
+        f"--time {written} would do"
     )
 
 

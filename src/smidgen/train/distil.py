@@ -7,14 +7,22 @@ Source   Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2; that teache
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
+import safetensors
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smidgen import atomic
 from smidgen.graph import Preprocess
 from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
+from smidgen.train.checkpoint import CheckpointError
+from smidgen.train.errors import Interrupted
+from smidgen.train.footprint import MOST_PREDICTED
 from smidgen.train.pixels import Pixels, normalise, to_unit
 
 __all__ = ["TEMPERATURE", "VIEWS", "Teacher", "distilled"]
@@ -26,27 +34,57 @@ TEMPERATURE = 2.0
 # which costs as much as so many epochs of its predictions, however long its pupils learn.
 VIEWS = 8
 
-_BATCH = 256
+_KEY = "answers"
 
 
 class Teacher:
-    """A trained network that has looked at every view of the pupils' pictures, at its own size and scale."""
+    """A trained network that has looked at every view of the pupils' pictures, at its own size and scale.
 
-    def __init__(self, model: nn.Module, size: tuple[int, int], preprocess: Preprocess) -> None:
+    batch  pictures that it looks at at once; the same in every session, for equal bits
+    """
+
+    def __init__(
+        self, model: nn.Module, size: tuple[int, int], preprocess: Preprocess, batch: int = MOST_PREDICTED
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
-        self.size, self.preprocess = size, preprocess
+        self.size, self.preprocess, self.batch = size, preprocess, batch
         self._tables: dict[object, Tensor] = {}
         self._lock = threading.Lock()
 
-    def answers(self, data: Pixels, strengths: Augment, seed: int, device: torch.device) -> Tensor:
+    def answers(
+        self,
+        data: Pixels,
+        strengths: Augment,
+        seed: int,
+        device: torch.device,
+        *,
+        kept: Path | None = None,
+        advance: Callable[[int], None] = lambda _pictures: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Tensor:
         """Logits for all views of all pictures, float32[VIEWS, N, classes], worked out on the first call.
 
         Always in the same batches, so that they are equal in every bit after a resume, too.
+
+        kept      path that files of finished views begin with; they are read instead of worked out again
+        advance   called with the number of pictures that were looked at
+        stopping  asked after every batch; then Interrupted is raised, and what is finished stays in its files
+        Raises    CheckpointError where the disk refuses
         """
         key = (id(data), strengths, seed, device)
         with self._lock:
             if key not in self._tables:
-                views = [self._view(data, strengths, seed, view, device) for view in range(VIEWS)]
+                views = []
+                for view in range(VIEWS):
+                    place = None if kept is None else kept.with_name(f"{kept.name}-{view + 1}.safetensors")
+                    found = None if place is None else _read(place, len(data))
+                    if found is None:
+                        found = self._view(data, strengths, seed, view, device, advance, stopping)
+                        if place is not None:
+                            _keep(place, found)
+                    else:
+                        advance(len(data))
+                    views.append(found.to(device))
                 self._tables[key] = torch.stack(views)
             return self._tables[key]
 
@@ -58,13 +96,44 @@ class Teacher:
         logits: Tensor = self.model(normalise(unit, self.preprocess))
         return logits.float()
 
-    def _view(self, data: Pixels, strengths: Augment, seed: int, view: int, device: torch.device) -> Tensor:
+    def _view(
+        self,
+        data: Pixels,
+        strengths: Augment,
+        seed: int,
+        view: int,
+        device: torch.device,
+        advance: Callable[[int], None],
+        stopping: Callable[[], bool],
+    ) -> Tensor:
         keys = sample_keys(seed, view, torch.arange(len(data)))
-        pictures = torch.split(torch.from_numpy(data.pictures), _BATCH)
-        parts = zip(pictures, torch.split(keys, _BATCH), strict=True)
-        return torch.cat(
-            [self(augment(to_unit(part.to(device)), own.to(device), strengths)) for part, own in parts]
-        )
+        pictures = torch.split(torch.from_numpy(data.pictures), self.batch)
+        answers: list[Tensor] = []
+        for part, own in zip(pictures, torch.split(keys, self.batch), strict=True):
+            if stopping():
+                raise Interrupted(view, VIEWS)
+            answers.append(self(augment(to_unit(part.to(device)), own.to(device), strengths)))
+            advance(len(part))
+        return torch.cat(answers)
+
+
+def _read(path: Path, pictures: int) -> Tensor | None:
+    """The answers in a file; None where it is not there, or not whole."""
+    try:
+        found = safetensors.torch.load(path.read_bytes()).get(_KEY)
+    except (OSError, safetensors.SafetensorError):
+        return None
+    return found if found is not None and len(found) == pictures else None
+
+
+def _keep(path: Path, answers: Tensor) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        atomic.write_bytes(path, safetensors.torch.save({_KEY: answers.cpu().contiguous()}))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: a lesson cannot be kept ({error.strerror or error}); make room, then resume"
+        ) from error
 
 
 def distilled(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATURE) -> Tensor:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from smidgen import report
-from smidgen.graph import Preprocess
+from smidgen.graph import Network, Preprocess
+from smidgen.train.footprint import MOST_PREDICTED, prediction_batch
 from smidgen.train.pixels import normalise, to_unit
 
 __all__ = ["accuracy", "balanced_accuracy", "confusion", "cross_entropy", "evaluating", "predict_logits"]
@@ -22,14 +23,18 @@ def predict_logits(
     model: nn.Module,
     pictures: NDArray[np.uint8],
     preprocess: Preprocess,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     device: torch.device | str = "cpu",
 ) -> NDArray[np.float32]:
     """The model's outputs in evaluation mode, which it leaves as it found it.
 
-    pictures  uint8[N, h, w, C]
-    returns   float32[N, classes]
+    pictures    uint8[N, h, w, C]
+    batch_size  default: as many as its maps allow, where it knows its network
+    returns     float32[N, classes]
     """
+    if batch_size is None:
+        network = getattr(model, "network", None)
+        batch_size = prediction_batch(network) if isinstance(network, Network) else MOST_PREDICTED
     with evaluating(model), torch.inference_mode():
         parts = [
             model(normalise(to_unit(part.to(device)), preprocess)).float().cpu()

@@ -194,19 +194,21 @@ class Training:
     def epoch_seconds(self, patience: float) -> float:
         """Estimate of one epoch with its validation, from so many seconds of training in earnest.
 
-        A short epoch is measured as a whole, the second one: the first allocates and chooses kernels.
+        A short epoch is measured as a whole, the second one: the first allocates and chooses kernels. A step
+        that alone takes longer than that is the measure itself.
         """
         steps, unsettled, validated = 0, 0, min(len(self.val_data), VALIDATED)
-        clock = Clock()
+        clock, slow = Clock(), False
         for batch in self._batches():
             counts = self._learn.settled
             self._update(batch)
             steps += 1
+            telling = self._learn.settled and (counts or self._learn.recorder is None)
+            if slow := telling and clock.seconds > patience:
+                break
             if not (counts and self._learn.settled):
                 clock, unsettled = Clock(), steps
-            elif clock.seconds > patience:
-                break
-        if steps == self.steps_per_epoch:
+        if steps == self.steps_per_epoch and not slow:
             self.rows.append(self._row())
             clock = Clock()
             self.run(until=2)
@@ -323,19 +325,29 @@ class Training:
         whole    samples of the batch in all processes
         answers  the teacher's logits, float[n, classes]
         """
-        set_sample_keys(self.model, keys)
-        with self.timer("forward"), self._precision():
-            logits = self.model(pictures).float()
-            losses = self._loss(logits, labels, answers)
+        self.optimiser.zero_grad(set_to_none=True)
+        inputs = (pictures, labels, keys) if answers is None else (pictures, labels, keys, answers)
+        pieces = max(1, min(self.recipe.parts, len(labels)))
+        for piece in zip(*(value.tensor_split(pieces) for value in inputs), strict=True):
+            self._add_gradients(whole, *piece)
         with self.timer("backward"):
-            self.optimiser.zero_grad(set_to_none=True)
-            part = losses.sum() / whole  # of the batch's mean: what this process gives
-            part.backward()  # type: ignore[no-untyped-call]
             self.world.sum_gradients(self.model)
         with self.timer("update"):
             if self.recipe.clip_grad:
                 nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_grad)
             self.optimiser.step()
+
+    def _add_gradients(
+        self, whole: int, pictures: Tensor, labels: Tensor, keys: Tensor, answers: Tensor | None = None
+    ) -> None:
+        """Forward and backward of a part of the batch; its gradients are added to those that are there."""
+        set_sample_keys(self.model, keys)
+        with self.timer("forward"), self._precision():
+            logits = self.model(pictures).float()
+            losses = self._loss(logits, labels, answers)
+        with self.timer("backward"):
+            part = losses.sum() / whole  # of the batch's mean: what these pictures give
+            part.backward()  # type: ignore[no-untyped-call]
         self._losses += losses.detach().sum()
         self._correct += (logits.detach().argmax(1) == labels).sum()
 

@@ -27,6 +27,8 @@ class Recipe:
     """How to train: optimiser, schedule, regularisation, augmentation.
 
     batch_size     pictures a step; batches of one epoch differ by at most one picture
+    parts          in which a batch is worked on, to need less memory: gradients are those of the whole, to
+                   rounding, but where BatchNorm looks at all of it
     momentum       of sgd (Nesterov where `nesterov`) and rmsprop; adamw reads `betas`
     learning_rate  after the warm-up, which rises linearly from zero
     schedule       cosine and linear fall to zero at the last step; steps multiply by `decay_rate` at
@@ -43,6 +45,7 @@ class Recipe:
     name: str = "custom"
     epochs: int
     batch_size: int
+    parts: int = 1
     optimiser: Optimiser = "adamw"
     learning_rate: float
     momentum: float = 0.9
@@ -69,7 +72,7 @@ class Recipe:
         for choice, allowed in (("optimiser", Optimiser), ("schedule", Schedule), ("decayed", Decayed)):
             if (value := getattr(self, choice)) not in get_args(allowed):
                 raise TrainingError(f"no {choice} '{value}'; there are {', '.join(get_args(allowed))}")
-        for field, least in (("epochs", 1), ("batch_size", 2)):
+        for field, least in (("epochs", 1), ("batch_size", 2), ("parts", 1)):
             if (value := getattr(self, field)) < least:
                 raise TrainingError(f"{field}={value}: at least {least} is needed")
         if not self.learning_rate > 0:
