@@ -8,10 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from command_line import smidgen
 from smidgen import report
@@ -19,8 +21,11 @@ from smidgen.scaling import solve
 from smidgen.search import Fitted, Job, fit, record, resume, train_one
 from smidgen.search.plan import Trial
 from smidgen.spec import Budget, SmidgenError, StoppedError
+from smidgen.train.augment import Augment
 from smidgen.train.checkpoint import latest
+from smidgen.train.distil import VIEWS, Teacher
 from smidgen.train.material import Material
+from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import recipe
 from smidgen.watch import Watch
 from tiny_set import files, shapes
@@ -144,7 +149,9 @@ def test_the_whole_run_has_every_stage(whole: Fitted) -> None:
     assert {path.name for path in (whole.folder / "teacher").iterdir()} == {"metrics.csv"}
 
 
-@pytest.mark.parametrize(("stage", "steps"), [(1, 1), (1, 3), (2, 1), (2, 5), (3, 3), (4, 7)])
+@pytest.mark.parametrize(
+    ("stage", "steps"), [(1, 1), (1, 3), (2, 1), (2, 200), (3, 1), (3, 5), (4, 3), (5, 7)]
+)
 def test_a_stop_in_any_stage_changes_no_bit(
     tiny: Path, tmp_path: Path, whole: Fitted, stage: int, steps: int
 ) -> None:
@@ -156,9 +163,37 @@ def test_a_stop_in_any_stage_changes_no_bit(
     assert files(tiny) == before
 
 
+def test_lessons_that_were_given_are_not_given_again(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """36 + 36 + 36 pictures, 70 % of them to train, all looked at at once: a stop in the fourth view."""
+    stopped(tiny, tmp_path / "run", 2, 270)
+    lessons = tmp_path / "run" / "teacher" / "lessons"
+    assert len(list(lessons.iterdir())) == 4
+    views: list[int] = []
+    look = Teacher._view
+
+    def looked(self: Teacher, data: Pixels, strengths: Augment, seed: int, view: int, *more: Any) -> Tensor:
+        views.append(view)
+        return look(self, data, strengths, seed, view, *more)
+
+    monkeypatch.setattr(Teacher, "_view", looked)
+    resume(tmp_path / "run", Watch())
+    assert views == list(range(4, VIEWS))
+    assert not lessons.exists()
+
+
+def test_a_damaged_lesson_is_given_again(tiny: Path, tmp_path: Path, whole: Fitted) -> None:
+    stopped(tiny, tmp_path / "run", 3, 1)
+    first, second, *_ = sorted((tmp_path / "run" / "teacher" / "lessons").iterdir())
+    first.write_bytes(first.read_bytes()[:100])
+    second.write_bytes(b"")
+    assert_same(resume(tmp_path / "run", Watch()), whole)
+
+
 def test_a_stop_with_two_workers_changes_no_bit(tiny: Path, tmp_path: Path) -> None:
     unbroken = fit(job(tiny, tmp_path / "whole", workers=2), BUDGET, Watch(), FAMILIES)
-    stopped(tiny, tmp_path / "run", 2, 3, workers=2)
+    stopped(tiny, tmp_path / "run", 3, 3, workers=2)
     assert_same(resume(tmp_path / "run", Watch()), unbroken)
 
 
@@ -171,11 +206,13 @@ def test_a_stop_of_a_resumed_run_can_be_resumed(tiny: Path, tmp_path: Path, whol
     assert len(record.read(tmp_path / "run").starts) == 3
 
 
-@pytest.mark.parametrize("words", ["candidates, compared", "training "])
+@pytest.mark.parametrize(
+    "words", ["views of every picture", "to compare them", "for 5 epochs", "the test pictures"]
+)
 def test_a_break_between_two_stages_changes_no_bit(
     tiny: Path, tmp_path: Path, whole: Fitted, words: str
 ) -> None:
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StoppedError, match=r"interrupted; `smidgen resume .*` goes on from there"):
         fit(job(tiny, tmp_path / "run"), BUDGET, Breaking(words), FAMILIES)
     assert_same(resume(tmp_path / "run", Watch()), whole)
 
