@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from smidgen.forks import renew_in_children
 from smidgen.graph import Preprocess
 from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
@@ -36,7 +37,8 @@ class Teacher:
         self.model = model.eval().requires_grad_(False)
         self.size, self.preprocess = size, preprocess
         self._tables: dict[object, Tensor] = {}
-        self._lock = threading.Lock()
+        self._renew_lock()
+        renew_in_children(self._renew_lock)
 
     def answers(self, data: Pixels, strengths: Augment, seed: int, device: torch.device) -> Tensor:
         """Logits for all views of all pictures, float32[VIEWS, N, classes], worked out on the first call.
@@ -57,6 +59,10 @@ class Teacher:
             unit = F.interpolate(unit, self.size, mode="bilinear", align_corners=False, antialias=True)
         logits: Tensor = self.model(normalise(unit, self.preprocess))
         return logits.float()
+
+    def _renew_lock(self) -> None:
+        """Held while the first pupil's thread works the answers out, perhaps when a child is forked."""
+        self._lock = threading.Lock()
 
     def _view(self, data: Pixels, strengths: Augment, seed: int, view: int, device: torch.device) -> Tensor:
         keys = sample_keys(seed, view, torch.arange(len(data)))
