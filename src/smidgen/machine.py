@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
+
+from smidgen.cgroups import memory_limit, processor_quota
 
 __all__ = ["cores", "held_memory", "machine_name", "memory", "peak_memory", "processor_features"]
 
@@ -14,15 +17,31 @@ FEATURES = (
 
 
 def cores() -> int:
-    """Processor cores that this process may use, which in a container are fewer than the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Processors that this process may use: those it is tied to, and no more than its control groups give.
+
+    A quota of 1.5 processors counts as 2. Asked for anew each time: limits change while a process runs.
+    """
+    tied = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = processor_quota()
+    return tied if quota is None else max(1, min(tied, math.ceil(quota)))
 
 
-def memory() -> int:
-    """Bytes of memory that this process may use."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def memory() -> int | None:
+    """Bytes that this process may hold: the machine's memory, or what its control groups allow of it.
+
+    None where the system does not tell. Asked for anew each time.
+    """
+    limit = memory_limit()
+    installed = _installed()
+    return limit if installed is None else installed if limit is None else min(installed, limit)
+
+
+def _installed() -> int | None:
+    try:
+        pages, size = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return pages * size if pages > 0 and size > 0 else None
 
 
 def machine_name() -> str:

@@ -15,6 +15,7 @@ from smidgen.spec import BudgetError, DataError, quantity
 
 __all__ = ["memory_limit", "on_disk", "pictures_limit"]
 
+_UNTOLD = 8 * 2**30  # bytes of a machine that does not tell how much memory it has
 # Bytes that decoded pictures of one part may take in memory at most: above, a disk is no slower.
 _MOST_PICTURES = 4 * 2**30
 
@@ -29,7 +30,7 @@ def memory_limit() -> int:
     """
     asked = os.environ.get(_VARIABLE)
     if not asked:
-        return memory() // 2
+        return (memory() or _UNTOLD) // 2
     try:
         limit = quantity(asked)
     except BudgetError as error:

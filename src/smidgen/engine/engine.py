@@ -20,6 +20,7 @@ from smidgen.engine.lower import Weights, lower
 from smidgen.engine.needed import only_what_is_read
 from smidgen.engine.plan import Array, Conv, Depthwise, Plan
 from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
+from smidgen.forks import renew_in_children
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
@@ -75,11 +76,14 @@ class _Ready(NamedTuple):
 class Engine:
     """Runs a network on the native kernels, or on the numpy interpreter where these are missing.
 
-    One engine may be called from several threads. With the same instruction set, the same picture gives the
-    same bits, whatever the batch around it and however many threads.
+    One engine may be called from several threads, and in forked children. With the same instruction set, the
+    same picture gives the same bits, whatever the batch around it and however many threads.
+
+    It can be pickled and copied: the copy has the same model and asks for the same threads, its own plans and
+    memory.
 
     model    path of a model file, its content, or network and weights by state-dict name
-    threads  most that one call uses; default: the cores that this process may use
+    threads  most that one call uses; default: the cores that this process may use, wherever it then is
     Raises   ModelFileError, also where weights are no numbers.
     """
 
@@ -101,11 +105,12 @@ class Engine:
             damaged = next((name for name, array in file.tensors.items() if not _finite(array)), None)
         if damaged is not None:  # a kernel's max(0, NaN) would make plausible answers of it
             raise ModelFileError(f"{source}: {damaged} holds what is no number; its weights are damaged")
-        self.network, self.provenance = file.network, file.provenance
-        self.threads = threads or cores()
+        self.network, self.provenance, self._tensors = file.network, file.provenance, file.tensors
+        self._asked, self._threads = threads, threads or cores()
         self._weights, self._packed = Weights(file.tensors), Packed()
         self._plans: OrderedDict[Shape, _Ready] = OrderedDict()
-        self._lock = threading.Lock()
+        self._renew_lock()
+        renew_in_children(self._renew_lock)
         missing = native.missing()
         self.backend = "numpy" if missing else native.isa()
         if missing:
@@ -116,6 +121,22 @@ class Engine:
             raise ModelFileError(f"{source}: {error}") from None
         except MemoryError:
             raise ModelFileError(f"{source}: there is not enough memory for its weights") from None
+
+    @property
+    def threads(self) -> int:
+        """Most that one call uses."""
+        return self._threads
+
+    def __reduce__(self) -> tuple[type[Engine], tuple[ModelFile, int | None]]:
+        model = ModelFile(self.network, dict(self._tensors), dict(self.provenance))
+        return type(self), (model, self._asked)
+
+    def _renew_lock(self) -> None:
+        """Guards plans and memory. Another thread may have held the parent's for good when a child is forked.
+
+        Neither is ever half made: a plan is kept when it is whole, and memory in use is no longer `free`.
+        """
+        self._lock = threading.Lock()
 
     def __call__(self, x: NDArray[Any]) -> Array:
         """float[N, C, H, W] -> float32[N, num_classes]: the network's outputs, before any softmax.

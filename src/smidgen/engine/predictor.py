@@ -20,7 +20,7 @@ from smidgen.graph import Network
 from smidgen.images import MAX_PIXELS, Pixels, decode, normalise, resize_crop
 from smidgen.images.appearance import to_pixels
 from smidgen.machine import cores
-from smidgen.spec import ModelFileError, PictureError, UnknownNameError, closest
+from smidgen.spec import ModelFileError, PictureError, SmidgenError, UnknownNameError, closest
 
 __all__ = [
     "Forward",
@@ -262,7 +262,7 @@ def _in_order(
     """Results of the items in their order, from threads that run ahead by about `ahead` items, never more."""
     from concurrent.futures import ThreadPoolExecutor  # slow to import, and arrays need none
 
-    chunks = _chunks(iter(items))
+    chunks, process = _chunks(iter(items)), os.getpid()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="smidgen-predict")
 
     def work(chunk: list[Item]) -> list[Result]:
@@ -273,6 +273,8 @@ def _in_order(
             pool.submit(work, chunk) for chunk in islice(chunks, threads + math.ceil(ahead / _CHUNK))
         )
         while running:
+            if os.getpid() != process:  # the threads stayed with the parent: nobody would ever answer
+                raise SmidgenError("this stream was begun before a fork; begin a new one in the child")
             done = running.popleft().result()
             running += [pool.submit(work, chunk) for chunk in islice(chunks, 1)]
             yield from done

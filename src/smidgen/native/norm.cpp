@@ -38,7 +38,7 @@ struct Folded {
   template <class Body>
   void each_chunk(const Body& body) const {
     std::vector<float> rooms(static_cast<size_t>(3 * parts * width));
-    in_parallel(threads, parts, [&](int64_t part) {
+    on_host_team(threads, parts, [&](int64_t part) {
       for (int64_t number = chunks * part / parts; number < chunks * (part + 1) / parts; ++number) {
         const int64_t first = number * chunk, rows = (least(pixels, first + chunk) - first) / fold;
         if (rows) body(number, NormRows{rows, width}, first * channels, rooms.data() + 3 * part * width);

@@ -113,7 +113,7 @@ struct Worked {
     const int64_t panels = ceil_div(matrix.columns, use.panel), size = shift.steps * use.panel;
     Floats made = floats(panels * size);
     const int64_t parts = least(panels, useful_threads(threads, panels * size, 16 * 1024));
-    in_parallel(threads, parts, [&](int64_t part) {
+    on_host_team(threads, parts, [&](int64_t part) {
       for (int64_t number = bound(panels, part, parts); number < bound(panels, part + 1, parts); ++number)
         use.pack(type, matrix, order.data(), shift.steps, number * use.panel, made.get() + number * size);
     });
@@ -148,7 +148,7 @@ struct Worked {
     masks.resize(static_cast<size_t>(all));
     std::vector<uint64_t> kept(static_cast<size_t>(shift.n_pieces * words));
     const int64_t parts = least(shift.n_pieces, useful_threads(threads, all, 512));
-    in_parallel(threads, parts, [&](int64_t part) {
+    on_host_team(threads, parts, [&](int64_t part) {
       const int64_t end = bound(shift.n_pieces, part + 1, parts);
       for (int64_t number = bound(shift.n_pieces, part, parts); number < end; ++number) {
         uint64_t* const bits = kept.data() + number * words;
@@ -298,7 +298,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   worked.shift.streams = size >= large && maps->h * maps->w * bytes % line == 0;
   const int64_t useful = useful_threads(threads, size, 64 * 1024);
   const int64_t parts = least(rows, parts_for(useful));
-  in_parallel(threads, parts, [&](int64_t part) {
+  on_host_team(threads, parts, [&](int64_t part) {
     use.shift_rows(worked.shift, bytes, x, y, bound(rows, part, parts), bound(rows, part + 1, parts));
   });
   return 0;
@@ -327,7 +327,7 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   const int64_t parts = least(blocks, parts_for(useful));
   const int64_t scratch = conv.shift.n_classes ? 0 : use.scratch_floats(conv, pixels, false);
   const Floats memory = floats(parts * scratch);
-  in_parallel(threads, parts, [&](int64_t part) {
+  on_host_team(threads, parts, [&](int64_t part) {
     for (int64_t number = bound(blocks, part, parts); number < bound(blocks, part + 1, parts); ++number) {
       const int64_t first = number % in_image * pixels;
       const Block block{number / in_image, first, least(first + pixels, plane)};
@@ -357,7 +357,7 @@ int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void*
   const int64_t breadth = up(out, use.panel), sums = grad_weight ? channels * breadth : 0;
   const int64_t each = sums + out + use.scratch_floats(conv, pixels, true);
   const Floats memory = floats(parts * each);
-  in_parallel(threads, parts, [&](int64_t part) {
+  on_host_team(threads, parts, [&](int64_t part) {
     float* const weights = memory.get() + part * each;
     float* const biases = weights + sums;
     std::memset(weights, 0, static_cast<size_t>(sums + out) * sizeof(float));

@@ -47,8 +47,9 @@ SMIDGEN_API const char* smidgen_isa(void);
 /* Comma-separated instruction sets that this library holds and this processor has, the best one first. */
 SMIDGEN_API const char* smidgen_isas(void);
 
-/* Let an OpenMP runtime of the host run the parallel parts, so that two pools of threads do not fight for
- * the cores: the address of its GOMP_parallel. NULL: threads of this library's own. */
+/* Let an OpenMP runtime of the host run the parallel parts of shifts and norms, which stand between its own, so that two
+ * pools of threads do not fight for the cores: the address of its GOMP_parallel. NULL: threads of this library's own,
+ * which whole networks always run on. A forked child has its parent's OpenMP threads no more: there this does nothing. */
 SMIDGEN_API void smidgen_use_openmp(void* gomp_parallel);
 
 /* y = shift(x), copied bit by bit; `bytes` per element: any number. Returns 0, or 1 where memory has run

@@ -1,6 +1,9 @@
-// A small pool whose idle threads sleep, or the host's OpenMP team where it has one.
+// A small pool whose idle threads sleep, and the host's OpenMP team where it lends one. Both stay behind in the parent
+// when a process forks.
 
 #include "threads.hpp"
+
+#include <pthread.h>
 
 #include <atomic>
 #include <chrono>
@@ -19,6 +22,14 @@ namespace {
 
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 std::atomic<GompParallel> gomp_parallel{nullptr};
+std::atomic<bool> forked{false};
+
+// A name by which the system's tools tell these threads from the host's.
+void name_thread() {
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "smidgen");
+#endif
+}
 
 struct Job {
   void (*part)(void*, int64_t);
@@ -32,7 +43,7 @@ struct Job {
 };
 
 // One job at a time. A second caller finds the pool busy and works alone, which is no slower: the cores are
-// taken. Workers are started when first asked for. In a forked process there are none, and the caller does it all.
+// taken. Workers are started when first asked for.
 class Pool {
  public:
   bool run(Job& job, int32_t helpers) {
@@ -67,6 +78,7 @@ class Pool {
   }
 
   void serve() {
+    name_thread();
     uint64_t last = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
@@ -96,25 +108,43 @@ class Pool {
 };
 
 // Never destroyed: its threads sleep on it until the process ends.
+std::atomic<Pool*> current{nullptr};
+
 Pool& pool() {
-  static Pool* const one = new Pool;
-  return *one;
+  Pool* there = current.load(std::memory_order_acquire);
+  if (there) return *there;
+  std::unique_ptr<Pool> made(new Pool);
+  return current.compare_exchange_strong(there, made.get()) ? *made.release() : *there;
 }
+
+// A child has none of its parent's threads, and its locks are as they were at that moment, perhaps held. So the pool is
+// left as it is, never to be touched, and the first call makes a new one. OpenMP's team cannot be made anew: its runtime
+// would wait for the threads that it remembers.
+void renew() {
+  current.store(nullptr);
+  gomp_parallel.store(nullptr);
+  forked.store(true);
+}
+const int renews_in_children = pthread_atfork(nullptr, nullptr, renew);
 
 }  // namespace
 
 void in_parallel(int32_t threads, int64_t parts, void (*part)(void*, int64_t), void* context) {
   Job job{part, context, parts};
   const int32_t useful = static_cast<int32_t>(threads < parts ? threads : parts);
-  if (useful <= 1) return job.work();
-  if (const GompParallel team = gomp_parallel.load(std::memory_order_relaxed))
-    // The team that the host always has, even where fewer would do: libgomp ends threads that a team leaves out.
-    return team([](void* job) { static_cast<Job*>(job)->work(); }, &job, static_cast<unsigned>(threads), 0);
-  if (!pool().run(job, useful - 1)) job.work();
+  if (useful <= 1 || !pool().run(job, useful - 1)) job.work();
+}
+
+void on_host_team(int32_t threads, int64_t parts, void (*part)(void*, int64_t), void* context) {
+  const GompParallel team = gomp_parallel.load(std::memory_order_relaxed);
+  if (!team || threads <= 1 || parts <= 1) return in_parallel(threads, parts, part, context);
+  Job job{part, context, parts};
+  // The team that the host always has, even where fewer would do: libgomp ends threads that a team leaves out.
+  team([](void* job) { static_cast<Job*>(job)->work(); }, &job, static_cast<unsigned>(threads), 0);
 }
 
 }  // namespace smidgen
 
 void smidgen_use_openmp(void* gomp_parallel) {
-  smidgen::gomp_parallel.store(reinterpret_cast<smidgen::GompParallel>(gomp_parallel));
+  if (!smidgen::forked.load()) smidgen::gomp_parallel.store(reinterpret_cast<smidgen::GompParallel>(gomp_parallel));
 }

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen import atomic
+from smidgen.forks import renew_in_children
 from smidgen.graph import Preprocess
 from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
@@ -49,7 +50,8 @@ class Teacher:
         self.model = model.eval().requires_grad_(False)
         self.size, self.preprocess, self.batch = size, preprocess, batch
         self._tables: dict[object, Tensor] = {}
-        self._lock = threading.Lock()
+        self._renew_lock()
+        renew_in_children(self._renew_lock)
 
     def answers(
         self,
@@ -95,6 +97,10 @@ class Teacher:
             unit = F.interpolate(unit, self.size, mode="bilinear", align_corners=False, antialias=True)
         logits: Tensor = self.model(normalise(unit, self.preprocess))
         return logits.float()
+
+    def _renew_lock(self) -> None:
+        """Held while the first pupil's thread works the answers out, perhaps when a child is forked."""
+        self._lock = threading.Lock()
 
     def _view(
         self,

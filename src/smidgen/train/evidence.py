@@ -32,6 +32,7 @@ from smidgen.train.metrics import Row
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import MODEL_FILE
+from smidgen.train.threads import sharing
 from smidgen.watch import Watch
 
 __all__ = ["evaluated", "none_of_these", "scored", "write_run"]
@@ -69,9 +70,9 @@ def write_run(
     predicted       milliseconds on the device that the network is meant for, as the report's schema has it
     """
     val = material.pixels("val", watch, network)
-    refusal = none_of_these(predict_logits(model, val.pictures, network.preprocess), val.labels)
+    refusal = none_of_these(_outputs(model, val, network), val.labels)
     data = material.pixels("test", watch, network)
-    logits = predict_logits(model, data.pictures, network.preprocess)
+    logits = _outputs(model, data, network)
     provenance = _provenance(material, recipe, command) | {
         "time_limit_s": time_limit,
         "starts": list(starts) or None,
@@ -113,6 +114,11 @@ def write_run(
     report.write_card(folder / "model_card.md", document)
     report.write(folder / "report.json", document)  # last: where it stands, the run is finished
     return document
+
+
+def _outputs(model: NetworkModule, data: Pixels, network: Network) -> NDArray[np.float32]:
+    with sharing(len(data) * network.cost().macs):  # together, as nothing else runs any more
+        return predict_logits(model, data.pictures, network.preprocess)
 
 
 def scored(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -18,19 +20,26 @@ from smidgen.weights import Progress
 __all__ = ["forward_of", "open_predictor"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Forward:
+    """As `forward_of` says; unlike a closure it can be pickled."""
+
+    model: NetworkModule
+    macs: int
+    threads: int | None
+
+    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        with sharing(self.macs * len(x), self.threads), evaluating(self.model), torch.inference_mode():
+            outputs: NDArray[np.float32] = self.model(channels_last(torch.from_numpy(x))).float().numpy()
+        return outputs
+
+
 def forward_of(model: NetworkModule, threads: int | None = None) -> Forward:
     """A module as a Predictor wants it; evaluation mode is for the call only.
 
-    threads  of the processor; default: torch's number, one for small batches of small networks
+    threads  of the processor; default: those that are here, one for small batches of small networks
     """
-    macs = model.network.cost().macs
-
-    def forward(x: NDArray[np.float32]) -> NDArray[np.float32]:
-        with sharing(macs * len(x), threads), evaluating(model), torch.inference_mode():
-            outputs: NDArray[np.float32] = model(channels_last(torch.from_numpy(x))).float().numpy()
-        return outputs
-
-    return forward
+    return _Forward(model, model.network.cost().macs, threads)
 
 
 def open_predictor(model: str, progress: Progress | None = None, *, threads: int | None = None) -> Predictor:

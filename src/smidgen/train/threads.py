@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 
 import torch
 
-__all__ = ["WORTH_SHARING", "WORTH_SHARING_ALONE", "sharing", "threads_worth"]
+from smidgen.kernels.threads import forked
+from smidgen.machine import cores
+
+__all__ = ["WORTH_SHARING", "WORTH_SHARING_ALONE", "sharing", "threads_here", "threads_worth"]
 
 # Multiply-adds of one forward step from which a second thread gains more than waiting for it costs. Below,
 # the threads meet at a barrier every few microseconds, and on a busy machine each meeting may cost a
@@ -21,13 +25,27 @@ WORTH_SHARING_ALONE = 100_000_000
 
 @contextlib.contextmanager
 def sharing(macs_per_step: int, asked: int | None = None, *, alone: bool = False) -> Iterator[None]:
-    """Use one thread for small steps and torch's own number for large ones, or as many as `asked`."""
+    """Use one thread for small steps and as many as there are here for large ones, or as many as `asked`.
+
+    In a forked process it is always one, and a warning says so where more were asked for.
+    """
+    if forked() and asked is not None and asked > 1:
+        lost = "torch has one thread in a forked process, where OpenMP's are lost"
+        warnings.warn(f"{lost}; start it by spawn for {asked}", RuntimeWarning, stacklevel=3)
+        asked = 1
     before = torch.get_num_threads()
-    torch.set_num_threads(asked or threads_worth(macs_per_step, before, alone=alone))
+    torch.set_num_threads(asked or threads_worth(macs_per_step, threads_here(), alone=alone))
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def threads_here() -> int:
+    """The number that torch has, but no more than there are cores: torch knows of no quota. One in a forked
+    process.
+    """
+    return 1 if forked() else min(torch.get_num_threads(), cores())
 
 
 def threads_worth(macs_per_step: int, most: int, *, alone: bool = False) -> int:
