@@ -1,7 +1,7 @@
 """The threads that torch works on, and native kernels beside it.
 
-OpenMP's threads do not survive a fork: where a parent has had some, its child would wait for them for ever, in
-torch as everywhere.
+OpenMP's threads do not survive a fork: where a parent has had some, its child would wait for them for ever,
+in torch as everywhere.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World, world
 from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import new_run_folder, require_free
-from smidgen.train.threads import threads_worth
+from smidgen.train.threads import threads_here, threads_worth
 from smidgen.watch import Watch
 from smidgen.weights import Published
 
@@ -184,7 +184,7 @@ def _begun(
 ) -> Fitted:
     """Create the run folder, decide and record what will be done, and do it."""
     base = job.base or Path("runs", material.dataset.name)
-    threads = min(torch.get_num_threads(), cores())
+    threads = threads_here()
     if _trains_on(job) == "cpu":
         plan, workers = affordable(plan, material, workers, watch)
     measuring = _runner(base, job, plan, material, threads, workers)  # which writes nothing
@@ -377,7 +377,7 @@ def _workers(job: Job, trials: Sequence[Trial]) -> int:
     if _trains_on(job) != "cpu":
         return 1
     largest = max(trial.recipe.batch_size * trial.network.cost().macs for trial in trials)
-    threads = job.threads or threads_worth(largest, torch.get_num_threads())
+    threads = job.threads or threads_worth(largest, threads_here())
     return max(1, min(len(trials), cores() // threads))
 
 

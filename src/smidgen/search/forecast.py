@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from smidgen.search.plan import Plan, Trial
 from smidgen.train.distil import VIEWS
 
-__all__ = ["contest", "lessons", "stretch", "tuning", "whole"]
+__all__ = ["contest", "lesson", "lessons", "stretch", "tuning", "whole"]
 
 # Of an epoch, which is a pass forward and one back of twice the work: what one view of a lesson takes.
 _VIEW = 1 / 3
@@ -35,6 +35,11 @@ def lessons(plan: Plan) -> float | None:
     sizes = len({trial.network.input for trial in plan.trials if trial.teacher})
     each = plan.teacher.epoch_seconds
     return None if each is None else sizes * VIEWS * _VIEW * each
+
+
+def lesson(plan: Plan) -> float:
+    """Seconds of a measured teacher's tuning and lessons together; 0 without one."""
+    return (tuning(plan) or 0.0) + (lessons(plan) or 0.0)
 
 
 def stretch(trials: Sequence[Trial], before: float, share: float, workers: int) -> float | None:

@@ -21,6 +21,7 @@ from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.footprint import prediction_batch
 from smidgen.train.loop import Training
 from smidgen.train.material import Material
+from smidgen.train.memory import release_freed
 from smidgen.train.metrics import Row, write_rows
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
@@ -32,6 +33,10 @@ __all__ = ["LESSONS", "TEACHER", "Runner"]
 
 TEACHER = -1  # its number, beside those of the trials
 LESSONS = "lessons"  # folder of its answers, below its own
+
+# Speeds are measured on steps of so many pictures at least; and multiply-adds a second by which larger ones
+# would take too long.
+_FEWEST_MEASURED, _MACS = 8, 5e9
 
 # Initial weights come from torch's one generator; trials are built one after another.
 _BUILDING = threading.Lock()
@@ -167,9 +172,16 @@ class Runner:
         """
         if stopping():
             raise Interrupted(0, 1)
-        trial = dataclasses.replace(trial, teacher=None)  # whose answers stand ready when it learns from them
+        plan = trial.recipe
+        worth = round(patience * _MACS / (3 * trial.network.cost().macs))  # pictures of one step
+        batch = min(plan.batch_size, max(_FEWEST_MEASURED, worth))
+        quick = dataclasses.replace(
+            plan, batch_size=batch, parts=1 if batch < plan.batch_size else plan.parts
+        )
+        # The answers of a teacher stand ready when it learns from them.
+        asked = dataclasses.replace(trial, teacher=None, recipe=quick)
         with self.threads_for(trial), _enough_memory():
-            return self.training(trial, ALONE, stopping=stopping).epoch_seconds(patience)
+            return self.training(asked, ALONE, stopping=stopping).epoch_seconds(patience)
 
     def finished(self, number: int) -> NetworkModule:
         """The network of a trial that has come to its end, with the weights that are kept."""
@@ -194,6 +206,7 @@ class Runner:
 
         Raises   Interrupted where it is asked to stop while pictures are decoded
         """
+        release_freed()  # of the training before
         train, val = self._parts(trial.network, stopping)
         model, record = self.initial(trial, fresh), None
         if self.workers == 1:  # while one thread records, none else may ask the device for memory

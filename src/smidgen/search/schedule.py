@@ -10,7 +10,7 @@ from smidgen.graph import Network
 from smidgen.search import forecast
 from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
-from smidgen.search.speeds import measured, measured_again
+from smidgen.search.speeds import measured, measured_again, without_teacher
 from smidgen.spec import SmidgenError, about, shown
 from smidgen.train.clock import Clock
 from smidgen.train.material import Material
@@ -126,16 +126,17 @@ def within(
              none can be trained; StoppedError where somebody asked to stop.
     """
     patience = min(_LONGEST_LOOK, MEASURED_SHARE * limit * workers / len(plan.trials))
-    plan = measured(plan, runner, workers, watch, patience)
 
     def left() -> float:
         return limit - _reserve(limit) - clock.seconds
+
+    plan = measured(plan, runner, workers, watch, patience, TEACHER_SHARE * left())
 
     def again(trial: Trial) -> Trial:
         return measured_again(trial, runner, watch, patience)
 
     plan = _with_teacher_in(plan, left, workers, watch, again)
-    lesson = _of_teacher(plan)
+    lesson = forecast.lesson(plan)
     trials, doubted, left_out = list(plan.trials), set(range(len(plan.trials))), []
     numbers = list(range(len(trials)))
     while trials:
@@ -166,28 +167,18 @@ def _with_teacher_in(
     """The plan with its teacher where that leaves half of the time, and enough of it for every candidate."""
     if plan.teacher is None or _teacher_fits(plan, left(), workers):
         return plan
-    if left() > 0:
+    if forecast.lesson(plan) <= _NOISE * TEACHER_SHARE * left():
         plan = dataclasses.replace(plan, teacher=again(plan.teacher))
         if _teacher_fits(plan, left(), workers):
             return plan
-    assert plan.teacher is not None, "asked above"
-    watch.say(
-        f"no teacher: tuning {plan.teacher.network.name} and its lessons would take "
-        f"about {about(_of_teacher(plan))} of the {about(max(0.0, left()))} that --time leaves"
-    )
-    return dataclasses.replace(plan, teacher=None, trials=tuple(trial.untaught() for trial in plan.trials))
+    return without_teacher(plan, forecast.lesson(plan), TEACHER_SHARE * left(), watch)
 
 
 def _teacher_fits(plan: Plan, left: float, workers: int) -> bool:
-    lesson = _of_teacher(plan)
+    lesson = forecast.lesson(plan)
     each = (left - lesson) / full_trainings(len(plan.trials), plan.rungs, workers)
     fewest = FEWEST_IN_TIME if len(plan.trials) > 1 else 1
     return lesson <= TEACHER_SHARE * left and each >= fewest * max(map(_seconds, plan.trials))
-
-
-def _of_teacher(plan: Plan) -> float:
-    """Seconds of its tuning and its lessons."""
-    return (forecast.tuning(plan) or 0.0) + (forecast.lessons(plan) or 0.0)
 
 
 def _seconds(trial: Trial) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-__all__ = ["keep_freed"]
+__all__ = ["keep_freed", "release_freed"]
 
 # Of glibc's mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -25,3 +25,12 @@ def keep_freed() -> None:
     # The first keeps glibc from moving both by itself, so the second only where the first was taken.
     if any(mallopt(_MMAP_THRESHOLD, size) for size in (_LARGE, _MOST_BEFORE_2_35)):
         mallopt(_TRIM_THRESHOLD, _LARGE)
+
+
+def release_freed() -> None:
+    """Give what is freed back to the system, between two trainings: each has its own sizes, and its threads
+    their own stores, which would add up. Does nothing where the C library is not glibc.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
