@@ -43,7 +43,7 @@ def test_every_unit_of_a_budget_is_answered() -> None:
         "latency_ms": "measured",
     }
     assert {row["holds"] for row in rows} == {True, None}
-    assert verdict(rows[3]) == "cannot be told: this report does not hold it"
+    assert verdict(rows[3]) == "cannot be told: it was not counted"
 
 
 @pytest.mark.parametrize(

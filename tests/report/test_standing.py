@@ -24,10 +24,8 @@ def test_the_interval_of_one_class_is_wilsons() -> None:
 
 def test_the_interval_of_equal_classes_narrows_with_their_number() -> None:
     # Square and add: of k classes alike, the distance to one class's end over the root of k.
-    one, four = (
-        wilson(7, 8),
-        balanced_interval([[7 * (a == b) + (b == (a + 1) % 4) for b in range(4)] for a in range(4)]),
-    )
+    ring = [[{0: 7, 1: 1}.get((column - row) % 4, 0) for column in range(4)] for row in range(4)]
+    one, four = wilson(7, 8), balanced_interval(ring)
     assert four
     assert 0.875 - four.low == pytest.approx((0.875 - one.low) / 2)
     assert four.high - 0.875 == pytest.approx((one.high - 0.875) / 2)
@@ -49,7 +47,8 @@ def test_nothing_is_said_of_no_pictures() -> None:
         ([[27, 23], [23, 27]], False, True),  # 54 % of a hundred pictures
         ([[80, 20], [20, 80]], False, False),
         ([[9, 0], [0, 0]], True, False),  # one class alone: anybody is right
-        ([[900, 100], [9, 91]], False, False),  # unbalanced, and well told
+        ([[900, 100], [9, 91]], True, False),  # naming one class always gets more right
+        ([[950, 50], [9, 91]], False, False),
     ],
 )
 def test_when_an_accuracy_flatters_and_when_it_is_chance(
@@ -73,11 +72,17 @@ def test_balanced_accuracy_just_as_far_below_as_allowed_is_not_far() -> None:
     assert not found.misleading
 
 
+def test_class_weights_are_named_where_they_may_help_and_were_not_used() -> None:
+    found = standing([[1500, 0], [5, 10]])
+    assert found
+    assert "--class-weights" in " ".join(found.sentences())
+    assert "--class-weights" not in " ".join(found.sentences(weighted=True))
+
+
 def test_chance_says_where_to_look_and_in_which_order() -> None:
     told = advice(32)
-    places = [
-        told.index(word) for word in ("32 x 32", "--resolution", "crop", "labels", "--epochs", "budget")
-    ]
+    words = ("32 x 32", "--resolution", "crop", "labels", "--epochs", "budget")
+    places = [told.index(word) for word in words]
     assert places == sorted(places)
 
 

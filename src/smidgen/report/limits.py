@@ -51,7 +51,7 @@ def _counted(report: Report, unit: str, limit: float) -> Limit:
     counts: dict[str, object] = {**report["cost"]}
     count = size if size is not None else counts.get(unit)
     if not isinstance(count, int | float):
-        return _row(unit, limit, None, None, None, "this report does not hold it")
+        return _row(unit, limit, None, None, None, "it was not counted")
     return _row(unit, limit, count, "counted" if size is None else "measured", None)
 
 

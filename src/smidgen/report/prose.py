@@ -117,7 +117,7 @@ def worth(report: Report) -> Standing | None:
 def cautions(report: Report) -> list[str]:
     """The sentences that have to stand beside the accuracy."""
     found, source = worth(report), report["provenance"]
-    weighted = bool(((source or {}).get("recipe") or {}).get("class_weights"))
+    weighted = bool(source and (source["recipe"] or {}).get("class_weights"))
     return found.sentences(report["resolution"], weighted=weighted) if found else []
 
 
