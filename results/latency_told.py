@@ -4,9 +4,9 @@
 
 Each run is `smidgen fit` on the digits, as `smidgen demo` writes them, with a small budget and few epochs;
 its report's latency is kept. Every other one has a neighbour that keeps a core busy from beginning to end.
-Then, on the machine as it is, each model is timed in ten fresh processes: `Engine(path)`, default threads, the
-median of 100 calls after ten. A row a run. The bars: each latency within 1.3 times, or marked; of the quiet
-runs at most one in twenty marked.
+Then, on the machine as it is, each model is timed in ten fresh processes: `Engine(path)`, default threads,
+the median of 100 calls after ten. A row a run. The bars: each latency within 1.3 times, or marked; of the
+quiet runs at most one in twenty marked.
 """
 
 from __future__ import annotations
