@@ -18,7 +18,7 @@ from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
-from smidgen.report.prose import cautions, disturbed, prediction, worth
+from smidgen.report.prose import cautions, disturbed, interval, prediction, worth
 from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
@@ -189,9 +189,9 @@ def summarise(fitted: Fitted) -> None:
 def _accuracy(report: Report) -> None:
     """The accuracy, and what has to stand beside it lest it flatter."""
     test = report["test"]
-    if test is None or test["interval"] is None:
+    if test is None:
         return
-    found, low, high = worth(report), *test["interval"]
+    found, (low, high) = worth(report), interval(test)
     beside = f", balanced accuracy {100 * found.balanced:.2f} %" if found and found.misleading else ""
     style = "red" if found and found.at_chance else "yellow" if beside else "green"
     on = f"on {counted(test['n'], 'picture')} never seen before"

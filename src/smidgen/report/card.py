@@ -157,8 +157,7 @@ def _results(report: Report) -> str:
 
 
 def _interval(test: Tested) -> str:
-    right = round(test["accuracy"] * test["n"])
-    return formats.percents(*(test["interval"] or statistics.wilson(right, test["n"])))
+    return formats.percents(*prose.interval(test))
 
 
 def _classes(report: Report) -> str:

@@ -86,11 +86,9 @@ def _meters(report: Report) -> str:
 
 
 def _interval(test: Tested) -> Html:
-    n = test["n"]
-    low, high = test["interval"] or statistics.wilson(round(test["accuracy"] * n), n)
     text = (
-        f"Allowing for chance in {counted(n, 'picture')}, "
-        f"the 95\u202f% interval is {formats.percents(low, high)}."
+        f"Allowing for chance in {counted(test['n'], 'picture')}, "
+        f"the 95\u202f% interval is {formats.percents(*prose.interval(test))}."
     )
     return tag("p", text, class_="lead quiet")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smidgen.report import formats, statistics
 from smidgen.report.parts import data_row
-from smidgen.report.schema import Latency, Memory, Report
+from smidgen.report.schema import Latency, Memory, Report, Tested
 from smidgen.report.standing import Standing, standing
 from smidgen.spec import counted
 
@@ -14,6 +14,7 @@ __all__ = [
     "balanced_headline",
     "cautions",
     "disturbed",
+    "interval",
     "latency",
     "memory",
     "missing",
@@ -35,6 +36,14 @@ def balanced(report: Report) -> float | None:
     if test and test["balanced_accuracy"] is not None:
         return test["balanced_accuracy"]
     return statistics.balanced_accuracy(matrix) if matrix else None
+
+
+def interval(test: Tested) -> tuple[float, float]:
+    """The 95 % interval of the accuracy as recorded, else Wilson's."""
+    if test["interval"] is not None:
+        low, high = test["interval"]
+        return low, high
+    return statistics.wilson(round(test["accuracy"] * test["n"]), test["n"])
 
 
 def size(report: Report) -> int | None:
