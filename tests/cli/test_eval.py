@@ -86,7 +86,7 @@ def test_a_table_that_cannot_be_written_is_refused(
     assert files(tmp_path) == {}
 
 
-def test_pictures_of_one_class_alone_flatter_and_it_is_said(
+def test_unbalanced_pictures_have_both_accuracies_in_the_headline(
     model: Path, shapes: Path, tmp_path: Path
 ) -> None:
     for name in CLASSES:

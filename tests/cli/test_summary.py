@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import example_report
 from smidgen import search
@@ -65,7 +66,8 @@ def test_unbalanced_pictures_show_both_accuracies_and_never_in_green(said: Said)
 def test_chance_is_red_and_says_where_to_look(report: Report, said: Said) -> None:
     running.summarise(finished(report))
     assert line(said, "accuracy")[1] == "red"
-    text, style = line(said, "No better than chance")
+    assert line(said, "No better than chance")[1] == "red"
+    text, style = line(said, "Look first")
     assert style == "red"
     assert "--resolution" in text
 
@@ -110,3 +112,12 @@ def test_a_latency_that_is_missing_says_why_beside_its_limit(said: Said) -> None
 def test_no_narrow_space_reaches_a_terminal(said: Said) -> None:
     running.summarise(finished(example_report.lopsided()))
     assert not [text for text, _ in said if "\u202f" in text]
+
+
+def test_sentences_stay_inside_a_narrow_terminal(said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "console", lambda: Console(width=70))
+    running.summarise(finished(example_report.lopsided()))
+    told = [text for text, _ in said if text.startswith(" " * 16)]
+    assert len(told) > 5
+    assert max(map(len, told)) <= 70
+    assert not [text for text in told if text.endswith("-")]

@@ -8,13 +8,14 @@ import math
 import os
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
@@ -198,7 +199,7 @@ def _accuracy(report: Report) -> None:
     say(f"  accuracy      {100 * test['accuracy']:.2f} % {on}{beside}", style)
     say(f"                95 % interval {100 * low:.1f} to {100 * high:.1f} %")
     for told in cautions(report):
-        say(f"                {plain(told)}", style)
+        _say_below(told, style)
 
 
 def _costs(report: Report) -> None:
@@ -230,14 +231,21 @@ def _latency(report: Report) -> None:
         say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
         say(f"                {latency['device']}, {counted(latency['threads'] or 1, 'thread')}")
         if latency["doubt"]:
-            say(f"                {disturbed(latency).removeprefix('; ')}", "yellow")
+            _say_below(disturbed(latency).removeprefix("; "), "yellow")
     if measured and measured["note"]:
         say(f"  not measured  {measured['note']}")
     rows = [row for row in report["limits"] or [] if row["unit"] == "latency_ms"]
     for row in rows:
         say(f"  latency       {plain(sentence(row))}", _STYLES[row["holds"]])
     if (told := prediction(report)) and all(row["known"] == "measured" for row in rows):
-        say(f"                {plain(told)}")
+        _say_below(told)
+
+
+def _say_below(text: str, style: str = "") -> None:
+    """A sentence under what it belongs to, as wide as the terminal is."""
+    margin = " " * 16
+    for line in textwrap.wrap(plain(text), max(40, console().width - len(margin)), break_on_hyphens=False):
+        say(margin + line, style)
 
 
 def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:

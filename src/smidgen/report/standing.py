@@ -54,14 +54,15 @@ class Standing(NamedTuple):
                 f"The commonest class alone is {formats.percent(self.commonest)} of these pictures; "
                 f"balanced accuracy, which counts every class alike, is {formats.percent(self.balanced)}."
             )
+        if self.balanced < self.accuracy - FAR and not weighted:
+            told.append("Trained with --class-weights, rare classes count like common ones.")
         if self.at_chance:
             told.append(
                 "No better than chance: guessing gets a balanced accuracy of "
                 f"{formats.percent(1 / self.present)}, and here its 95\u202f% interval is "
-                f"{formats.percents(*self.interval)}. {advice(resolution)}"
+                f"{formats.percents(*self.interval)}."
             )
-        elif self.balanced < self.accuracy - FAR and not weighted:
-            told.append("Trained with --class-weights, rare classes count like common ones.")
+            told.append(advice(resolution))
         return told
 
 
