@@ -58,9 +58,12 @@ def test_warm_up_and_series_take_one_picture_of_the_shape() -> None:
         (of(1, spread=3.0), None),
         (of(1, Shares(2.0, 0.05, 0.02, 9.0)), None),  # two threads, and others on other processors
         (of(1, spread=3.2), "the 95th percentile was 3.2 times the median"),
-        (of(1, Shares(2.0, 0.3, 0.0)), "its threads waited for a processor 30 % of the time"),
-        (of(1, Shares(1.0, 0.0, 0.4)), "a quota held it back 40 % of the time"),
-        (of(1, Shares(0.79)), "it had only 79 % of a processor"),
+        (
+            of(1, Shares(2.0, 0.3, 0.0)),
+            "threads of the timed process waited for a processor 30 % of the time",
+        ),
+        (of(1, Shares(1.0, 0.0, 0.4)), "a quota held the timed process back 40 % of the time"),
+        (of(1, Shares(0.79)), "the timed process had only 79 % of a processor"),
         (of(1, Shares(0.5, 0.0)), None),  # it slept, and waited for nobody
     ],
 )
@@ -110,7 +113,7 @@ def test_where_none_was_quiet_the_least_disturbed_is_told_with_its_doubt(
 
     monkeypatch.setattr(series, "timed", last)
     median, _, reason = settled(lambda _: None, SHAPE, patience=0.5)
-    assert (median, reason) == (3.0, "its threads waited for a processor 20 % of the time")
+    assert (median, reason) == (3.0, "threads of the timed process waited for a processor 20 % of the time")
 
 
 def test_without_patience_one_series_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def latency(**changed: Any) -> dict[str, Any]:
 def test_a_doubtful_latency_neither_holds_nor_breaks_a_limit(limit: float) -> None:
     (row,) = of({"latency_ms": limit}, latency_ms=latency(doubt="its threads waited"))
     assert (row["value"], row["holds"]) == (0.84, None)
-    assert sentence(row).endswith("cannot be told: its threads waited")
+    assert sentence(row).endswith("cannot be told: the clock was disturbed (its threads waited)")
 
 
 def test_what_was_not_measured_says_why_and_tells_what_was_predicted() -> None:

@@ -58,11 +58,11 @@ class Series(NamedTuple):
         """Why it says more about the machine's other work than about the model, if it does."""
         used, waited, throttled, _ = self.shares
         if waited is not None and waited > MOST_WAITED:
-            return f"its threads waited for a processor {100 * waited:.0f} % of the time"
+            return f"threads of the timed process waited for a processor {100 * waited:.0f} % of the time"
         if throttled is not None and throttled > MOST_THROTTLED:
-            return f"a quota held it back {100 * throttled:.0f} % of the time"
+            return f"a quota held the timed process back {100 * throttled:.0f} % of the time"
         if waited is None and used < LEAST_USED:
-            return f"it had only {100 * used:.0f} % of a processor"
+            return f"the timed process had only {100 * used:.0f} % of a processor"
         if self.spread > MOST_SPREAD:
             return f"the 95th percentile was {self.spread:.1f} times the median"
         return None

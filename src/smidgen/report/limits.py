@@ -64,9 +64,9 @@ def _milliseconds(report: Report, limit: float) -> Limit:
         within = f"nine of ten predictions are within {formats.percent(foretold['error'], 0)}"
         return _row(unit, limit, foretold["value"], "predicted", foretold["device"], within)
     if latency:
-        told = _row(unit, limit, latency["value"], "measured", latency["device"], latency["doubt"])
+        told = _row(unit, limit, latency["value"], "measured", latency["device"])
         if latency["doubt"]:
-            told["holds"] = None
+            told |= {"holds": None, "why": f"the clock was disturbed ({latency['doubt']})"}
         return told
     why = (measured["note"] if measured else None) or "it was not measured"
     if foretold is None:

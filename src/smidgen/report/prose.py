@@ -67,7 +67,7 @@ def latency(row: Latency) -> str:
 
 def disturbed(row: Latency) -> str:
     """That a latency may be wrong, and why, as the tail of a sentence; nothing where it is sound."""
-    return f"; doubtful, since the machine was busy: {row['doubt']}" if row["doubt"] else ""
+    return f"; doubtful, for it was disturbed: {row['doubt']}" if row["doubt"] else ""
 
 
 def prediction(report: Report) -> str | None:
@@ -94,10 +94,10 @@ def parted(foretold: float, latency: Latency) -> str | None:
     times = max(foretold / latency["value"], latency["value"] / foretold) if latency["value"] else 0.0
     if times <= APART:
         return None
-    cause = "the machine was busy" if latency["doubt"] else "one of them was made on a busy machine"
+    cause = "the clock was disturbed" if latency["doubt"] else "the machine was busy for one of them"
     return (
         f"The two are {times:.1f} times apart, which is more than {APART:g}: probably {cause}. "
-        "`smidgen info --measure` on the idle machine does the one anew, `smidgen fit` the other."
+        "On the idle machine, `smidgen info --measure` does the one anew, `smidgen bench` the other."
     )
 
 
