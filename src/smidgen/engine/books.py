@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 __all__ = ["Books", "Shares", "shares"]
 
+MOST_WAITED = 0.05  # share of the time for which threads were ready that they had no processor
+MOST_THROTTLED = 0.02  # share of the time in which a quota held the process back
+LEAST_USED = 0.8  # processors, where the system keeps no books of waiting: one thread at least works
+
 _PROC = Path("/proc")
 _CGROUPS = Path("/sys/fs/cgroup")
 
@@ -51,10 +55,23 @@ class Shares(NamedTuple):
     throttled: float | None = None
     others: float | None = None
 
+    @property
+    def disturbed(self) -> str | None:
+        """Why what was timed meanwhile says more about the machine's other work, if it does."""
+        if self.waited is not None and self.waited > MOST_WAITED:
+            return (
+                f"threads of the timed process waited for a processor {100 * self.waited:.0f} % of the time"
+            )
+        if self.throttled is not None and self.throttled > MOST_THROTTLED:
+            return f"a quota held the timed process back {100 * self.throttled:.0f} % of the time"
+        if self.waited is None and self.used < LEAST_USED:
+            return f"the timed process had only {100 * self.used:.0f} % of a processor"
+        return None
+
 
 def shares(before: Books, after: Books) -> Shares:
     """What happened between two looks."""
-    span, worked = after.clock - before.clock, after.worked - before.worked
+    span, worked = max(1e-9, after.clock - before.clock), after.worked - before.worked
     waited, throttled, busy = (
         None if then is None or now is None else now - then
         for then, now in zip(before[2:], after[2:], strict=True)

@@ -30,9 +30,6 @@ WARM_UP = 10  # calls, or so many that take a second
 FEWEST, SECONDS = 10, 0.1  # of a series
 NEEDED = 5  # quiet series, in whatever order
 MOST_SPREAD = 3.0  # 95th percentile over median; a quiet machine's shortest calls come to 2
-MOST_WAITED = 0.05  # share of the time for which threads were ready that they had no processor
-MOST_THROTTLED = 0.02  # share of the time in which a quota held the process back
-LEAST_USED = 0.8  # processors, where the system keeps no books of waiting: one thread at least works
 MOST_OTHERS = 0.2  # of the machine's processors; more share caches, memory and cores with the prediction
 MOST_APART = 1.2  # largest over smallest median of the quiet series
 
@@ -56,13 +53,8 @@ class Series(NamedTuple):
     @property
     def disturbed(self) -> str | None:
         """Why it says more about the machine's other work than about the model, if it does."""
-        used, waited, throttled, _ = self.shares
-        if waited is not None and waited > MOST_WAITED:
-            return f"threads of the timed process waited for a processor {100 * waited:.0f} % of the time"
-        if throttled is not None and throttled > MOST_THROTTLED:
-            return f"a quota held the timed process back {100 * throttled:.0f} % of the time"
-        if waited is None and used < LEAST_USED:
-            return f"the timed process had only {100 * used:.0f} % of a processor"
+        if found := self.shares.disturbed:
+            return found
         if self.spread > MOST_SPREAD:
             return f"the 95th percentile was {self.spread:.1f} times the median"
         return None
