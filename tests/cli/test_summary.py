@@ -93,7 +93,7 @@ def test_a_doubtful_latency_is_marked_and_leaves_the_budget_open(said: Said) -> 
 
 
 @pytest.mark.parametrize(
-    ("foretold", "apart"), [(0.84 / 1.49, False), (0.84 / 1.6, True), (0.84 * 1.6, True)]
+    ("foretold", "apart"), [(0.84 / 1.49, False), (0.84 / 1.6, True), (0.84 * 1.6, True), (0.0, False)]
 )
 def test_prediction_and_clock_that_part_are_told(foretold: float, apart: bool, said: Said) -> None:
     row = example_report.foretold(here=True, value=foretold)

@@ -28,7 +28,7 @@ Call: TypeAlias = Callable[[NDArray[np.float32]], object]
 
 WARM_UP = 10  # calls, or so many that take a second
 FEWEST, SECONDS = 10, 0.1  # of a series
-NEEDED = 5  # quiet series, in whatever order
+NEEDED = 5  # quiet series, the latest of them
 MOST_SPREAD = 3.0  # 95th percentile over median; a quiet machine's shortest calls come to 2
 MOST_OTHERS = 0.2  # of the machine's processors; more share caches, memory and cores with the prediction
 MOST_APART = 1.2  # largest over smallest median of the quiet series

@@ -91,12 +91,12 @@ def prediction(report: Report) -> str | None:
 
 def parted(foretold: float, latency: Latency) -> str | None:
     """That prediction and clock part by more than APART, and what that may come from."""
-    times = max(foretold / latency["value"], latency["value"] / foretold) if latency["value"] else 0.0
-    if times <= APART:
+    less, more = sorted((foretold, latency["value"]))
+    if less <= 0 or more <= APART * less:
         return None
     cause = "the clock was disturbed" if latency["doubt"] else "the machine was busy for one of them"
     return (
-        f"The two are {times:.1f} times apart, which is more than {APART:g}: probably {cause}. "
+        f"The two are {more / less:.1f} times apart, which is more than {APART:g}: probably {cause}. "
         "On the idle machine, `smidgen info --measure` does the one anew, `smidgen bench` the other."
     )
 
