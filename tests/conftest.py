@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def impatience() -> None:
+    """Tests run beside one another: no use in waiting for a quiet machine."""
+    from smidgen.engine import clock
+
+    clock.PATIENCE = 0.3
+
+
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 60 small pictures in three classes; nobody may change it."""

@@ -54,6 +54,7 @@ def digits_report() -> dict[str, Any]:
                 "device": "Intel Xeon, 2.6 GHz",
                 "precision": "fp32",
                 "threads": 2,
+                "doubt": None,
             },
         },
         "candidates": candidates(),
@@ -229,3 +230,29 @@ def _rival(index: int, random: np.random.Generator) -> dict[str, Any]:
         "chosen": index == 0,
         "rungs": [{"epochs": n, "val_accuracy": reached - 0.3 / n, "seconds": 2.0 * n} for n in lengths],
     }
+
+
+def foretold(*, here: bool, value: float = 0.77, device: str = "Cortex-A72, neon") -> dict[str, Any]:
+    """Milliseconds as a device file foretells them."""
+    return {"value": value, "device": device, "here": here, "error": 0.08, "threads": 2}
+
+
+def confused(matrix: list[list[int]]) -> Report:
+    """A run whose test pictures were called as the matrix says: rows are the true classes."""
+    report: dict[str, Any] = digits_report()
+    total, right = sum(map(sum, matrix)), sum(row[index] for index, row in enumerate(matrix))
+    recalls = [row[index] / sum(row) for index, row in enumerate(matrix) if sum(row)]
+    report["test"] |= {"accuracy": right / total, "n": total, "interval": None}
+    report["test"]["balanced_accuracy"] = sum(recalls) / len(recalls)
+    report |= {"classes": [f"class {n}" for n in range(len(matrix))], "confusion": matrix, "mistakes": []}
+    return complete(report)
+
+
+def lopsided() -> Report:
+    """100 to 1: every picture is called the commonest class."""
+    return confused([[1500, 0], [15, 0]])
+
+
+def guessed() -> Report:
+    """Ten classes as large as each other, and answers that have nothing to do with them."""
+    return confused([[3, 2, 3, 3, 2, 3, 3, 3, 2, 3] for _ in range(10)])

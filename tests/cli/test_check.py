@@ -128,7 +128,8 @@ def test_warnings_do_not_stop(folder: Path) -> None:
         "1 class has a single picture",
         "1 class is absent from test",
         "1 pair of near-identical pictures in two classes",
-        "the largest class has 11 times the pictures of the smallest",
+        "the largest class has 11 times the pictures of the smallest (dog 11, emu 1)",
+        "--class-weights",
     ):
         assert warning in text
     assert found["near_identical"][0]["pictures"] == ["cat/p0_02.png", "dog/paler.png"]  # type: ignore[index]

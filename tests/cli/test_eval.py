@@ -84,3 +84,19 @@ def test_a_table_that_cannot_be_written_is_refused(
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
     assert reason in outcome.err
     assert files(tmp_path) == {}
+
+
+def test_unbalanced_pictures_have_both_accuracies_in_the_headline(
+    model: Path, shapes: Path, tmp_path: Path
+) -> None:
+    for name in CLASSES:
+        shutil.copytree(shapes / name, tmp_path / "one" / name)
+        for path in sorted((tmp_path / "one" / name).iterdir())[(20 if name == CLASSES[0] else 1) :]:
+            path.unlink()
+    result = json.loads(smidgen("eval", model, tmp_path / "one", "--json").out)
+    headline, *rest = smidgen("eval", model, tmp_path / "one").out.splitlines()
+    assert result["misleading"] == (f", balanced {100 * result['balanced_accuracy']:.2f} %" in headline)
+    assert [caution.replace("\u202f", " ") for caution in result["cautions"]] == rest[
+        : len(result["cautions"])
+    ]
+    assert result["misleading"] or result["accuracy"] > 20 / 22

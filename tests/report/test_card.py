@@ -61,7 +61,7 @@ def test_names_in_the_header_are_quoted_so_that_they_end_where_they_should(hosti
 
 
 def test_the_card_has_every_section_in_order(report: Report) -> None:
-    sections = "Intended use,Data,Results,Per class,Cost,Limits,How to run,Provenance".split(",")
+    sections = "Intended use,Data,Results,Per class,Cost,Budget,Limits,How to run,Provenance".split(",")
     found = headings(card(report))
     assert found[1:] == [f"## {name}" for name in sections]
 

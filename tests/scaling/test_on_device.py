@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from smidgen.engine.books import Shares
 from smidgen.graph import Network
 from smidgen.scaling import on_device, solve
 from smidgen.scaling.measure import Timed
@@ -63,6 +64,13 @@ def test_what_the_clock_always_refuses_is_refused_in_the_users_own_words(
     with pytest.raises(
         BudgetError, match=r"nothing in resnet fits latency=5ms: .* ms by the clock, and nothing"
     ):
+        solve_on("resnet", Budget(latency_ms=5.0), Optimist(here=True), resolution=32)  # type: ignore[arg-type]
+
+
+def test_a_refusal_by_a_disturbed_clock_says_that_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_device, "quietest", overhead)
+    monkeypatch.setattr(on_device, "shares", lambda *_: Shares(1.0, waited=0.5))
+    with pytest.raises(BudgetError, match=r"nothing smaller was found; the clock was disturbed \(threads of"):
         solve_on("resnet", Budget(latency_ms=5.0), Optimist(here=True), resolution=32)  # type: ignore[arg-type]
 
 

@@ -63,6 +63,15 @@ def test_the_report_has_prediction_and_measurement(timely: Fitted, device: Path)
     assert row
     assert row["here"]
     assert row["value"] == pytest.approx(device_file.read(device).latency_ms(timely.network))
+    latency, limits = (
+        document["measured"]["latency_ms"],
+        {row["unit"]: row for row in document["limits"] or []},
+    )
+    assert latency
+    assert latency["threads"] == row["threads"] == 1  # as many as the device has
+    assert (limits["latency_ms"]["known"], limits["latency_ms"]["value"]) == ("measured", latency["value"])
+    assert limits["latency_ms"]["holds"] is (None if latency["doubt"] else True)
+    assert limits["params"]["holds"]
     assert document["candidates"]
     assert all(candidate["latency_ms"] for candidate in document["candidates"])
     assert "were predicted for" in (timely.folder / "report.html").read_text("utf-8")

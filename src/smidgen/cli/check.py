@@ -23,6 +23,7 @@ from smidgen.data import (
     sets,
     split,
     survey,
+    unbalanced_news,
 )
 from smidgen.spec import DataError, counted
 
@@ -30,7 +31,6 @@ __all__ = ["command"]
 
 MOST_LISTED = 10
 MOST_CLASSES = 30
-IMBALANCED = 10  # the largest class against the smallest
 PARTS = ("train", "val", "test")
 
 
@@ -123,10 +123,7 @@ def _warnings(found: Findings) -> Iterator[tuple[str, list[str]]]:
     yield _counted(twice, "picture stands in two classes", "pictures stand in two classes"), twice
     for what, near in _near(found):
         yield _counted(near, f"pair of near-identical pictures {what}", f"near-identical pairs {what}"), near
-    present = [count for count in counts.values() if count]
-    if present and max(present) >= IMBALANCED * min(present):
-        ratio = max(present) / min(present)
-        yield f"the largest class has {ratio:.0f} times the pictures of the smallest", []
+    yield unbalanced_news(counts) or "", []
     left_out = found.names(found.parts.left_out if found.parts else ())
     what = "left out: another part has the same"
     yield _counted(left_out, f"picture is {what}", f"pictures are {what}"), left_out

@@ -10,6 +10,8 @@ from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import csv_option, csv_table
 from smidgen.cli.watching import Quiet, Terminal
+from smidgen.report.formats import plain
+from smidgen.spec import counted
 
 if TYPE_CHECKING:
     from smidgen.train.scoring import Choice
@@ -60,10 +62,12 @@ def command(
 
 def _show(model: str, data: str, result: dict[str, Any]) -> None:
     low, high = result["interval"]
-    say(
-        f"{model} on {result['part']} of {data}: {100 * result['accuracy']:.2f} % of {result['n']} pictures",
-        "bold",
-    )
+    beside = f", balanced {100 * result['balanced_accuracy']:.2f} %" if result["misleading"] else ""
+    told = f"{100 * result['accuracy']:.2f} % of {counted(result['n'], 'picture')}{beside}"
+    style = "red" if result["at_chance"] else "yellow" if beside else ""
+    say(f"{model} on {result['part']} of {data}: {told}", f"bold {style}".strip())
+    for caution in result["cautions"]:
+        say(plain(caution), style)
     say(f"95 % interval      {100 * low:.1f} to {100 * high:.1f} %")
     if result["top5_accuracy"] is not None:
         say(f"among the best 5   {100 * result['top5_accuracy']:.2f} %")

@@ -8,18 +8,22 @@ import math
 import os
 import shlex
 import sys
+import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
-from smidgen.report.prose import prediction
+from smidgen.report.formats import plain
+from smidgen.report.limits import sentence
+from smidgen.report.prose import cautions, disturbed, interval, prediction, worth
 from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
+    from smidgen.report import Report
     from smidgen.search import Fitted, Job
     from smidgen.watch import Watch
 
@@ -174,44 +178,74 @@ def summarise(fitted: Fitted) -> None:
     """Accuracy, cost, latency, files, and the next commands."""
     report, folder = fitted.report, fitted.folder
     say(f"{fitted.network.name}", "bold")
-    test = report["test"]
-    if test is not None and test["interval"] is not None:
-        low, high = test["interval"]
-        say(
-            f"  accuracy      {100 * test['accuracy']:.2f} % on {test['n']:,} pictures never seen before",
-            "green",
-        )
-        say(f"                95 % interval {100 * low:.1f} to {100 * high:.1f} %")
-    _costs(fitted)
-    latency = report["measured"]["latency_ms"] if report["measured"] else None
-    if latency is not None:
-        spread = f"median, {latency['p95']:.2f} ms at the 95th percentile" if latency["p95"] else "median"
-        say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
-        say(f"                {latency['device']}, {counted(latency['threads'] or 1, 'thread')}")
-        if told := prediction(report):
-            say(f"                {told}")
-    elif report["measured"] and report["measured"]["note"]:
-        say(f"  not measured  {report['measured']['note']}")
+    _accuracy(report)
+    _costs(report)
+    _latency(report)
     say(f"  report        {folder / 'report.html'}")
     say("next", "bold")
     for command in report["next_commands"] or []:
         say(f"  {command}")
 
 
-def _costs(fitted: Fitted) -> None:
-    cost, budget = fitted.report["cost"], fitted.report["budget"] or {}
+def _accuracy(report: Report) -> None:
+    """The accuracy, and what has to stand beside it lest it flatter."""
+    test = report["test"]
+    if test is None:
+        return
+    found, (low, high) = worth(report), interval(test)
+    beside = f", balanced accuracy {100 * found.balanced:.2f} %" if found and found.misleading else ""
+    style = "red" if found and found.at_chance else "yellow" if beside else "green"
+    on = f"on {counted(test['n'], 'picture')} never seen before"
+    say(f"  accuracy      {100 * test['accuracy']:.2f} % {on}{beside}", style)
+    say(f"                95 % interval {100 * low:.1f} to {100 * high:.1f} %")
+    for told in cautions(report):
+        _say_below(told, style)
+
+
+def _costs(report: Report) -> None:
+    """What the network takes, and how it stands to what was allowed; milliseconds come with the latency."""
+    rows = {row["unit"]: row for row in report["limits"] or []}
     for label, unit in (
         ("params", "params"),
         ("MACs", "macs"),
         ("model file", "weight_bytes"),
         ("peak memory", "peak_bytes"),
-        *([("if in int8", "int8_bytes")] if "int8_bytes" in budget else []),
+        ("if in int8", "int8_bytes"),
     ):
-        value = cost[unit]  # type: ignore[literal-required]
-        if value is not None:
-            shown = bytes_text(value) if unit.endswith("bytes") else f"{value:,}"
-            limit = f" of {budget[unit]:,} allowed" if unit in budget else ""
-            say(f"  {label:<13} {shown}{limit}")
+        value = report["cost"][unit]  # type: ignore[literal-required]
+        if (row := rows.get(unit)) is not None:
+            say(f"  {label:<13} {plain(sentence(row))}", _STYLES[row["holds"]])
+        elif value is not None and unit != "int8_bytes":
+            say(f"  {label:<13} {bytes_text(value) if unit.endswith('bytes') else f'{value:,}'}")
+
+
+_STYLES = {True: "", False: "red", None: "yellow"}  # of a limit that holds, does not hold, or may hold
+
+
+def _latency(report: Report) -> None:
+    """Milliseconds as measured, as allowed and as predicted."""
+    measured = report["measured"]
+    latency = measured["latency_ms"] if measured else None
+    if latency is not None:
+        spread = f"median, {latency['p95']:.2f} ms at the 95th percentile" if latency["p95"] else "median"
+        say(f"  latency       {latency['value']:.2f} ms a picture ({spread})")
+        say(f"                {latency['device']}, {counted(latency['threads'] or 1, 'thread')}")
+        if latency["doubt"]:
+            _say_below(disturbed(latency).removeprefix("; "), "yellow")
+    if measured and measured["note"]:
+        say(f"  not measured  {measured['note']}")
+    rows = [row for row in report["limits"] or [] if row["unit"] == "latency_ms"]
+    for row in rows:
+        say(f"  latency       {plain(sentence(row))}", _STYLES[row["holds"]])
+    if (told := prediction(report)) and all(row["known"] == "measured" for row in rows):
+        _say_below(told)
+
+
+def _say_below(text: str, style: str = "") -> None:
+    """A sentence under what it belongs to, as wide as the terminal is."""
+    margin = " " * 16
+    for line in textwrap.wrap(plain(text), max(40, console().width - len(margin)), break_on_hyphens=False):
+        say(margin + line, style)
 
 
 def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:

@@ -5,6 +5,7 @@
 Torch-free. Nothing here ever writes to a user's data.
 """
 
+from smidgen.data.balance import class_counts, unbalanced_news
 from smidgen.data.dataset import Dataset, FilePicture, MemoryPicture, Picture, SplitName
 from smidgen.data.folder import open_folder
 from smidgen.data.labels import open_labels
@@ -39,6 +40,7 @@ __all__ = [
     "Survey",
     "Unreadable",
     "clashes",
+    "class_counts",
     "fingerprint",
     "from_anywhere",
     "inspect_dataset",
@@ -52,6 +54,7 @@ __all__ = [
     "require_readable",
     "split",
     "survey",
+    "unbalanced_news",
     "unreadable_news",
     "write_folder",
 ]

@@ -1,30 +1,24 @@
-"""What one prediction takes on this machine: milliseconds by the clock, bytes by the system's books."""
+"""What one prediction takes on this machine: milliseconds by the clock, bytes by the system's books.
+
+Both are measured in a fresh process each, which does nothing but predict. A process that has trained holds
+other threads, other memory and other libraries, and none of them will be there when the model is used.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from smidgen.machine import machine_name
 
-from smidgen.engine.engine import Engine
-from smidgen.machine import cores, machine_name
-from smidgen.spec import Shape
+__all__ = ["measure", "measure_memory"]
 
-__all__ = ["Timing", "clock", "measure", "measure_memory"]
-
-WARM_UP = 10
-CALLS = 100
-TRIES = 3  # series, until one was quiet
-MOST_SPREAD = 2.0  # 95th percentile over median, above which something else ran beside it
-LEAST_SHARE = 0.8  # of one core's time, below which something else held it
-MEMORY_LIMIT = 5.0  # seconds for the process that is metered
+PATIENCE = 6.0  # seconds in which the machine may become quiet
+LIMIT = 120.0  # seconds for a process that measures, and thrice that for the one that times many calls
 
 METERED = (
     "growth of a fresh process's peak resident memory, libraries already imported, "
@@ -32,7 +26,8 @@ METERED = (
 )
 # The peak is the most that was held so far, and writing 5 to clear_refs starts it again from where it is now.
 # The plain maximum would hide a small model behind what importing numpy has taken and given back.
-_CHILD = """
+_METER = """
+import json
 import sys
 import numpy
 from smidgen import Engine
@@ -40,96 +35,84 @@ from smidgen.machine import held_memory, peak_memory
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before = held_memory()
-engine = Engine(sys.argv[1], threads=int(sys.argv[2]))
+engine = Engine(sys.argv[1], threads=int(sys.argv[2]) or None)
 engine(numpy.zeros((1, *engine.network.input[:3]), numpy.float32))
-print(peak_memory() - before)
+print(json.dumps({"value": peak_memory() - before, "backend": engine.backend}))
 """
 
 
-class Timing(NamedTuple):
-    """One series of calls.
+class _UnmeasuredError(Exception):
+    """Why there is no figure."""
 
-    median, p95  milliseconds
-    share        processor time of the process over time by the clock; one busy thread makes it 1
+
+def measure(
+    path: Path, threads: int | None = None, limit: float = 3 * LIMIT
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Milliseconds of one picture in a fresh process, as the report has them; or None and the reason.
+
+    The machine has PATIENCE to become quiet; the figure of one that does not bears a doubt.
+
+    path     model file
+    threads  that a prediction uses; default: as `Engine` has it
+    limit    seconds after which the attempt is given up
     """
-
-    median: float
-    p95: float
-    share: float
-
-    @property
-    def disturbed(self) -> str | None:
-        """Why the series says more about the machine's other work than about the model, if it does."""
-        if self.p95 > MOST_SPREAD * self.median:
-            return f"the 95th percentile was {self.p95 / self.median:.1f} times the median"
-        if self.share < LEAST_SHARE:
-            return f"the process had only {100 * self.share:.0f} % of a core"
-        return None
-
-
-def measure(engine: Engine, tries: int = TRIES) -> tuple[dict[str, Any] | None, str | None]:
-    """The latency of the first quiet series, or None and the reason, where the machine was busy each time.
-
-    A series is quiet where its 95th percentile is at most MOST_SPREAD medians and the process had at least
-    LEAST_SHARE of a core's time.
-    """
-    reason = ""
-    for _ in range(tries):
-        timing = clock(engine, engine.network.input)
-        if timing.disturbed is None:
-            return _row(timing, engine), None
-        reason = timing.disturbed
-    return None, f"latency: the machine was busy in each of {tries} series; in the last, {reason}"
-
-
-def clock(call: Callable[[NDArray[np.float32]], object], shape: Shape) -> Timing:
-    """Time CALLS predictions of one picture of that shape."""
-    x = np.zeros((1, *shape[:3]), np.float32)
-    times = []
-    for _ in range(WARM_UP):
-        call(x)
-    began, worked = time.perf_counter(), time.process_time()
-    for _ in range(CALLS):
-        start = time.perf_counter()
-        call(x)
-        times.append(1000 * (time.perf_counter() - start))
-    share = (time.process_time() - worked) / (time.perf_counter() - began)
-    median, p95 = np.percentile(times, [50, 95])
-    return Timing(float(median), float(p95), share)
-
-
-def _row(timing: Timing, engine: Engine) -> dict[str, Any]:
-    return {
-        "value": round(timing.median, 4),
-        "p95": round(timing.p95, 4),
-        "device": _device(engine.backend),
-        "precision": "fp32",
-        "threads": engine.threads,
-    }
+    program = ("-m", "smidgen.engine.series", str(path.absolute()), str(threads or 0), str(PATIENCE))
+    try:
+        found = _fresh(program, limit)
+        row = {
+            "value": round(found["median"], 4),
+            "p95": round(found["p95"], 4),
+            "device": _device(found["backend"]),
+            "precision": "fp32",
+            "threads": found["threads"],
+            "doubt": found["doubt"],
+        }
+    except _UnmeasuredError as reason:
+        return None, f"latency: {reason}"
+    return row, None
 
 
 def measure_memory(
-    path: Path, backend: str, limit: float = MEMORY_LIMIT
+    path: Path, threads: int | None = None, limit: float = LIMIT
 ) -> tuple[dict[str, Any] | None, str | None]:
     """Memory that predicting one picture with a model file adds to a process, or None and the reason.
 
-    backend  of an engine in a process like this one
-    limit    seconds after which the attempt is given up
+    Arguments as those of `measure`.
     """
-    command = [sys.executable, "-P", "-c", _CHILD, str(path.absolute()), str(cores())]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     if not Path("/proc/self/clear_refs").exists():
         return None, "memory: this system does not tell a process's peak"
     try:
+        found = _fresh(("-c", _METER, str(path.absolute()), str(threads or 0)), limit)
+    except _UnmeasuredError as reason:
+        return None, f"memory: {reason}"
+    device = _device(found["backend"])
+    return {"value": found["value"], "what": METERED, "device": device, "precision": "fp32"}, None
+
+
+def _fresh(program: tuple[str, ...], limit: float) -> dict[str, Any]:
+    """What a new process answers, of this interpreter and with these paths. Raises _UnmeasuredError."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=limit, check=True
+            [sys.executable or "", "-P", *program],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+            check=True,
         )
-        value = int(done.stdout)
+        found: dict[str, Any] = json.loads("".join(done.stdout.splitlines()[-1:]))
     except subprocess.TimeoutExpired:
-        return None, f"memory: the metered process took more than {limit:g} s"
-    except (OSError, subprocess.CalledProcessError, ValueError):
-        return None, "memory: the metered process did not finish"
-    return {"value": value, "what": METERED, "device": _device(backend), "precision": "fp32"}, None
+        raise _UnmeasuredError(f"the measuring process took more than {limit:g} s") from None
+    except OSError as error:
+        raise _UnmeasuredError(f"no process could be started ({error.strerror or error})") from None
+    except subprocess.CalledProcessError as error:
+        words = (error.stderr or "").strip().splitlines() or [f"exit code {error.returncode}"]
+        raise _UnmeasuredError(f"the measuring process did not finish ({words[-1]:.200})") from None
+    except ValueError:
+        raise _UnmeasuredError("the measuring process gave no figure") from None
+    return found
 
 
 def _device(backend: str) -> str:

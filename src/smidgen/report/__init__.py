@@ -3,6 +3,7 @@
 from smidgen.report.card import card, write_card
 from smidgen.report.page import render, write_page
 from smidgen.report.schema import Report, ReportError, complete, read, write
+from smidgen.report.standing import Standing, advice, standing
 from smidgen.report.statistics import (
     balanced_accuracy,
     calibration_error,
@@ -18,6 +19,8 @@ from smidgen.report.statistics import (
 __all__ = [
     "Report",
     "ReportError",
+    "Standing",
+    "advice",
     "balanced_accuracy",
     "calibration_error",
     "card",
@@ -29,6 +32,7 @@ __all__ = [
     "refusal_threshold",
     "reliability",
     "render",
+    "standing",
     "top_accuracy",
     "wilson",
     "write",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from smidgen import atomic
-from smidgen.report import formats, prose, statistics
+from smidgen.report import formats, limits, prose, statistics
 from smidgen.report.parts import data_row, latency_row, memory_row
 from smidgen.report.schema import Report, Tested, complete
 from smidgen.spec import counted
@@ -34,6 +34,7 @@ def card(report: Report) -> str:
         ("Results", _results(whole)),
         ("Per class", _classes(whole)),
         ("Cost", _cost(whole)),
+        ("Budget", _budget(whole)),
         ("Limits", _limits(whole)),
         ("How to run", _run(whole)),
         ("Provenance", _provenance(whole)),
@@ -58,6 +59,7 @@ def _header(report: Report) -> str:
     lines.append(f"- {_quoted(network['family'])}")
     if test:
         lines += ["metrics:", "- accuracy"]
+    balanced = prose.balanced(report)
     if test and data:
         lines += [
             "model-index:",
@@ -73,6 +75,8 @@ def _header(report: Report) -> str:
             "    - type: accuracy",
             f"      value: {test['accuracy']:.6g}",
         ]
+        if balanced is not None:
+            lines += ["    - type: balanced_accuracy", f"      value: {balanced:.6g}"]
     return "\n".join(["---", *lines, "---", ""])
 
 
@@ -80,7 +84,11 @@ def _opening(report: Report) -> str:
     names = report["classes"]
     kinds = f" into {counted(len(names), 'class', 'classes')}" if names else ""
     size = f"{formats.amount('params', report['cost']['params'])} parameters"
-    return f"A {_text(report['network']['family'])} network of {size} that sorts pictures{kinds}."
+    opening = f"A {_text(report['network']['family'])} network of {size} that sorts pictures{kinds}."
+    if not (test := report["test"]):
+        return opening
+    told = ", ".join(filter(None, (formats.percent(test["accuracy"]), prose.balanced_headline(report))))
+    return f"{opening} Accuracy on the test pictures: {told}."
 
 
 def _use(report: Report) -> str:
@@ -144,12 +152,12 @@ def _results(report: Report) -> str:
         )
         if value is not None
     ]
-    return _table(("", f"{counted(test['n'], 'test picture')}"), rows)
+    table = _table(("", f"{counted(test['n'], 'test picture')}"), rows)
+    return "\n\n".join([*(f"**{_text(told)}**" for told in prose.cautions(report)), table])
 
 
 def _interval(test: Tested) -> str:
-    right = round(test["accuracy"] * test["n"])
-    return formats.percents(*(test["interval"] or statistics.wilson(right, test["n"])))
+    return formats.percents(*prose.interval(test))
 
 
 def _classes(report: Report) -> str:
@@ -193,6 +201,15 @@ def _cost(report: Report) -> str:
     if memory:
         rows.append(("Memory", _text(prose.memory(memory))))
     return _table(("", ""), rows)
+
+
+def _budget(report: Report) -> str:
+    """Every limit that was set, and how the network stands to it."""
+    rows = report["limits"] or []
+    lines = [f"{formats.UNITS.get(row['unit'], row['unit'])}: {limits.sentence(row)}." for row in rows]
+    if told := prose.prediction(report):
+        lines.append(told)
+    return "\n".join(f"- {_text(line)}" for line in lines)
 
 
 def _limits(report: Report) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "CostRow",
     "CurveRow",
     "Latency",
+    "Limit",
     "Measured",
     "Memory",
     "Mistake",
@@ -90,13 +91,17 @@ class NoneOfThese(TypedDict):
 
 
 class Latency(TypedDict):
-    """Milliseconds for one picture: median, 95th percentile, and what they were measured on."""
+    """Milliseconds for one picture in a fresh process: median, 95th percentile, and what it was measured on.
+
+    doubt  why they may be wrong, where the machine never became quiet
+    """
 
     value: float
     p95: float | None
     device: str
     precision: str
     threads: int | None
+    doubt: str | None
 
 
 class Memory(TypedDict):
@@ -130,6 +135,27 @@ class Measured(TypedDict):
     memory: Memory | None
     size_bytes: int | None
     note: str | None
+
+
+class Limit(TypedDict):
+    """How the network stands to one limit of the budget; worked out anew whenever a report is read.
+
+    unit    as `Budget` has it
+    limit   what it allows, in that unit
+    value   what the network takes
+    known   how the value is known: "counted", "measured" or "predicted"
+    device  that milliseconds belong to
+    holds   None where it cannot be told
+    why     it cannot be told, or how far the value can be trusted
+    """
+
+    unit: str
+    limit: float
+    value: float | None
+    known: str | None
+    device: str | None
+    holds: bool | None
+    why: str | None
 
 
 class Rung(TypedDict):
@@ -250,10 +276,13 @@ class Provenance(TypedDict):
 
 
 class Report(TypedDict):
-    """The whole report; `confusion` has a row per true class, `curves` a row per epoch."""
+    """The whole report; `limits` has a row per limit of the budget, `confusion` one per true class, `curves`
+    one per epoch.
+    """
 
     network: NetworkRow
     budget: dict[str, float] | None
+    limits: list[Limit] | None
     cost: CostRow
     test: Tested | None
     reliability: list[Bin] | None

@@ -43,8 +43,18 @@ def headline(report: Report) -> Html:
         tag("strong", f"{formats.count(right)} of {formats.count(test['n'])}"),
         " test pictures right, none of which it was trained or chosen on.",
     )
-    number = tag("h1", formats.percent(test["accuracy"]))
-    return tag("header", opening, number, tag("p", lead, class_="lead"), _interval(test), _scores(report))
+    cautions = [tag("p", told, class_="lead caution") for told in prose.cautions(report)]
+    lines = (tag("p", lead, class_="lead"), *cautions, _interval(test), _scores(report))
+    return tag("header", opening, _number(report, test), *lines)
+
+
+def _number(report: Report, test: Tested) -> Html:
+    """The accuracy in large digits, with the balanced one beside it where it alone would flatter."""
+    beside, found = prose.balanced_headline(report), prose.worth(report)
+    small = tag("small", beside) if beside else ""
+    doubtful = "doubtful" if beside or (found and found.at_chance) else None
+    gap = " " if beside else ""
+    return tag("h1", formats.percent(test["accuracy"]), gap, small, class_=doubtful)
 
 
 def _scores(report: Report) -> Html:
@@ -54,7 +64,9 @@ def _scores(report: Report) -> Html:
         "Balanced accuracy": formats.percent(prose.balanced(report)),
         "Top-5 accuracy": formats.percent(test["top5_accuracy"] if test else None),
         "Calibration error": formats.percent(test["calibration_error"] if test else None),
-        "Latency": formats.amount("latency_ms", latency["value"] if latency else None),
+        "Latency, doubtful" if latency and latency["doubt"] else "Latency": formats.amount(
+            "latency_ms", latency["value"] if latency else None
+        ),
         "Memory": formats.amount("peak_bytes", memory["value"] if memory else None),
         "Model file": formats.amount("weight_bytes", prose.size(report)),
     }
@@ -69,15 +81,14 @@ def _meters(report: Report) -> str:
     told = {f"{row['device']}, {row['precision']}": None for row in (latency, memory) if row is not None}
     names = " and ".join(name for name, row in (("latency", latency), ("memory", memory)) if row)
     threads = f", {counted(latency['threads'], 'thread')}" if latency and latency["threads"] else ""
-    return f"{names.capitalize()} of one picture on {' and '.join(told)}{threads}."
+    doubt = prose.disturbed(latency) if latency else ""
+    return f"{names.capitalize()} of one picture on {' and '.join(told)}{threads}{doubt}."
 
 
 def _interval(test: Tested) -> Html:
-    n = test["n"]
-    low, high = test["interval"] or statistics.wilson(round(test["accuracy"] * n), n)
     text = (
-        f"Allowing for chance in {counted(n, 'picture')}, "
-        f"the 95\u202f% interval is {formats.percents(low, high)}."
+        f"Allowing for chance in {counted(test['n'], 'picture')}, "
+        f"the 95\u202f% interval is {formats.percents(*prose.interval(test))}."
     )
     return tag("p", text, class_="lead quiet")
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["DASH", "UNITS", "amount", "compact", "count", "decimal", "duration", "percent", "percents"]
+__all__ = [
+    "DASH",
+    "UNITS",
+    "amount",
+    "amounts",
+    "compact",
+    "count",
+    "decimal",
+    "duration",
+    "percent",
+    "percents",
+    "plain",
+]
 
 DASH = "–"
 _NARROW = "\u202f"  # a narrow space that does not break, between a number and its unit
@@ -19,6 +31,11 @@ UNITS = {
     "latency_ms": "Latency",
 }
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def plain(text: str) -> str:
+    """Text for a terminal, whose font may lack the narrow space."""
+    return text.replace(_NARROW, " ")
 
 
 def count(number: int | None) -> str:
@@ -68,6 +85,17 @@ def amount(unit: str, number: float | None) -> str:
     if unit.endswith("_ms"):
         return f"{number:.3g}{_NARROW}ms"
     return count(round(number)) if number < 1_000_000 else compact(number)
+
+
+def amounts(unit: str, used: float | None, limit: float) -> tuple[str, str]:
+    """A cost and its limit; in full where three digits would not tell them apart."""
+    told, allowed = amount(unit, used), amount(unit, limit)
+    if used is None or used == limit or told != allowed:
+        return told, allowed
+    tail = "ms" if unit.endswith("_ms") else "B" if unit.endswith("_bytes") else ""
+    full = (f"{number:,.7g}" if tail == "ms" else f"{number:,.0f}" for number in (used, limit))
+    first, second = (f"{number}{_NARROW}{tail}" if tail else number for number in full)
+    return first, second
 
 
 def duration(seconds: float | None) -> str:

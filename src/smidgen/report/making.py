@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from smidgen.report import formats, plots, prose
+from smidgen.report import formats, limits, plots, prose
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, tag
 from smidgen.report.parts import (
@@ -13,7 +13,7 @@ from smidgen.report.parts import (
     json_value,
     section,
 )
-from smidgen.report.schema import Report, SetRow
+from smidgen.report.schema import Limit, Report, SetRow
 from smidgen.spec import counted
 
 __all__ = ["budget", "commands", "curves", "provenance"]
@@ -21,21 +21,17 @@ __all__ = ["budget", "commands", "curves", "provenance"]
 
 def budget(report: Report) -> Html:
     """Each limit as a bar of what is used, then the costs that were left free."""
-    limits = report["budget"] or {}
-    costs = _costs(report)
-    if "int8_bytes" in limits:  # no file is written in int8 yet: it is a figure for who asked for it
-        costs["int8_bytes"] = report["cost"]["int8_bytes"]
-    # Free, milliseconds wait for the place that names their device.
-    times = {"latency_ms": prose.budgeted_ms(report)}
-    bars = [_limit(unit, {**costs, **times}.get(unit), limit) for unit, limit in limits.items()]
-    if "latency_ms" in limits and (told := prose.prediction(report)):
+    rows, costs = report["limits"] or [], _costs(report)
+    bars = [_limit(row) for row in rows]
+    if told := prose.prediction(report):
         bars.append(tag("p", told, class_="free"))
+    limited = {row["unit"] for row in rows}
     free = [
         f"{formats.UNITS[unit].lower()} {formats.amount(unit, cost)}"
         for unit, cost in costs.items()
-        if unit not in limits and cost is not None
+        if unit not in limited and cost is not None
     ]
-    rest = f"{'Not limited:' if bars else 'No budget was set. Cost:'} {', '.join(free)}." if free else ""
+    rest = f"{'Not limited:' if rows else 'No budget was set. Cost:'} {', '.join(free)}." if free else ""
     return section("budget", "Budget", "", *bars, tag("p", rest, class_="free"))
 
 
@@ -49,16 +45,21 @@ def _costs(report: Report) -> dict[str, float | None]:
     }
 
 
-def _limit(unit: str, used: float | None, limit: float) -> Html:
+def _limit(row: Limit) -> Html:
+    unit, used, limit = row["unit"], row["value"], row["limit"]
     name = tag("span", formats.UNITS.get(unit, unit), class_="name")
+    state = {True: "limit", False: "limit broken", None: "limit open"}[row["holds"]]
+    told = tag("p", limits.verdict(row), class_="verdict")
     if used is None:
-        told = tag("span", f"not measured; limit {formats.amount(unit, limit)}", class_="used")
-        return tag("div", name, told, class_="limit")
+        amounts = tag("span", f"limit {formats.amount(unit, limit)}", class_="used")
+        return tag("div", name, amounts, told, class_=state)
     share = used / limit
-    amounts = f"{formats.amount(unit, used)} of {formats.amount(unit, limit)}"
-    told = tag("span", amounts, tag("span", f" · {formats.percent(share, 0)}", class_="quiet"), class_="used")
+    first, second = formats.amounts(unit, used, limit)
+    place = tag("span", limits.place(row), class_="quiet")
+    percent = tag("span", f" · {formats.percent(share, 0)}", class_="quiet")
+    amounts = tag("span", f"{first} of {second}", percent, class_="used")
     bar = tag("div", tag("div", style=f"width: {min(100.0, 100 * share):.1f}%"), class_="bar")
-    return tag("div", name, told, bar, class_="limit" if used <= limit else "limit broken")
+    return tag("div", tag("span", name, place), amounts, bar, told, class_=state)
 
 
 def commands(report: Report) -> Html:

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from smidgen import atomic
-from smidgen.report import contest, findings, formats, making
+from smidgen.report import contest, findings, formats, making, prose
 from smidgen.report.markup import Html, join, tag
 from smidgen.report.parts import section
 from smidgen.report.schema import Report, complete
@@ -54,7 +54,8 @@ def write_page(path: str | Path, report: Report, architecture_svg: str | None = 
 def _title(report: Report) -> str:
     test = report["test"]
     accuracy = formats.percent(test["accuracy"]) if test else "not tested"
-    return f"{report['network']['name']}: {accuracy}"
+    told = ", ".join(filter(None, (accuracy, prose.balanced_headline(report))))
+    return f"{report['network']['name']}: {told}"
 
 
 def _architecture(svg: str | None) -> Html:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 from smidgen.report import formats, statistics
 from smidgen.report.parts import data_row
-from smidgen.report.schema import Latency, Memory, Report
+from smidgen.report.schema import Latency, Memory, Report, Tested
+from smidgen.report.standing import Standing, standing
 from smidgen.spec import counted
 
 __all__ = [
+    "APART",
     "balanced",
-    "budgeted_ms",
+    "balanced_headline",
+    "cautions",
+    "disturbed",
+    "interval",
     "latency",
     "memory",
     "missing",
     "near",
+    "parted",
     "prediction",
     "refusal",
     "size",
     "start",
+    "worth",
 ]
+
+APART = 1.5  # prediction over measurement, or the reverse, from which on it is said
 
 
 def balanced(report: Report) -> float | None:
@@ -27,6 +36,14 @@ def balanced(report: Report) -> float | None:
     if test and test["balanced_accuracy"] is not None:
         return test["balanced_accuracy"]
     return statistics.balanced_accuracy(matrix) if matrix else None
+
+
+def interval(test: Tested) -> tuple[float, float]:
+    """The 95 % interval of the accuracy as recorded, else Wilson's."""
+    if test["interval"] is not None:
+        low, high = test["interval"]
+        return low, high
+    return statistics.wilson(round(test["accuracy"] * test["n"]), test["n"])
 
 
 def size(report: Report) -> int | None:
@@ -44,19 +61,13 @@ def latency(row: Latency) -> str:
     busy = f", {threads} thread{'' if threads == 1 else 's'}" if threads else ""
     return (
         f"{formats.amount('latency_ms', row['value'])} for one picture{tail} "
-        f"on {row['device']}{busy}, {row['precision']}"
+        f"on {row['device']}{busy}, {row['precision']}{disturbed(row)}"
     )
 
 
-def budgeted_ms(report: Report) -> float | None:
-    """The milliseconds that a budget limits: measured, where its device is the machine that measured."""
-    measured = report["measured"]
-    if measured is None:
-        return None
-    predicted, latency = measured["predicted_ms"], measured["latency_ms"]
-    if predicted is not None and not predicted["here"]:
-        return predicted["value"]
-    return latency["value"] if latency else None
+def disturbed(row: Latency) -> str:
+    """That a latency may be wrong, and why, as the tail of a sentence; nothing where it is sound."""
+    return f"; doubtful, for it was disturbed: {row['doubt']}" if row["doubt"] else ""
 
 
 def prediction(report: Report) -> str | None:
@@ -66,18 +77,57 @@ def prediction(report: Report) -> str | None:
     if measured is None or row is None:
         return None
     foretold = f"{formats.amount('latency_ms', row['value'])} were predicted for {row['device']}"
+    held = _held(report)
     if not row["here"]:
         return (
             f"{foretold}, within {formats.percent(row['error'], 0)} in nine of ten cases; "
-            "this is not the machine that trained, so it was not measured."
+            f"this is not the machine that trained, so it was not measured{held}."
         )
-    limit, latency = (report["budget"] or {}).get("latency_ms"), measured["latency_ms"]
-    if latency is None:
-        return f"{foretold}; it was not measured."
-    if limit is None:
-        return f"{foretold}."
-    held = "the budget holds" if latency["value"] <= limit else "the budget does not hold"
-    return f"{foretold}, {formats.amount('latency_ms', latency['value'])} were measured: {held}."
+    if (latency := measured["latency_ms"]) is None:
+        return f"{foretold}; it was not measured{held}."
+    told = f"{foretold}, {formats.amount('latency_ms', latency['value'])} were measured{held}."
+    return " ".join(filter(None, (told, parted(row["value"], latency))))
+
+
+def parted(foretold: float, latency: Latency) -> str | None:
+    """That prediction and clock part by more than APART, and what that may come from."""
+    less, more = sorted((foretold, latency["value"]))
+    if less <= 0 or more <= APART * less:
+        return None
+    cause = "the clock was disturbed" if latency["doubt"] else "the machine was busy for one of them"
+    return (
+        f"The two are {more / less:.1f} times apart, which is more than {APART:g}: probably {cause}. "
+        "On the idle machine, `smidgen info --measure` does the one anew, `smidgen bench` the other."
+    )
+
+
+def _held(report: Report) -> str:
+    """Whether the budget's milliseconds hold, as the tail of a sentence."""
+    row = next((row for row in report["limits"] or [] if row["unit"] == "latency_ms"), None)
+    if row is None:
+        return ""
+    if row["holds"] is None:
+        return f": whether the budget holds cannot be told ({row['why']})"
+    far = ", as far as a prediction can tell" if row["known"] == "predicted" else ""
+    return f": the budget {'holds' if row['holds'] else 'does not hold'}{far}"
+
+
+def balanced_headline(report: Report) -> str | None:
+    """The balanced accuracy, where the accuracy alone would flatter."""
+    found = worth(report)
+    return f"balanced {formats.percent(found.balanced)}" if found and found.misleading else None
+
+
+def worth(report: Report) -> Standing | None:
+    """What the accuracy on the test pictures is worth, where the confusion matrix tells."""
+    return standing(report["confusion"]) if report["test"] and report["confusion"] else None
+
+
+def cautions(report: Report) -> list[str]:
+    """The sentences that have to stand beside the accuracy."""
+    found, source = worth(report), report["provenance"]
+    weighted = bool(source and (source["recipe"] or {}).get("class_weights"))
+    return found.sentences(report["resolution"], weighted=weighted) if found else []
 
 
 def memory(row: Memory) -> str:

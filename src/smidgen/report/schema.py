@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from smidgen import atomic
+from smidgen.report import limits
 from smidgen.report.fields import (
     Bin,
     Candidate,
@@ -22,6 +23,7 @@ from smidgen.report.fields import (
     CostRow,
     CurveRow,
     Latency,
+    Limit,
     Measured,
     Memory,
     Mistake,
@@ -45,6 +47,7 @@ __all__ = [
     "CostRow",
     "CurveRow",
     "Latency",
+    "Limit",
     "Measured",
     "Memory",
     "Mistake",
@@ -74,10 +77,13 @@ class ReportError(SmidgenError):
 def complete(partial: Mapping[str, Any]) -> Report:
     """Check a report and fill in what was not measured with None; numpy's numbers become Python's, NaN None.
 
+    How it stands to its limits is worked out from the rest, so that the two never contradict each other.
+
     Raises   ReportError naming the first field that is missing or of another type.
     """
     report = cast("Report", _fit(_plain(partial), Report, ""))
     _check_numbers(report)
+    report["limits"] = limits.answered(report)
     return report
 
 

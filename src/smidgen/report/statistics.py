@@ -16,6 +16,7 @@ __all__ = [
     "ClassScores",
     "Interval",
     "balanced_accuracy",
+    "balanced_interval",
     "calibration_error",
     "confusion_matrix",
     "per_class",
@@ -107,6 +108,25 @@ def balanced_accuracy(confusion: ArrayLike) -> float | None:
     """
     recalls = [scores.recall for scores in per_class(confusion) if scores.recall is not None]
     return sum(recalls) / len(recalls) if recalls else None
+
+
+def balanced_interval(confusion: ArrayLike) -> Interval | None:
+    """95 % interval of the balanced accuracy; None when no class has pictures.
+
+    Each recall's distance from the end of its own Wilson interval, squared and added up: classes are drawn
+    independently of one another.
+    Source   Zou & Donner 2008, Statistics in Medicine 27, 1693 (square and add, for a sum of several)
+    """
+    counts = np.asarray(confusion, np.int64)
+    held = counts.sum(axis=1) > 0
+    pairs = zip(np.diagonal(counts)[held].tolist(), counts.sum(axis=1)[held].tolist(), strict=True)
+    ends = [(hit / n, wilson(hit, n)) for hit, n in pairs]
+    if not ends:
+        return None
+    mean = sum(recall for recall, _ in ends) / len(ends)
+    below = math.sqrt(sum((recall - end.low) ** 2 for recall, end in ends)) / len(ends)
+    above = math.sqrt(sum((end.high - recall) ** 2 for recall, end in ends)) / len(ends)
+    return Interval(max(0.0, mean - below), min(1.0, mean + above))
 
 
 def probabilities(logits: ArrayLike) -> NDArray[np.float64]:

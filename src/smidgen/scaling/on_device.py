@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from smidgen.engine.books import Books, shares
 from smidgen.graph import Network
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import quietest
@@ -40,7 +41,7 @@ def solve_on(family: str, budget: Budget, device: Device | None, **options: Any)
     limit = budget.latency_ms
     if limit is None or device is None:
         return solve(family, budget, **options)
-    asked, refused = limit, ""
+    asked, refused, doubt = limit, "", ""
     for _ in range(TRIES):
         try:
             lower = dataclasses.replace(budget, latency_ms=asked)
@@ -51,10 +52,13 @@ def solve_on(family: str, budget: Budget, device: Device | None, **options: Any)
             break
         if not device.here:
             return solution
+        before = Books.now()
         ms = network_ms(solution.network, device)
+        disturbed = shares(before, Books.now()).disturbed
         if ms <= limit:
             slack = {**solution.slack, "latency_ms": 1 - ms / limit}
             return dataclasses.replace(solution, slack=slack)
         refused = f"{solution.network.name} takes {shown(ms)} ms by the clock"
+        doubt = f"; the clock was disturbed ({disturbed})" if disturbed else ""
         asked *= min(LEAST_STEP, limit / ms)
-    raise BudgetError(f"nothing in {family} fits {budget}: {refused}, and nothing smaller was found")
+    raise BudgetError(f"nothing in {family} fits {budget}: {refused}, and nothing smaller was found{doubt}")

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 import smidgen
 from smidgen import modelfile, report
 from smidgen.data import FilePicture
-from smidgen.engine import Engine
 from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
 from smidgen.graph.draw import architecture
@@ -180,9 +179,9 @@ def _measured(path: Path, size: int, predicted: Mapping[str, Any] | None) -> dic
 
     predicted  where it is for this machine, as many threads are timed
     """
-    engine = Engine(path, predicted["threads"] if predicted and predicted["here"] else None)
-    latency, unclocked = measure(engine)
-    memory, unmetered = measure_memory(path, engine.backend)
+    threads = predicted["threads"] if predicted and predicted["here"] else None
+    latency, unclocked = measure(path, threads)
+    memory, unmetered = measure_memory(path, threads)
     note = "; ".join(filter(None, (unclocked, unmetered))) or None
     return {"latency_ms": latency, "memory": memory, "size_bytes": size, "note": note}
 

@@ -52,6 +52,7 @@ def score(
     group_by  as the training had it, so that the split is the same
     part     "auto" is the test part where the data are those that the model was trained on, else all
     returns  part, accuracy, interval, n, top5_accuracy (None up to 5 classes), balanced_accuracy,
+             cautions (sentences that belong beside the accuracy), at_chance, misleading (see `Standing`),
              classes (scores of each), confused (the most frequent mistakes), unreadable (why)
     Raises   DataError where the data has classes that the model does not know, or pictures that cannot be
              read unless these are skipped.
@@ -70,11 +71,15 @@ def score(
     labels = np.array([to_output[dataset.pictures[index].label] for index in indices], np.int64)
     logits = _outputs(predictor, dataset, indices, watch)
     matrix, classes = confusion(logits, labels), predictor.network.classes
+    worth = report.standing(matrix)
     return {
         "part": chosen,
         **scored(logits, labels),
         "top5_accuracy": report.top_accuracy(logits, labels),
         "balanced_accuracy": report.balanced_accuracy(matrix),
+        "cautions": worth.sentences(predictor.network.input.height) if worth else [],
+        "at_chance": worth is not None and worth.at_chance,
+        "misleading": worth is not None and worth.misleading,
         "classes": [
             {"name": name, **scores._asdict()}
             for name, scores in zip(classes, report.per_class(matrix), strict=True)

@@ -1,0 +1,146 @@
+"""Milliseconds of one prediction, in this very process: series of calls, until enough of them were quiet.
+
+`python -m smidgen.engine.series MODEL THREADS PATIENCE` times a model file and prints the answer as JSON; 0
+threads are the default of `Engine`. `clock.measure` starts it, so that what is told is what a process finds
+that does nothing but predict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smidgen.engine.books import Books, Shares, shares
+from smidgen.engine.engine import Engine
+from smidgen.spec import Shape
+
+__all__ = ["Series", "Timing", "settled", "timed"]
+
+Call: TypeAlias = Callable[[NDArray[np.float32]], object]
+
+WARM_UP = 10  # calls, or so many that take a second
+FEWEST, SECONDS = 10, 0.1  # of a series
+NEEDED = 5  # quiet series, the latest of them
+MOST_SPREAD = 3.0  # 95th percentile over median; a quiet machine's shortest calls come to 2
+MOST_OTHERS = 0.2  # of the machine's processors; more share caches, memory and cores with the prediction
+MOST_APART = 1.2  # largest over smallest median of the quiet series
+
+
+class Series(NamedTuple):
+    """Milliseconds of calls that followed one another, and what the system's books say of them."""
+
+    ms: tuple[float, ...]
+    shares: Shares
+
+    @property
+    def median(self) -> float:
+        """Milliseconds."""
+        return statistics.median(self.ms)
+
+    @property
+    def spread(self) -> float:
+        """95th percentile over median."""
+        return float(np.percentile(self.ms, 95)) / self.median
+
+    @property
+    def disturbed(self) -> str | None:
+        """Why it says more about the machine's other work than about the model, if it does."""
+        if found := self.shares.disturbed:
+            return found
+        if self.spread > MOST_SPREAD:
+            return f"the 95th percentile was {self.spread:.1f} times the median"
+        return None
+
+
+class Timing(NamedTuple):
+    """What is told of a call: milliseconds, and why they may be wrong, if they may."""
+
+    median: float
+    p95: float
+    doubt: str | None
+
+
+def settled(call: Call, shape: Shape, patience: float) -> Timing:
+    """Time predictions of one picture until NEEDED series were quiet and alike, for at most so many seconds.
+
+    patience  seconds, after which the quietest that came is told, with a doubt; one series always is
+    """
+    x = np.zeros((1, *shape[:3]), np.float32)
+    began, calls = time.perf_counter(), 0
+    while calls < WARM_UP and (calls == 0 or time.perf_counter() - began < 1):
+        call(x)
+        calls += 1
+    found: list[Series] = []
+    until = time.perf_counter() + patience
+    while not found or time.perf_counter() < until:
+        found.append(timed(call, x))
+        latest = [series for series in found if series.disturbed is None][-NEEDED:]
+        if len(latest) == NEEDED and doubt(latest) is None:
+            return _told(latest, None)
+    return _at_last(found)
+
+
+def timed(call: Call, x: NDArray[np.float32]) -> Series:
+    """One series: FEWEST calls at least, and SECONDS at least."""
+    times: list[float] = []
+    before = Books.now()
+    while len(times) < FEWEST or time.perf_counter() - before.clock < SECONDS:
+        start = time.perf_counter()
+        call(x)
+        times.append(1000 * (time.perf_counter() - start))
+    return Series(tuple(times), shares(before, Books.now()))
+
+
+def doubt(quiet: Sequence[Series]) -> str | None:
+    """What speaks against series that were quiet each by itself."""
+    medians = [series.median for series in quiet]
+    apart = max(medians) / min(medians)
+    if apart > MOST_APART:
+        return f"one series of calls took {apart:.1f} times as long as another"
+    # The machine's book counts in hundredths of a second, which is coarse for a single series.
+    others = [series.shares.others for series in quiet if series.shares.others is not None]
+    mean, all_ = statistics.fmean(others or [0.0]), os.cpu_count() or 1
+    if len(quiet) >= NEEDED and mean > MOST_OTHERS * all_:
+        return f"other work kept {mean:.1f} of the machine's {all_} processors busy"
+    return None
+
+
+def _at_last(found: Sequence[Series]) -> Timing:
+    """The best that can be told when patience is at its end."""
+    quiet = [series for series in found if series.disturbed is None][-NEEDED:]
+    if quiet:
+        return _told(quiet, doubt(quiet))
+    least = min(found, key=_disturbance)
+    return _told([least], least.disturbed)
+
+
+def _disturbance(series: Series) -> tuple[float, float]:
+    """What grows with how much was taken from the process: by the books, then by the clock."""
+    used, waited, throttled, _ = series.shares
+    return (1 - used if waited is None else waited) + (throttled or 0.0), series.spread
+
+
+def _told(chosen: Sequence[Series], doubt: str | None) -> Timing:
+    median, p95 = np.percentile([ms for series in chosen for ms in series.ms], [50, 95])
+    return Timing(float(median), float(p95), doubt)
+
+
+def main() -> None:
+    """Time a model file and print what came out."""
+    path, threads, patience = sys.argv[1:]
+    engine = Engine(path, threads=int(threads) or None)
+    timing = settled(engine, engine.network.input, float(patience))
+    answer: dict[str, Any] = {"backend": engine.backend, "threads": engine.threads}
+    print(json.dumps(answer | timing._asdict()))
+
+
+if __name__ == "__main__":
+    main()
