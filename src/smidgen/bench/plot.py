@@ -19,9 +19,10 @@ def require_matplotlib() -> None:
         raise DependencyError("--plot needs matplotlib: pip install 'smidgen[train]'") from None
 
 
-def plot(report: Report, path: Path, where: str) -> None:
+def plot(report: Report, path: Path, kind: str, where: str) -> None:
     """Draw a panel for each batch size, the fastest rival on top.
 
+    kind     png or svg; in its metadata stands that `smidgen bench` made it
     where    the machine, for the title
     Raises   DependencyError without matplotlib; OSError.
     """
@@ -56,7 +57,8 @@ def plot(report: Report, path: Path, where: str) -> None:
     figure.suptitle(
         f"{name}, {size}, fp32, {report.threads} threads; × = its time over ours\n{where}", fontsize=10
     )
-    figure.savefig(path, dpi=130)
+    metadata = {"Software" if kind == "png" else "Creator": "smidgen bench"}
+    figure.savefig(path, format=kind, dpi=130, metadata=metadata)
 
 
 def _ratio(ratios: list[float]) -> str:

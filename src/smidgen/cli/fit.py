@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,6 +10,8 @@ import click
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
 from smidgen.cli.targets import device_option
 from smidgen.data import open_dataset
+from smidgen.scaling.compound import family_named
+from smidgen.scaling.device import read
 from smidgen.spec import Budget
 
 __all__ = ["command"]
@@ -22,7 +25,13 @@ __all__ = ["command"]
 @contest_options
 @run_options
 def command(
-    data: str, budget: str, families: tuple[str, ...], as_json: bool, profile: bool, **options: Any
+    data: str,
+    budget: str,
+    families: tuple[str, ...],
+    device: Path | None,
+    as_json: bool,
+    profile: bool,
+    **options: Any,
 ) -> None:
     """Turn DATA into the best classifier that fits the budget.
 
@@ -36,8 +45,12 @@ def command(
     """
     limits = Budget.parse(budget)
     refuse_processes("fit")
+    for family in families:
+        family_named(family)
+    if device is not None:
+        read(device)
     open_dataset(data)  # refuses in no time what torch would take seconds to load for
-    asked = job(data, **options)
+    asked = job(data, device=device, **options)
     from smidgen.search import fit
 
     finish(lambda watch: fit(asked, limits, watch, families), as_json, profile)

@@ -22,7 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["bytes_text", "console", "count_text", "print_csv", "print_json", "print_table", "progress", "say"]
+__all__ = ["bytes_text", "console", "count_text", "print_json", "print_table", "progress", "say"]
 
 PLAIN_WIDTH = 400  # of a table that no person looks at: nothing is cut
 
@@ -35,8 +35,8 @@ def console(*, err: bool = False) -> Console:
 
 
 def say(text: str = "", style: str = "", *, err: bool = False) -> None:
-    """One line; `style` is seen on a terminal only."""
-    console(err=err).print(Text(text, style=style))
+    """One line, however narrow the terminal, so that it can be copied; `style` is seen on a terminal only."""
+    console(err=err).print(Text(text, style=style), soft_wrap=True)
 
 
 def print_table(
@@ -60,15 +60,6 @@ def print_table(
 def print_json(value: Any) -> None:
     """JSON on stdout."""
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Comma-separated values on stdout, with a header."""
-    import csv
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from smidgen.cli.running import before_training, finish
+from smidgen.data.runs import RUN, read_record
+from smidgen.spec import SmidgenError
 
 __all__ = ["command"]
 
@@ -20,6 +22,9 @@ def command(run: Path, as_json: bool, profile: bool) -> None:
 
     On the same machine it ends with the same weights, bit for bit, as if it had never stopped.
     """
+    read_record(run, RUN)
+    if (run / "report.json").exists() and not any(run.glob("**/checkpoints")):
+        raise SmidgenError(f"{run}: this run is finished; its report is {run / 'report.html'}")
     before_training()
     from smidgen.search import resume
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
+from smidgen.data.places import place_for, require_place
 from smidgen.report.prose import prediction
 from smidgen.spec import DependencyError, SmidgenError, counted
 
@@ -31,6 +33,7 @@ __all__ = [
     "refuse_processes",
     "require_torch",
     "run_options",
+    "run_place",
     "summarise",
 ]
 
@@ -162,12 +165,33 @@ def before_training() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
-def job(data: str, **options: Any) -> Job:
-    """Job of a command's arguments, with the command line as it was typed."""
+def job(data: str, *, out: Path | None, base: Path | None = None, **options: Any) -> Job:
+    """Job of a command's arguments, with the command line as it was typed.
+
+    Raises   SmidgenError where its run folder cannot be made, or would lie inside the data;
+             DependencyError where training lacks a package.
+    """
+    base = run_place(data, out, base)
     before_training()
     from smidgen.search import Job
 
-    return Job(data=data, command=shlex.join(["smidgen", *sys.argv[1:]]), **options)
+    command = shlex.join(["smidgen", *sys.argv[1:]])
+    return Job(data=data, command=command, out=out, base=base, **options)
+
+
+def run_place(data: str, out: Path | None, base: Path | None, ending: str = "") -> Path | None:
+    """BASE of the run folders BASE-1, BASE-2, …; said where it is beside the data instead of in them.
+
+    base     default: runs/ and the data's name, for which None stands where it is outside the data
+    Raises   SmidgenError where nothing can be written there.
+    """
+    wanted = base or Path("runs", Path(os.path.realpath(data)).name + ending)
+    place = place_for(wanted, data) if out is None else wanted
+    if _leads():  # of torchrun's processes, the first makes the folder
+        require_place(out, place, data)
+        if place != wanted:
+            say(f"{wanted.parent} would lie inside the data; the run goes beside them: {place}-1", err=True)
+    return base if place == wanted else place
 
 
 def summarise(fitted: Fitted) -> None:
@@ -217,20 +241,21 @@ def _costs(fitted: Fitted) -> None:
 def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:
     """Do the work with news on the terminal and a summary at the end, or in silence with JSON at the end."""
     logging.getLogger("smidgen").setLevel(logging.WARNING)
-    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
-    if as_json:
-        fitted = work(Quiet())
-        if first:
-            print_json(fitted.report)
-            if profile:
-                _profile(fitted.seconds, err=True)
-    else:
-        fitted = work(Terminal() if first else Quiet())
-        if not first:
+    with outliving_readers():
+        fitted = work(Terminal() if _leads() and not as_json else Quiet())
+        if not _leads():
             return
-        summarise(fitted)
+        if as_json:
+            print_json(fitted.report)
+        else:
+            summarise(fitted)
         if profile:
-            _profile(fitted.seconds)
+            _profile(fitted.seconds, err=as_json)
+
+
+def _leads() -> bool:
+    """Whether this is the first of torchrun's processes, or the only one there is."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _profile(seconds: Mapping[str, float], err: bool = False) -> None:

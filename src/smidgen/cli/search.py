@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smidgen.cli.output import print_json, print_table, say
-from smidgen.cli.running import refuse_processes, require_torch
+from smidgen.cli.running import refuse_processes, require_torch, run_place
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data import open_dataset
+from smidgen.data.runs import STUDY, read_record
+from smidgen.scaling import rule_named
+from smidgen.scaling.compound import family_named
 from smidgen.spec import SmidgenError, quantity
 
 if TYPE_CHECKING:
@@ -86,25 +90,37 @@ def command(
     watch: Watch = Quiet() if as_json else Terminal()
     if resume is not None:
         _refuse_more(context, data)
+        read_record(resume, STUDY)
         require_torch("a search", training=True)
         from smidgen.search.grid import search_on
 
-        folder, document = resume, search_on(resume, workers, watch)
+        def work() -> tuple[Path, dict[str, Any]]:
+            return resume, search_on(resume, workers, watch)
+
     else:
         if data is None or family is None:
             raise SmidgenError("a search needs DATA and --family, or --resume STUDY")
+        family_named(family)
         open_dataset(data)  # refuses in no time what torch would take seconds to load for
         budgets, names = tuple(map(quantity, _parts(macs))), tuple(_parts(rules))
+        for name in names:
+            rule_named(name)
+        run_place(data, options["out"], None, "-search")
         require_torch("a search", training=True)
         from smidgen.search.grid import Wanted, search
 
         typed = shlex.join(["smidgen", *sys.argv[1:]])
         wanted = Wanted(data, family, macs=budgets, rules=names, command=typed, **options)
-        folder, document = search(wanted, workers, watch)
-    if as_json:
-        print_json(document)
-    else:
-        _summarise(document, folder)
+
+        def work() -> tuple[Path, dict[str, Any]]:
+            return search(wanted, workers, watch)
+
+    with outliving_readers():
+        folder, document = work()
+        if as_json:
+            print_json(document)
+        else:
+            _summarise(document, folder)
 
 
 def _parts(text: str) -> list[str]:

@@ -11,6 +11,7 @@ from smidgen.cli.running import finish, job, run_options
 from smidgen.cli.targets import is_file
 from smidgen.data import open_dataset
 from smidgen.spec import SmidgenError
+from smidgen.weights import find
 
 if TYPE_CHECKING:
     from smidgen.graph import Network
@@ -49,11 +50,13 @@ def command(
             f"{model}: training starts from a name, not from a model file; `smidgen models` lists all"
         )
     families.family_of(model)
+    if weights is not None:
+        find(model, weights)
     open_dataset(data)  # refuses in no time what torch would take seconds to load for
     asked = job(data, **options)
     from smidgen.search import train_one
     from smidgen.train.recipe import recipe
-    from smidgen.weights import fetch, find
+    from smidgen.weights import fetch
 
     plan = recipe(recipe_name) if recipe_name else None
 
