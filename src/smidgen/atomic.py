@@ -40,9 +40,7 @@ def probe(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         if stat.S_ISREG(os.lstat(path).st_mode) and not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, "write-protected", str(path))
-    with _beside(path) as temporary:
-        temporary.write_bytes(bytes(_BLOCK))
-        _flush(temporary, os.O_RDWR)
+    _try(path)
 
 
 def probe_folder(folder: Path) -> None:
@@ -59,7 +57,7 @@ def probe_folder(folder: Path) -> None:
             os.lstat(present / name)  # a name that is too long says so
     with contextlib.suppress(FileNotFoundError):
         os.lstat(folder)
-    probe(present / folder.name)
+    _try(present / folder.name)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -71,6 +69,12 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, content: str) -> None:
     r"""Replace `path` by `content` in UTF-8, in one step; half characters of foreign names are escaped."""
     write_bytes(path, content.encode(errors="backslashreplace"))
+
+
+def _try(path: Path) -> None:
+    with _beside(path) as temporary:
+        temporary.write_bytes(bytes(_BLOCK))
+        _flush(temporary, os.O_RDWR)
 
 
 def _regular(path: Path) -> Path:

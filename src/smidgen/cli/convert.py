@@ -24,8 +24,7 @@ __all__ = ["command"]
 def command(source: Path, name: str, output: Path | None, force: bool) -> None:
     """Turn the weights in FILE.pth into a model file. Code in the file is refused, never run."""
     families.family_of(name)
-    if not source.is_file():
-        raise ModelFileError(f"{source}: {'not a file' if source.exists() else 'no such file'}")
+    _require_file(source)
     target = output or source.parent / f"{source.stem}.safetensors"
     gate.require(target, gate.MODEL, [source])
     if target.exists() and not force:
@@ -39,3 +38,13 @@ def command(source: Path, name: str, output: Path | None, force: bool) -> None:
     gate.unharmed(target, gate.MODEL, [source])
     size = write(target, ModelFile(network, arrays, {"converted_from": source.name}))
     say(f"{target}: {network.name}, {network.num_classes} classes, {bytes_text(size)}")
+
+
+def _require_file(source: Path) -> None:
+    """Refuse before torch is loaded what is no file, or cannot be read."""
+    if source.exists() and not source.is_file():
+        raise ModelFileError(f"{source}: a {'directory' if source.is_dir() else 'device'}; a file is needed")
+    try:
+        source.open("rb").close()
+    except OSError as error:
+        raise ModelFileError(f"{source}: cannot be read ({error.strerror or error})") from None

@@ -49,7 +49,7 @@ def command(
         family_named(family)
     if device is not None:
         read(device)
-    open_dataset(data)  # refuses in no time what torch would take seconds to load for
+    open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
     asked = job(data, device=device, **options)
     from smidgen.search import fit
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from smidgen.watch import Watch
 
 __all__ = [
+    "RESOLUTION",
+    "SEED",
     "before_training",
     "contest_options",
     "finish",
@@ -36,6 +38,10 @@ __all__ = [
     "run_place",
     "summarise",
 ]
+
+# What torch need not be loaded for to refuse.
+RESOLUTION = click.IntRange(1, 16_384)
+SEED = click.IntRange(0, 2**63 - 1)
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -67,7 +73,10 @@ def run_options(function: Decorated) -> Decorated:
     for option in reversed(
         (
             click.option(
-                "--resolution", type=int, metavar="PIXELS", help="Side of the pictures as networks see them."
+                "--resolution",
+                type=RESOLUTION,
+                metavar="PIXELS",
+                help="Side of the pictures as networks see them.",
             ),
             click.option(
                 "--time",
@@ -78,7 +87,12 @@ def run_options(function: Decorated) -> Decorated:
             ),
             click.option("--epochs", type=click.IntRange(1), help="Epochs of the full training."),
             click.option(
-                "--seed", default=0, show_default=True, help="Decides split, order, augmentation, weights."
+                "--seed",
+                type=SEED,
+                default=0,
+                metavar="N",
+                show_default=True,
+                help="Decides split, order, augmentation, weights.",
             ),
             click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read."),
             click.option(
@@ -106,6 +120,7 @@ def run_options(function: Decorated) -> Decorated:
             click.option(
                 "--checkpoint-every",
                 "every",
+                type=click.FloatRange(0, min_open=True),
                 default=30.0,
                 show_default=True,
                 metavar="SECONDS",

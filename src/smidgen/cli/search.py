@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smidgen.cli.output import print_json, print_table, say
-from smidgen.cli.running import refuse_processes, require_torch, run_place
+from smidgen.cli.running import RESOLUTION, SEED, refuse_processes, require_torch, run_place
 from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data import open_dataset
@@ -47,11 +47,11 @@ __all__ = ["command"]
 @click.option("--epochs", type=click.IntRange(1), help="Of each full training; default: as `fit` trains.")
 @click.option(
     "--resolution",
-    type=int,
+    type=RESOLUTION,
     metavar="PIXELS",
     help="Of the base that all rules start from; default: the pictures' own size / √2.",
 )
-@click.option("--seed", default=0, show_default=True, help="Decides the split.")
+@click.option("--seed", type=SEED, default=0, metavar="N", show_default=True, help="Decides the split.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
 @click.option(
     "--group-by", metavar="REGEX", help="Pictures whose names match alike stay in one part of the split."
@@ -101,7 +101,7 @@ def command(
         if data is None or family is None:
             raise SmidgenError("a search needs DATA and --family, or --resume STUDY")
         family_named(family)
-        open_dataset(data)  # refuses in no time what torch would take seconds to load for
+        open_dataset(data, group_by=options["group_by"])  # before torch is loaded
         budgets, names = tuple(map(quantity, _parts(macs))), tuple(_parts(rules))
         for name in names:
             rule_named(name)

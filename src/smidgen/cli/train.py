@@ -30,7 +30,10 @@ __all__ = ["command"]
 )
 @click.option("--recipe", "recipe_name", metavar="NAME", help="How to train; default: as `fit` does.")
 @click.option(
-    "--learning-rate", type=float, metavar="RATE", help="Largest of the training; default: the recipe's."
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="RATE",
+    help="Largest of the training; default: the recipe's.",
 )
 @run_options
 def command(
@@ -52,7 +55,7 @@ def command(
     families.family_of(model)
     if weights is not None:
         find(model, weights)
-    open_dataset(data)  # refuses in no time what torch would take seconds to load for
+    open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
     asked = job(data, **options)
     from smidgen.search import train_one
     from smidgen.train.recipe import recipe
