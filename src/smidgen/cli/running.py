@@ -39,11 +39,25 @@ __all__ = [
     "summarise",
 ]
 
-# What torch need not be loaded for to refuse.
-RESOLUTION = click.IntRange(1, 16_384)
-SEED = click.IntRange(0, 2**63 - 1)
-
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Within(click.IntRange):
+    """A whole number, refused before torch is loaded in the words that it would be refused in later."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Raises SmidgenError where it is out of range."""
+        number: int = click.INT.convert(value, param, ctx)
+        assert param is not None
+        assert self.min is not None
+        assert self.max is not None
+        if not self.min <= number <= self.max:
+            raise SmidgenError(f"{param.name}={number} is outside {self.min}..{self.max}")
+        return number
+
+
+RESOLUTION = Within(1, 16_384)
+SEED = Within(0, 2**63 - 1)
 
 
 class Duration(click.ParamType[float]):
