@@ -44,8 +44,7 @@ def hush() -> None:
     if sys.warnoptions:
         return
     warnings.showwarning = _show_own
-    logging.lastResort = _own_lines()
-    logging.raiseExceptions = False
+    logging.getLogger().addHandler(_own_lines())  # where one is, nobody adds another
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
 
