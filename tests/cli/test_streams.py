@@ -275,3 +275,11 @@ def test_a_patient_stream_says_once_that_it_is_lost_and_keeps_what_was_written(
         "é\\u2192 before", "é\\u2192 within", "after", "",
     ]  # fmt: skip
     assert (heard.getvalue(), warnings.showwarning is not None, logging.root.level) == ("", True, 30)
+
+
+def test_a_narrow_terminal_cuts_no_names(place: Path) -> None:
+    from smidgen.families import names
+
+    shown = on_a_terminal(40, place, "models", "shiftresnet*")
+    assert all(f"\n {name} " in shown for name in names("shiftresnet*"))
+    assert "…" not in shown

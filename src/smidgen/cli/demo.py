@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     if not pictures.exists():
         write_folder(open_dataset("digits"), pictures)
     if not as_json:
-        say(f'$ smidgen fit {pictures} --budget "{BUDGET}"', "bold cyan")
+        say(f'$ smidgen fit {shlex.quote(str(pictures))} --budget "{BUDGET}"', "bold cyan")
     from smidgen.search import fit
 
     finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json, profile)

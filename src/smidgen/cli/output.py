@@ -24,13 +24,13 @@ from rich.text import Text
 
 __all__ = ["bytes_text", "console", "count_text", "print_json", "print_table", "progress", "say"]
 
-PLAIN_WIDTH = 400  # of a table that no person looks at: nothing is cut
+UNCUT = 4000  # columns of what is not to be cut, whatever the terminal's width
 
 
 def console(*, err: bool = False) -> Console:
     """Console on stdout or stderr as it is now (tests and pipes replace them)."""
     stream = sys.stderr if err else sys.stdout
-    width = None if stream.isatty() else PLAIN_WIDTH
+    width = None if stream.isatty() else UNCUT
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
@@ -42,7 +42,10 @@ def say(text: str = "", style: str = "", *, err: bool = False) -> None:
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, err: bool = False
 ) -> None:
-    """Aligned columns on stdout, or on stderr; the first `left` of them flush left, the others right."""
+    """Aligned columns on stdout, or on stderr; the first `left` of them flush left, the others right.
+
+    A narrow terminal wraps the lines: names and numbers stand there whole, to be read and copied.
+    """
     terminal = (sys.stderr if err else sys.stdout).isatty()
     table = Table(
         box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", collapse_padding=True
@@ -52,6 +55,7 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out = console()
+    out.width = UNCUT
     with out.capture() as capture:
         out.print(table)
     click.echo("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")), err=err)
