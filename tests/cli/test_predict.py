@@ -309,7 +309,7 @@ def test_output_that_nobody_reads_on_ends_quietly(model: Path, shapes: Path) -> 
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    process.wait(60)
+    process.wait(600)
     assert errors == b""
 
 
@@ -323,7 +323,7 @@ def test_a_terminal_for_news_gets_progress_and_speed_and_no_answers(model: Path,
         stderr=theirs,
     ) as process:
         os.close(theirs)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=600)
     news = b""
     try:
         while block := os.read(ours, 2**16):
@@ -356,7 +356,7 @@ def without_torch(*arguments: object, **variables: str) -> Outcome:
         env=environment() | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -377,7 +377,7 @@ def test_torch_is_not_loaded_where_it_is_installed(model: Path, shapes: Path) ->
         "from smidgen.cli import main\nmain()"
     )
     command = [sys.executable, "-c", script, "predict", str(model), str(shapes / "cross")]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=600)
     loaded = set(done.stderr.split())
     assert "numpy" in loaded
     assert not loaded & {"torch", "kornia", "triton", "torchvision", "matplotlib"}
@@ -403,7 +403,7 @@ def test_a_published_name_needs_torch_once(tmp_path: Path) -> None:
         env=environment() | {"SMIDGEN_CACHE": cache},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert (first.returncode, first.stderr) == (0, "")
     again = without_torch(*arguments, SMIDGEN_CACHE=cache)
