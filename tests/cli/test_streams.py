@@ -106,6 +106,9 @@ def test_a_reader_who_has_seen_enough_ends_a_short_command_quietly(place: Path, 
     [
         (f"fit photos {TRAINING}", "| true", "nobody reads it any more"),
         (f"fit photos {TRAINING} --json", ">/dev/full", "No space left on device"),
+        pytest.param(
+            "demo --epochs 1 --from-scratch", "| true", "nobody reads it any more", marks=pytest.mark.slow
+        ),
         pytest.param("train photos --model resnet20 --epochs 1", ">&- 2>&- <&-", "", marks=pytest.mark.slow),
         pytest.param("train photos --model resnet20 --epochs 1", "2>&1 | true", "", marks=pytest.mark.slow),
     ],

@@ -10,6 +10,7 @@ import click
 
 from smidgen.cli.output import say
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
+from smidgen.cli.streams import outliving_readers
 from smidgen.spec import Budget
 
 __all__ = ["command"]
@@ -27,6 +28,7 @@ BUDGET = "params=30k, macs=3M"
 )
 @contest_options
 @run_options
+@outliving_readers()
 def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     """Write the 1,797 digits of the UCI repository as PNG files and run `smidgen fit` on that folder."""
     from smidgen.data import open_dataset, write_folder

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import device_option
 from smidgen.data import open_dataset
 from smidgen.scaling.compound import family_named
@@ -24,6 +25,7 @@ __all__ = ["command"]
 @device_option
 @contest_options
 @run_options
+@outliving_readers()
 def command(
     data: str,
     budget: str,

@@ -96,6 +96,7 @@ def _peaks(threads: int) -> dict[str, float]:
     }
 
 
+@outliving_readers()
 def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) -> None:
     """Write the device file of this machine."""
     from smidgen.scaling import device
@@ -109,8 +110,7 @@ def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) 
         raise SmidgenError(f"{refused}; SMIDGEN_CACHE names another cache folder, -o a file")
     told = f"timing the steps of {NETWORKS + HELD} networks, {ROUNDS} times over: some minutes"
     say(told, err=as_json)
-    with outliving_readers():
-        found = measure(threads, Terminal())
+    found = measure(threads, Terminal())
     if out is not None:
         gate.unharmed(out, gate.DEVICE)
         device.write(out, found)

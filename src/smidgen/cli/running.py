@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from smidgen.cli.output import bytes_text, print_json, print_table, say
-from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data.places import place_for, require_place
 from smidgen.report.prose import prediction
@@ -270,16 +269,15 @@ def _costs(fitted: Fitted) -> None:
 def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:
     """Do the work with news on the terminal and a summary at the end, or in silence with JSON at the end."""
     logging.getLogger("smidgen").setLevel(logging.WARNING)
-    with outliving_readers():
-        fitted = work(Terminal() if _leads() and not as_json else Quiet())
-        if not _leads():
-            return
-        if as_json:
-            print_json(fitted.report)
-        else:
-            summarise(fitted)
-        if profile:
-            _profile(fitted.seconds, err=as_json)
+    fitted = work(Terminal() if _leads() and not as_json else Quiet())
+    if not _leads():
+        return
+    if as_json:
+        print_json(fitted.report)
+    else:
+        summarise(fitted)
+    if profile:
+        _profile(fitted.seconds, err=as_json)
 
 
 def _leads() -> bool:

@@ -68,6 +68,7 @@ __all__ = ["command"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print search.json, and nothing else.")
 @click.pass_context
+@outliving_readers()
 def command(
     context: click.Context,
     /,
@@ -94,9 +95,7 @@ def command(
         require_torch("a search", training=True)
         from smidgen.search.grid import search_on
 
-        def work() -> tuple[Path, dict[str, Any]]:
-            return resume, search_on(resume, workers, watch)
-
+        folder, document = resume, search_on(resume, workers, watch)
     else:
         if data is None or family is None:
             raise SmidgenError("a search needs DATA and --family, or --resume STUDY")
@@ -111,16 +110,11 @@ def command(
 
         typed = shlex.join(["smidgen", *sys.argv[1:]])
         wanted = Wanted(data, family, macs=budgets, rules=names, command=typed, **options)
-
-        def work() -> tuple[Path, dict[str, Any]]:
-            return search(wanted, workers, watch)
-
-    with outliving_readers():
-        folder, document = work()
-        if as_json:
-            print_json(document)
-        else:
-            _summarise(document, folder)
+        folder, document = search(wanted, workers, watch)
+    if as_json:
+        print_json(document)
+    else:
+        _summarise(document, folder)
 
 
 def _parts(text: str) -> list[str]:

@@ -88,7 +88,10 @@ def _tell(error: OSError) -> None:
 
 @contextlib.contextmanager
 def outliving_readers() -> Iterator[None]:
-    """Let the work in the block go on, whatever happens to the readers of standard output and error."""
+    """Let the work in the block go on, whatever happens to the readers of standard output and error.
+
+    Also for a function: `@outliving_readers()`.
+    """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_patient, before)
     try:

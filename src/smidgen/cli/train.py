@@ -8,6 +8,7 @@ import click
 
 from smidgen.cli.output import progress
 from smidgen.cli.running import finish, job, run_options
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import is_file
 from smidgen.data import open_dataset
 from smidgen.spec import SmidgenError
@@ -36,6 +37,7 @@ __all__ = ["command"]
     help="Largest of the training; default: the recipe's.",
 )
 @run_options
+@outliving_readers()
 def command(
     data: str,
     model: str,
