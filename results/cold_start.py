@@ -1,4 +1,4 @@
-"""Cold starts beside what importing numpy and Pillow takes: new processes that take turns.
+"""Cold starts beside what importing numpy and Pillow takes, and --help: new processes that take turns.
 
     python results/cold_start.py --rounds 15
 
@@ -25,7 +25,12 @@ from smidgen.bench.runner import cold_request
 from smidgen.engine.drawn import draw_weights
 
 RIVALS = ("smidgen", "onnxruntime")
-IMPORTS = "import numpy, PIL.Image"
+SCRIPTS = {
+    "bare interpreter": "pass",
+    "import smidgen": "import smidgen",
+    "smidgen --help": "import sys; sys.argv = ['smidgen', '--help']; from smidgen.cli import main; main()",
+    "numpy and Pillow": "import numpy, PIL.Image",
+}
 
 
 def main() -> None:
@@ -44,9 +49,10 @@ def main() -> None:
         for rival in RIVALS:
             setting = rivals.load(rival).settings(False)[0]
             requests[rival] = cold_request(rival, setting, model, network, given.threads, folder)
-        times: dict[str, list[float]] = {"numpy and Pillow": [], **{rival: [] for rival in RIVALS}}
+        times: dict[str, list[float]] = {what: [] for what in (*SCRIPTS, *RIVALS)}
         for _ in range(given.rounds):
-            times["numpy and Pillow"].append(imports())
+            for what, script in SCRIPTS.items():
+                times[what].append(process(script))
             for rival, request in requests.items():
                 times[rival].append(cold_start(request))
     for what, values in times.items():
@@ -56,10 +62,10 @@ def main() -> None:
     print(f"smidgen over the imports: {told(above, 0)} ms; over ONNX Runtime: {told(ratio)}")
 
 
-def imports() -> float:
-    """Milliseconds of a new process that imports numpy and Pillow."""
+def process(script: str) -> float:
+    """Milliseconds of a new process that does this."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
     return 1000 * (time.perf_counter() - began)
 
 

@@ -24,6 +24,7 @@ def smidgen(*arguments: object) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch.object(sys, "argv", ["smidgen", *map(str, arguments)]),
+        mock.patch.object(sys, "warnoptions", ["error"]),  # here warnings are wanted, and are errors
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as ended,

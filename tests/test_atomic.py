@@ -187,3 +187,45 @@ def test_a_folder_without_permission_is_an_os_error(tmp_path: Path) -> None:
 def test_text_is_utf8_and_half_characters_become_escapes(tmp_path: Path) -> None:
     atomic.write_text(tmp_path / "file", "é → \udce9")
     assert (tmp_path / "file").read_bytes() == "é → \\udce9".encode()
+
+
+# ── before the work ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_probe_leaves_nothing_and_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("old")
+    for name in ("old", "new"):
+        atomic.probe(tmp_path / name)
+    atomic.probe_folder(tmp_path / "a" / "b")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old"}
+
+
+def test_a_probe_really_writes_since_a_full_disk_lets_files_be_made(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        for probe in (atomic.probe, atomic.probe_folder):
+            with pytest.raises(OSError, match="File too large"):
+                probe(tmp_path / "file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["no/file", "folder", "loop", "x" * 300])
+def test_what_a_probe_allows_can_be_written_and_nothing_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    for call in (atomic.probe, lambda path: atomic.write_bytes(path, b"")):
+        with pytest.raises(OSError, match=r"No such file|not a regular file|File name too long"):
+            call(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "loop"]
+
+
+def test_a_link_to_a_file_that_is_not_there_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("target")
+    atomic.probe(tmp_path / "link")
+    atomic.write_text(tmp_path / "link", "content")
+    assert (tmp_path / "target").read_text() == "content"

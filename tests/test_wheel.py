@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from smidgen import modelfile, native
 from smidgen.engine.drawn import draw_weights
 
 ROOT = Path(__file__).parents[1]
+LEGAL = ("LICENSE", "NOTICE")
 
 
 def run(*command: str | Path, **environment: str) -> str:
@@ -26,6 +29,13 @@ def run(*command: str | Path, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_every_legal_text_of_the_repository_goes_into_the_wheel() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        declared = tomllib.load(file)["project"]["license-files"]
+    there = [path.name for path in ROOT.iterdir() if path.name.split(".")[0] in LEGAL]
+    assert sorted(declared) == sorted(there) == sorted(LEGAL)
 
 
 @pytest.mark.slow
@@ -42,6 +52,9 @@ def test_the_wheel_predicts_on_native_kernels_without_a_compiler(tmp_path: Path)
     run(binaries / "auditwheel", "repair", "--wheel-dir", fixed, raw, PATH=path)
     (wheel,) = fixed.glob("*.whl")
     assert "-py3-none-manylinux" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {Path(name).name: archive.read(name) for name in archive.namelist() if "/licenses/" in name}
+    assert packed == {name: (ROOT / name).read_bytes() for name in LEGAL}
 
     run(binaries / "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel, PATH=str(empty))
     info = json.loads(run(binaries / "smidgen", "info", "--json", PATH=str(empty)))

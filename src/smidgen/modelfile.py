@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -217,7 +218,7 @@ def _check_head(head: bytes, path: Path) -> None:
     if head[8:] == b"{":
         return
     if head.startswith((b"PK\x03\x04", b"\x80")):
-        advice = f"`smidgen convert {path.name} --as NAME` reads its weights"
+        advice = f"`smidgen convert {shlex.quote(str(path))} --as NAME` reads its weights"
         raise ModelFileError(f"{path}: a PyTorch file, which may hold code; {advice}")
     if len(head) < 9:
         raise ModelFileError(f"{path}: truncated or not a model file (it has {len(head)} bytes)")

@@ -23,6 +23,7 @@ __all__ = [
     "Shape",
     "ShapeError",
     "SmidgenError",
+    "SmidgenWarning",
     "StoppedError",
     "TreeError",
     "UnknownNameError",
@@ -37,6 +38,10 @@ __all__ = [
 
 class SmidgenError(Exception):
     """A user's mistake or a broken input: one line saying what came, what was needed, what to do."""
+
+
+class SmidgenWarning(UserWarning):
+    """Something that works, but not as well as it could: one line that a user should see, from us alone."""
 
 
 class UnknownNameError(SmidgenError):

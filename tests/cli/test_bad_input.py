@@ -233,7 +233,7 @@ def test_an_impossible_budget_names_the_smallest_cost_of_every_family(
         ("void.safetensors", "truncated or not a model file"),
         ("foreign.safetensors", "without a network"),
         ("words.txt", "not a model file"),
-        ("linear.pth", "smidgen convert linear.pth --as NAME"),
+        ("linear.pth", "linear.pth --as NAME` reads its weights"),
         ("missing.safetensors", "no such file"),
         ("tiny", "tiny"),
     ],

@@ -49,7 +49,7 @@ def test_lines_of_a_model_file_and_rows_after_those_that_are_there(tmp_path: Pat
     model, table = tmp_path / "m.safetensors", tmp_path / "b.csv"
     modelfile.write(model, ModelFile(net, draw_weights(net)))
     table.write_text(",".join(COLUMNS) + "\nold" + "," * (len(COLUMNS) - 1) + "\n")
-    outcome = smidgen("bench", model, *SHORT, "--batch", 2, "--resolution", 24, "--csv", table)
+    outcome = smidgen("bench", model, *SHORT, "--batch", 2, "--resolution", 24, "--append", table)
     assert (outcome.code, outcome.err) == (0, "")
     assert "1x24x24" in outcome.out.splitlines()[0]
     lines = [line.split() for line in outcome.out.splitlines()]
@@ -67,6 +67,8 @@ def test_lines_of_a_model_file_and_rows_after_those_that_are_there(tmp_path: Pat
         (("resnet20", "--rival", "onxruntime"), "did you mean onnxruntime?"),
         (("none.safetensors",), "no such file"),
         (("resnet20", "--csv", "nowhere/b.csv"), "no such folder"),
+        (("resnet20", "--append", "nowhere/b.csv"), "no such folder"),
+        (("resnet20", "--append", "b.csv", "--csv", "c.csv"), "give one of them"),
         (("resnet20", "--plot", "b.xyz"), ".png or .svg"),
         (("resnet20", "--batch", 0), "--batch"),
     ],

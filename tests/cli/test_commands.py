@@ -59,7 +59,7 @@ def test_count_as_json_and_as_csv_hold_every_parameter_of_the_tree(name: str) ->
     expected = {key: math.prod(shape) for key, shape in parameters(families.network(name).tree)}
     counted = json.loads(done("count", name, "--json"))
     assert counted == {"parameters": expected, "total": sum(expected.values())}
-    rows = table(done("count", name, "--csv"))
+    rows = table(done("count", name, "--csv", "-"))
     assert {row["module"]: int(row["parameters"]) for row in rows} == expected
 
 
@@ -86,7 +86,7 @@ def test_show_as_json_agrees_with_the_tree(name: str) -> None:
 def test_show_as_csv_holds_the_rows_of_the_json() -> None:
     rows = json.loads(done("show", "squeezenet1_1", "--json"))["layers"]
     expected = [{key: str(value) for key, value in row.items()} for row in rows]
-    assert table(done("show", "squeezenet1_1", "--csv")) == expected
+    assert table(done("show", "squeezenet1_1", "--csv", "-")) == expected
 
 
 def test_show_says_what_it_left_out_and_which_strides_it_dropped() -> None:
@@ -119,7 +119,7 @@ def test_models_lists_every_name_with_the_costs_of_its_tree() -> None:
 
 
 def test_models_lists_only_what_matches_a_pattern() -> None:
-    names = [row["name"] for row in table(done("models", "squeezenet1_*", "--csv"))]
+    names = [row["name"] for row in table(done("models", "squeezenet1_*", "--csv", "-"))]
     assert names == list(families.names("squeezenet1_*"))
     assert {"squeezenet1_0", "squeezenet1_1"} <= set(names)
 

@@ -18,6 +18,9 @@ from smidgen.search import Fitted
 from tiny_run import CLASSES
 from tiny_set import files
 
+# A table as `predict` made it before.
+OLD = "picture,class,probability,none_of_these\nold.png,circle,1,\n"
+
 
 @pytest.fixture(scope="module")
 def model(fitted: Fitted, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -176,7 +179,7 @@ def test_a_call_that_makes_no_sense_says_why(
 
 def test_the_csv_holds_the_answers_of_the_json(model: Path, shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
-    out.write_text("old")
+    out.write_text(OLD)
     outcome = smidgen("predict", model, shapes, "--csv", out, "--json", "--top", 2)
     assert outcome.code == 0
     table, lines = rows(out.read_text()), list(map(json.loads, outcome.out.splitlines()))
@@ -218,14 +221,14 @@ def test_an_interrupted_run_leaves_the_old_csv(
     model: Path, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out.csv"
-    out.write_text("old")
+    out.write_text(OLD)
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("smidgen.engine.Engine.__call__", interrupted)
     assert smidgen("predict", model, shapes, "--csv", out).code == 130
-    assert files(tmp_path) == {str(out): b"old"}
+    assert files(tmp_path) == {str(out): OLD.encode()}
 
 
 @pytest.mark.parametrize(("value", "doubted"), [(0.0, False), (1.0, True)])
@@ -306,7 +309,7 @@ def test_output_that_nobody_reads_on_ends_quietly(model: Path, shapes: Path) -> 
     process.stdout.close()
     errors = process.stderr.read()
     process.stderr.close()
-    process.wait(60)
+    process.wait(600)
     assert errors == b""
 
 
@@ -320,7 +323,7 @@ def test_a_terminal_for_news_gets_progress_and_speed_and_no_answers(model: Path,
         stderr=theirs,
     ) as process:
         os.close(theirs)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=600)
     news = b""
     try:
         while block := os.read(ours, 2**16):
@@ -353,7 +356,7 @@ def without_torch(*arguments: object, **variables: str) -> Outcome:
         env=environment() | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
@@ -374,7 +377,7 @@ def test_torch_is_not_loaded_where_it_is_installed(model: Path, shapes: Path) ->
         "from smidgen.cli import main\nmain()"
     )
     command = [sys.executable, "-c", script, "predict", str(model), str(shapes / "cross")]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True, timeout=600)
     loaded = set(done.stderr.split())
     assert "numpy" in loaded
     assert not loaded & {"torch", "kornia", "triton", "torchvision", "matplotlib"}
@@ -400,7 +403,7 @@ def test_a_published_name_needs_torch_once(tmp_path: Path) -> None:
         env=environment() | {"SMIDGEN_CACHE": cache},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=600,
     )
     assert (first.returncode, first.stderr) == (0, "")
     again = without_torch(*arguments, SMIDGEN_CACHE=cache)
@@ -412,6 +415,7 @@ def test_a_published_name_needs_torch_once(tmp_path: Path) -> None:
 
 
 def test_convert_says_what_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"")
     outcome = without_torch("convert", tmp_path / "weights.pth", "--as", "squeezenet1_1")
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err.strip() == "this command needs torch: pip install 'smidgen[train]'"

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_page_and_card_are_written_and_their_paths_printed(folder: Path) -> None:
-    (folder / "report.html").write_text("old")
+    report.write_page(folder / "report.html", example_report.bare())
     done = smidgen("report", folder)
     assert (done.code, done.err) == (0, "")
     assert done.out.split() == [str(folder / "report.html"), str(folder / "model_card.md")]
@@ -83,4 +83,4 @@ def test_a_page_that_cannot_be_written_is_one_line(folder: Path) -> None:
     (folder / "report.html").mkdir()
     done = smidgen("report", folder)
     assert done.code == 2
-    assert "cannot be written to (not a regular file)" in done.err
+    assert "a folder; the name of a file is needed" in done.err

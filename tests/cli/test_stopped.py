@@ -57,7 +57,7 @@ def test_a_process_that_is_asked_to_stop_can_be_resumed(
     while process.poll() is None and not list(run.glob("candidates/*/metrics.csv")):
         time.sleep(0.005)
     process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     asked, line = err.splitlines()
     assert asked == "stopping after this step; once more to stop at once"

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from command_line import smidgen
-from smidgen.cli.watching import ENDING, Quiet, Terminal
+from smidgen.cli.ending import ENDING
+from smidgen.cli.watching import Quiet, Terminal
 
 
 @pytest.mark.parametrize("number", ENDING, ids=lambda number: signal.Signals(number).name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import statistics
 import time
 from html.parser import HTMLParser
 from pathlib import Path
@@ -255,13 +256,18 @@ def test_why_the_latency_is_missing_is_said(report: Report) -> None:
     assert "latency: the machine was <busy>." in Page(render(report)).text
 
 
-def test_a_page_of_a_hundred_epochs_takes_less_than_five_seconds(report: Report) -> None:
+def test_ten_times_the_epochs_take_less_than_ten_times_as_long(report: Report) -> None:
     assert report["curves"]
     rows = report["curves"]
-    report["curves"] = [{**rows[index % 60], "epoch": index + 1} for index in range(100)]
-    began = time.perf_counter()
-    render(report)
-    assert time.perf_counter() - began < 5
+
+    def seconds(epochs: int) -> float:
+        report["curves"] = [{**rows[index % 60], "epoch": index + 1} for index in range(epochs)]
+        began = time.thread_time()  # what others do on the machine is not counted
+        render(report)
+        return time.thread_time() - began
+
+    seconds(10)  # imports, fonts
+    assert statistics.median(seconds(100) / seconds(10) for _ in range(3)) < 10
 
 
 def test_a_column_that_no_candidate_fills_is_left_out(report: Report) -> None:

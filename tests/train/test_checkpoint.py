@@ -89,3 +89,19 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path) -> None:
     assert "step 2 cannot be written (File too large); make room" in done.stdout
     assert same(checkpoint.latest(tmp_path), 1)
     assert [path.name for path in tmp_path.iterdir()] == [f"{1:012d}"]
+
+
+@pytest.mark.parametrize(("earlier", "told"), [(1, "from the one before it"), (0, "from the beginning")])
+def test_a_full_disk_advises_what_is_possible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int, told: str
+) -> None:
+    for step in range(earlier):
+        checkpoint.write(tmp_path, made(step))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("smidgen.train.checkpoint._write_flushed", full)
+    with pytest.raises(CheckpointError, match=f"No space left on device.*goes on {told}"):
+        checkpoint.write(tmp_path, made(9))
+    assert (checkpoint.latest(tmp_path) is None) == (not earlier)

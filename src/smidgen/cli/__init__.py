@@ -7,15 +7,14 @@ is called, and imports torch, where it needs it, when it runs.
 from __future__ import annotations
 
 import importlib
-import io
-import os
-import signal
 import sys
 from typing import NoReturn
 
 import click
 
 import smidgen
+from smidgen.cli import streams
+from smidgen.cli.ending import leave, listen
 from smidgen.spec import SmidgenError, StoppedError, closest
 
 __all__ = ["main"]
@@ -89,10 +88,9 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a name in a foreign encoding is shown, not a reason to die
-            stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is like Ctrl-C
+    streams.complete()
+    streams.hush()
+    listen()
     try:
         code = cli.main(prog_name="smidgen", standalone_mode=False)
         sys.stdout.flush()
@@ -107,12 +105,14 @@ def main() -> NoReturn:
     except SmidgenError as error:
         _fail(str(error), 2)
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.settle(sys.stdout)
+        streams.settle(sys.stderr)
         sys.exit(1)
     except OSError as error:
         _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 2)
     except MemoryError:
         _fail("out of memory; smaller pictures or a smaller network may fit", 2)
+    streams.settle(sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -123,5 +123,10 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(" ".join(message.split()), err=True)
-    sys.exit(code)
+    line = " ".join(part.strip() for part in message.splitlines() if part.strip())  # blanks in names stay
+    try:
+        click.echo(line, err=True)
+    except OSError:  # nobody hears it; the exit code still tells
+        streams.settle(sys.stderr)
+    streams.settle(sys.stdout)
+    leave(code)

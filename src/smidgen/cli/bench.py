@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from smidgen.cli import gate
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
-from smidgen.cli.targets import is_file, open_network
+from smidgen.cli.targets import STDOUT, csv_option, is_file, open_network, require_table, write_table
 from smidgen.machine import cores
 from smidgen.spec import DependencyError, SmidgenError
 
@@ -33,6 +34,8 @@ COLUMNS = (
     "median_ms", "p95_ms", "alone_ms", "ratio", "ratio_least", "ratio_most", "images_per_s", "peak_bytes",
     "cold_ms", "library_bytes", "difference", "turns_ms", "processor", "features", "isa", "load", "command",
 )  # fmt: skip
+
+TABLE = gate.table(COLUMNS, exactly=True)
 
 
 @click.command("bench", short_help="Measure a model against other runtimes, in turns.")
@@ -60,11 +63,16 @@ COLUMNS = (
 )
 @click.option("--resolution", type=click.IntRange(1), metavar="PIXELS", help="Side of the pictures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@csv_option(help="Write the figures as a table")
 @click.option(
-    "--csv", "csv_file", type=click.Path(path_type=Path, dir_okay=False), help="Add rows to this file."
+    "--append",
+    "append_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Add them to the table of an earlier --csv or --append.",
 )
 @click.option(
-    "--plot", "plot_file", type=click.Path(path_type=Path, dir_okay=False), help="Draw bars: .png, .svg."
+    "--plot", "plot_file", type=click.Path(path_type=Path), metavar="FILE", help="Draw bars: .png, .svg."
 )
 def command(
     model: str,
@@ -74,7 +82,8 @@ def command(
     wanted: tuple[str, ...],
     resolution: int | None,
     as_json: bool,
-    csv_file: Path | None,
+    csv_file: str | None,
+    append_file: Path | None,
     plot_file: Path | None,
 ) -> None:
     """Measure MODEL, a model file or a name, against other runtimes, all in fp32 on this processor.
@@ -83,11 +92,15 @@ def command(
     and 10 timed, fewer where they take more than 0.2 s. A ratio is the rival's median over smidgen's in the
     same round. The weights of a name are drawn at random: speed does not depend on them.
     """
-    for path in (csv_file, plot_file):
-        if path is not None and not path.parent.is_dir():
-            raise SmidgenError(f"{path.parent}: no such folder to write {path.name} into")
-    if plot_file is not None and plot_file.suffix not in (".png", ".svg"):
-        raise SmidgenError(f"{plot_file}: plots are written as .png or .svg")
+    if append_file is not None and csv_file is not None:
+        raise SmidgenError("--csv begins a table and --append goes on with one; give one of them")
+    require_table(csv_file, COLUMNS, as_json, [model])
+    if append_file is not None:
+        gate.require(append_file, TABLE, [model])
+    if plot_file is not None:
+        if plot_file.suffix not in (".png", ".svg"):
+            raise SmidgenError(f"{plot_file}: plots are written as .png or .svg")
+        gate.require(plot_file, gate.PLOT, [model])
     from smidgen.bench import plot, runner
 
     if plot_file is not None:
@@ -100,14 +113,17 @@ def command(
         sizes = list(dict.fromkeys(batches))
         report = runner.measure(path, names, sizes, threads, rounds, Path(folder), news)
     report = replace(report, left_out={**left_out, **report.left_out})
+    if csv_file is not None:
+        write_table(csv_file, COLUMNS, _table(report, before))
+    if append_file is not None:
+        _append(append_file, _table(report, before))
+    if plot_file is not None:
+        with gate.replacing(plot_file, gate.PLOT) as path:
+            plot.plot(report, path, plot_file.suffix[1:], _where(before))
     if as_json:
         print_json(_document(report, before))
-    else:
+    elif csv_file != STDOUT:
         _tell(report, before)
-    if csv_file is not None:
-        _append(csv_file, report, before)
-    if plot_file is not None:
-        plot.plot(report, plot_file, _where(before))
 
 
 def _rivals(wanted: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
@@ -261,8 +277,8 @@ def _figures(row: Row) -> dict[str, Any]:
     }
 
 
-def _append(path: Path, report: Report, before: dict[str, Any]) -> None:
-    """Add a row for each rival and batch, after a header where the file is new."""
+def _table(report: Report, before: dict[str, Any]) -> list[list[Any]]:
+    """A row for each rival and batch."""
     shared = {
         "date": datetime.now(UTC).date(),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -274,9 +290,14 @@ def _append(path: Path, report: Report, before: dict[str, Any]) -> None:
         "isa": before["isa"],
         "load": before["load"][0],
     }
-    new = not path.exists() or not path.stat().st_size
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows({**shared, **_figures(row)} for row in report.rows)
+    rows = ({**shared, **_figures(row)} for row in report.rows)
+    return [[row[column] for column in COLUMNS] for row in rows]
+
+
+def _append(path: Path, rows: list[list[Any]]) -> None:
+    """Add rows to a table, which begins here where the file is new; it has all of them or none."""
+    with gate.replacing(path, TABLE) as temporary:
+        before = path.read_text("utf-8") if path.exists() else ""
+        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(before if before.endswith("\n") or not before else before + "\n")
+            csv.writer(file, lineterminator="\n").writerows(rows if before else [COLUMNS, *rows])

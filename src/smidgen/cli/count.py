@@ -7,27 +7,30 @@ from typing import Any
 
 import click
 
-from smidgen.cli.output import print_csv, print_json
-from smidgen.cli.targets import network_options, open_network
+from smidgen.cli.output import print_json
+from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
 from smidgen.graph import parameters
 from smidgen.graph.table import parameter_table
 
 __all__ = ["command"]
+
+COLUMNS = ("module", "parameters")
 
 
 @click.command("count", short_help="Count a network's parameters, tensor by tensor.")
 @click.argument("network", metavar="NAME|FILE")
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-def command(network: str, as_json: bool, as_csv: bool, **options: Any) -> None:
+@csv_option(help="Write the table as CSV instead")
+def command(network: str, as_json: bool, csv_file: str | None, **options: Any) -> None:
     """Count the trainable parameters of a network, tensor by tensor."""
+    require_table(csv_file, COLUMNS, as_json, [network])
     rows = [(name, math.prod(shape)) for name, shape in parameters(open_network(network, **options).tree)]
     total = sum(count for _, count in rows)
+    if csv_file is not None:
+        write_table(csv_file, COLUMNS, rows)
     if as_json:
         print_json({"parameters": dict(rows), "total": total})
-    elif as_csv:
-        print_csv(("module", "parameters"), rows)
-    else:
+    elif csv_file is None:
         click.echo(parameter_table(rows))
         click.echo(total)

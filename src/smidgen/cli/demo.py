@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from smidgen.cli.output import say
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
+from smidgen.cli.streams import outliving_readers
 from smidgen.spec import Budget
 
 __all__ = ["command"]
@@ -26,6 +28,7 @@ BUDGET = "params=30k, macs=3M"
 )
 @contest_options
 @run_options
+@outliving_readers()
 def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     """Write the 1,797 digits of the UCI repository as PNG files and run `smidgen fit` on that folder."""
     from smidgen.data import open_dataset, write_folder
@@ -36,7 +39,7 @@ def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     if not pictures.exists():
         write_folder(open_dataset("digits"), pictures)
     if not as_json:
-        say(f'$ smidgen fit {pictures} --budget "{BUDGET}"', "bold cyan")
+        say(f'$ smidgen fit {shlex.quote(str(pictures))} --budget "{BUDGET}"', "bold cyan")
     from smidgen.search import fit
 
     finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json, profile)

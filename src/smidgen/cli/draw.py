@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from smidgen import atomic, families
+from smidgen import families
+from smidgen.cli import gate
 from smidgen.cli.output import say
-from smidgen.cli.targets import network_options, open_network, output_option
+from smidgen.cli.targets import is_file, network_options, open_network, output_option
 from smidgen.graph.draw import (
     Line,
     Panel,
@@ -72,6 +73,7 @@ def command(
     """
     if output.suffix.lower() != ".svg":
         raise SmidgenError(f"{output}: figures are SVG; call the file {output.stem}.svg")
+    gate.require(output, gate.FIGURE, [name for name in what if is_file(name)])
     if len(what) == 1 and what[0] in FIGURES:
         if path or any(value is not None for value in options.values()):
             raise SmidgenError(f"the {what[0]} figure takes no --block and no options of a network")
@@ -83,10 +85,8 @@ def command(
         }[what[0]]()
     else:
         svg = _networks(what, path, options)
-    try:
-        atomic.write_text(output, svg)
-    except OSError as error:
-        raise SmidgenError(f"{output}: cannot be written ({error.strerror or error})") from None
+    with gate.replacing(output, gate.FIGURE) as temporary:
+        temporary.write_text(svg, encoding="utf-8", errors="backslashreplace")
     say(str(output))
 
 

@@ -8,8 +8,9 @@ import click
 
 from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.running import require_torch
-from smidgen.cli.targets import csv_option, csv_table
+from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
 from smidgen.cli.watching import Quiet, Terminal
+from smidgen.data import open_dataset
 from smidgen.report.formats import plain
 from smidgen.spec import counted
 
@@ -33,7 +34,7 @@ CSV_COLUMNS = ("class", "precision", "recall", "f1", "pictures")
 )
 @click.option("--group-by", metavar="REGEX", help="As it was given to the training.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
-@csv_option(help="Write the scores of each class as a table, - for standard output.")
+@csv_option(help="Write the scores of each class as a table")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     model: str,
@@ -45,10 +46,13 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure the accuracy of MODEL (a model file or a published name) on DATA."""
+    require_table(csv_file, CSV_COLUMNS, as_json, [model, data])
+    require_known(model)
+    open_dataset(data, group_by=group_by)  # refuses in no time what torch would take seconds to load for
     require_torch()
     from smidgen.train.scoring import score
 
-    with csv_table(csv_file, CSV_COLUMNS, as_json) as write:
+    with csv_table(csv_file, CSV_COLUMNS) as write:
         silent = as_json or csv_file == "-"
         watch = Quiet() if silent else Terminal()
         result = score(model, data, part=part, skip_bad=skip_bad, group_by=group_by, watch=watch)

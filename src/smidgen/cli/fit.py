@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import device_option
 from smidgen.data import open_dataset
+from smidgen.scaling.compound import family_named
+from smidgen.scaling.device import read
 from smidgen.spec import Budget
 
 __all__ = ["command"]
@@ -21,8 +25,15 @@ __all__ = ["command"]
 @device_option
 @contest_options
 @run_options
+@outliving_readers()
 def command(
-    data: str, budget: str, families: tuple[str, ...], as_json: bool, profile: bool, **options: Any
+    data: str,
+    budget: str,
+    families: tuple[str, ...],
+    device: Path | None,
+    as_json: bool,
+    profile: bool,
+    **options: Any,
 ) -> None:
     """Turn DATA into the best classifier that fits the budget.
 
@@ -36,8 +47,12 @@ def command(
     """
     limits = Budget.parse(budget)
     refuse_processes("fit")
-    open_dataset(data)  # refuses in no time what torch would take seconds to load for
-    asked = job(data, **options)
+    for family in families:
+        family_named(family)
+    if device is not None:
+        read(device)
+    open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
+    asked = job(data, device=device, **options)
     from smidgen.search import fit
 
     finish(lambda watch: fit(asked, limits, watch, families), as_json, profile)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
 import smidgen
-from smidgen import native
+from smidgen import atomic, native
+from smidgen.cli import gate
 from smidgen.cli.output import print_json, print_table, say
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import output_option
 from smidgen.cli.watching import Terminal
 from smidgen.machine import cores, machine_name, processor_features
@@ -93,17 +96,23 @@ def _peaks(threads: int) -> dict[str, float]:
     }
 
 
+@outliving_readers()
 def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) -> None:
     """Write the device file of this machine."""
     from smidgen.scaling import device
-    from smidgen.scaling.measure import HELD, NETWORKS, ROUNDS, keep, measure
+    from smidgen.scaling.measure import HELD, NETWORKS, ROUNDS, keep, kept_at, measure
 
     if not asked:
         raise SmidgenError("-o is where --measure writes; give both")
+    if out is not None:
+        gate.require(out, gate.DEVICE)
+    elif refused := _refusal(kept_at(threads)):
+        raise SmidgenError(f"{refused}; SMIDGEN_CACHE names another cache folder, -o a file")
     told = f"timing the steps of {NETWORKS + HELD} networks, {ROUNDS} times over: some minutes"
     say(told, err=as_json)
     found = measure(threads, Terminal())
     if out is not None:
+        gate.unharmed(out, gate.DEVICE)
         device.write(out, found)
     try:
         keep(found)
@@ -118,7 +127,17 @@ def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) 
     say(f"{found}: {len(found.steps):,} steps timed")
     say(f"nine of ten predictions are off by at most {100 * found.error:.1f} %")
     if out is not None:
-        say(f"`smidgen scale FAMILY --budget latency=2ms --device {out}` scales for this machine")
+        named = shlex.quote(str(out))
+        say(f"`smidgen scale FAMILY --budget latency=2ms --device {named}` scales for this machine")
+
+
+def _refusal(cache: Path) -> str:
+    """Why nothing can be kept in the cache, in a line; else nothing."""
+    try:
+        atomic.probe_folder(cache) if not cache.parent.exists() else atomic.probe(cache)
+    except OSError as error:
+        return f"{cache}: cannot be written ({error.strerror or error})"
+    return ""
 
 
 def _engine() -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from smidgen import families, weights
-from smidgen.cli.output import count_text, print_csv, print_json, print_table, say
+from smidgen.cli.output import count_text, print_json, print_table, say
+from smidgen.cli.targets import csv_option, require_table, write_table
 from smidgen.spec import UnknownNameError, closest
 from smidgen.weights.results import Result, results_of
 
@@ -17,8 +18,8 @@ COLUMNS = ("name", "params", "MACs", "pixels", "top-1", "on", "published params"
 @click.command("models", short_help="List what can be built.")
 @click.argument("pattern", default="*")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
-def command(pattern: str, as_json: bool, as_csv: bool) -> None:
+@csv_option(help="Write the table as CSV instead")
+def command(pattern: str, as_json: bool, csv_file: str | None) -> None:
     """List the networks whose names match a shell PATTERN, such as 'efficientnet*'.
 
     Params and MACs are counted from the tree; accuracy is what its source reports.
@@ -27,12 +28,13 @@ def command(pattern: str, as_json: bool, as_csv: bool) -> None:
     if not found:
         hint = closest(pattern, families.names())
         raise UnknownNameError(f"no network matches '{pattern}'; {hint}`smidgen models` lists all")
+    require_table(csv_file, COLUMNS, as_json)
     rows = [_row(name) for name in found]
+    if csv_file is not None:
+        write_table(csv_file, COLUMNS, rows)
     if as_json:
         print_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
-    elif as_csv:
-        print_csv(COLUMNS, rows)
-    else:
+    elif csv_file is None:
         print_table(
             COLUMNS,
             [[_cell(column, value) for column, value in zip(COLUMNS, row, strict=True)] for row in rows],

@@ -25,27 +25,30 @@ from rich.text import Text
 
 from smidgen.cli.pace import Pace
 
-__all__ = ["bytes_text", "console", "count_text", "print_csv", "print_json", "print_table", "progress", "say"]
+__all__ = ["bytes_text", "console", "count_text", "print_json", "print_table", "progress", "say"]
 
-PLAIN_WIDTH = 400  # of a table that no person looks at: nothing is cut
+UNCUT = 4000  # columns of what is not to be cut, whatever the terminal's width
 
 
 def console(*, err: bool = False) -> Console:
     """Console on stdout or stderr as it is now (tests and pipes replace them)."""
     stream = sys.stderr if err else sys.stdout
-    width = None if stream.isatty() else PLAIN_WIDTH
+    width = None if stream.isatty() else UNCUT
     return Console(file=stream, width=width, highlight=False, soft_wrap=not stream.isatty())
 
 
 def say(text: str = "", style: str = "", *, err: bool = False) -> None:
-    """One line; `style` is seen on a terminal only."""
-    console(err=err).print(Text(text, style=style))
+    """One line, however narrow the terminal, so that it can be copied; `style` is seen on a terminal only."""
+    console(err=err).print(Text(text, style=style), soft_wrap=True)
 
 
 def print_table(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1, err: bool = False
 ) -> None:
-    """Aligned columns on stdout, or on stderr; the first `left` of them flush left, the others right."""
+    """Aligned columns on stdout, or on stderr; the first `left` of them flush left, the others right.
+
+    A narrow terminal wraps the lines: names and numbers stand there whole, to be read and copied.
+    """
     terminal = (sys.stderr if err else sys.stdout).isatty()
     table = Table(
         box=box.SIMPLE_HEAD if terminal else None, pad_edge=False, header_style="bold", collapse_padding=True
@@ -55,6 +58,7 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     out = console()
+    out.width = UNCUT
     with out.capture() as capture:
         out.print(table)
     click.echo("\n".join(line.rstrip() for line in capture.get().rstrip("\n").split("\n")), err=err)
@@ -63,15 +67,6 @@ def print_table(
 def print_json(value: Any) -> None:
     """JSON on stdout."""
     click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
-
-
-def print_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Comma-separated values on stdout, with a header."""
-    import csv
-
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
 
 
 @contextlib.contextmanager

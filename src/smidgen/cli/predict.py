@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from smidgen import families, modelfile, native, weights
+from smidgen.cli.gate import same_as
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
-from smidgen.cli.targets import csv_option, csv_table
+from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
+from smidgen.data.runs import holds_runs
 from smidgen.engine import Engine
 from smidgen.engine.predictor import Prediction, Predictor, model_path, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
@@ -31,13 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 STDIN = "-"
+COLUMNS = ("picture", "class", "probability", "none_of_these")
 
 
 @click.command("predict", short_help="Name what is on pictures.")
 @click.argument("model", metavar="MODEL")
 @click.argument("pictures", nargs=-1, required=True)
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="Answers for each picture.")
-@csv_option(help="Write a table instead of lines, - for standard output.")
+@csv_option(help="Write a table instead of lines")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object a line.")
 @click.option("-0", "--null", is_flag=True, help="Paths on standard input end with NUL, as of find -print0.")
 @click.option(
@@ -75,14 +78,15 @@ def command(
     PICTURES are files, folders (searched to any depth), or - for a list of paths on standard input.
     Those that cannot be read are reported at the end, with exit code 1; the rest is done.
     """
-    named = _named(pictures, null)
+    require_table(csv_file, COLUMNS, as_json, [model])
+    named = _named(pictures, null, csv_file)
     with progress(f"fetching {model}") as report:
         predictor = _on_torch(model, threads, report) if engine == "torch" else _open(model, threads, report)
     top = min(top, predictor.network.num_classes)
     # A progress bar takes sys.stdout over and would send what is printed to its own stream.
     out, start = sys.stdout, time.perf_counter()
     rows_only = csv_file is not None and not as_json
-    with csv_table(csv_file, _columns(top), as_json) as write, _bar(csv_file, rows_only) as report:
+    with csv_table(csv_file, _columns(top), COLUMNS) as write, _bar(csv_file, rows_only) as report:
         names, paths = itertools.tee(named)
         answers = predictor.stream(paths, top=top, batch_size=batch_size, threads=threads)
         done = failed = 0
@@ -135,6 +139,7 @@ def _published(name: str, report: Progress) -> ModelFile:
 
 
 def _on_torch(model: str, threads: int | None, report: Progress) -> Predictor:
+    require_known(model)
     require_torch("--engine torch")
     from smidgen.train.predict import open_predictor
 
@@ -151,15 +156,20 @@ class _Named:
     total   how many, None while nobody knows
     exists  whether anything that was named is there
     bad     a line for each that cannot be used
+    table   file that will be written: no picture may be the same
     """
 
     paths: Iterable[str] = ()
     total: int | None = None
     exists: bool = False
     bad: list[str] = field(default_factory=list)
+    table: Path | None = None
 
     def __iter__(self) -> Iterator[str]:
+        is_table = same_as(self.table) if self.table else None
         for path in self.paths:
+            if is_table and is_table(path):
+                raise SmidgenError(f"{self.table}: it is among the pictures; name another file to write")
             self.exists = self.exists or _exists(path)
             yield path
 
@@ -169,14 +179,14 @@ class _Named:
             raise DataError(self.bad[0] if self.bad else "no picture was named on standard input")
 
 
-def _named(arguments: tuple[str, ...], null: bool) -> _Named:
-    """Pictures of the arguments. Raises DataError where none is there."""
+def _named(arguments: tuple[str, ...], null: bool, csv_file: str | None) -> _Named:
+    """Pictures of the arguments. Raises DataError where none is there; SmidgenError at the table itself."""
     listed = arguments.count(STDIN)
     if listed > 1:
         raise SmidgenError("- stands for standard input, which can be read only once")
     if null and not listed:
         raise SmidgenError("--null is about a list on standard input; name it with -")
-    named = _Named()
+    named = _Named(table=None if csv_file in (None, STDIN) else Path(csv_file))
     if listed:
         lines = _list(sys.stdin.buffer, null)
         arguments_and_lines = (
@@ -189,18 +199,26 @@ def _named(arguments: tuple[str, ...], null: bool) -> _Named:
     if not named.exists:
         named.bad += [f"{path}: no such file" for path in paths[:1]]
         named.require_some()
+    named.paths = list(named)  # before any work
     return named
 
 
 def _list(stream: BinaryIO, null: bool) -> Iterator[str]:
     """Paths on standard input, read as they are wanted."""
     lines: Iterator[bytes] = _records(stream) if null else iter(stream)
-    for line in lines:
+    for line in _readable(lines):
         if b"\0" in line:
             raise SmidgenError("the paths on standard input end with NUL; --null reads such a list")
         path = os.fsdecode(line if null else line.rstrip(b"\r\n"))
         if path:
             yield path
+
+
+def _readable(lines: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except OSError as error:
+        raise SmidgenError(f"standard input: cannot be read ({error.strerror or error})") from None
 
 
 def _records(stream: BinaryIO) -> Iterator[bytes]:
@@ -227,7 +245,10 @@ def _expanded(arguments: Iterable[str], bad: list[str]) -> Iterator[str]:
 
 
 def _search(folder: str, bad: list[str]) -> Iterator[str]:
-    """Visible pictures at any depth, sorted; links to folders are not followed, they may form a loop."""
+    """Visible pictures at any depth, sorted; links to folders are not followed, they may form a loop.
+
+    Folders that hold runs are passed over: what is drawn there is no picture of anybody's.
+    """
     from smidgen.images import is_picture_name
 
     waiting = [(folder, True)]
@@ -243,7 +264,11 @@ def _search(folder: str, bad: list[str]) -> Iterator[str]:
             bad.append(f"{path}: cannot be read ({error.strerror or error})")
             continue
         kinds = [(entry, entry.is_dir(follow_symlinks=False)) for entry in found if entry.name[0] != "."]
-        waiting += [(entry.path, deep) for entry, deep in kinds if deep or is_picture_name(entry.name)]
+        waiting += [
+            (entry.path, deep)
+            for entry, deep in kinds
+            if (not holds_runs(Path(entry.path)) if deep else is_picture_name(entry.name))
+        ]
 
 
 def _is_folder(path: str) -> bool:
@@ -286,7 +311,7 @@ def _json(name: str, ranked: list[Prediction], predictor: Predictor) -> str:
 
 def _columns(top: int) -> list[str]:
     further = [f"{column}_{rank}" for rank in range(2, top + 1) for column in ("class", "probability")]
-    return ["picture", "class", "probability", "none_of_these", *further]
+    return [*COLUMNS, *further]
 
 
 def _row(name: str, ranked: list[Prediction], predictor: Predictor) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from smidgen.cli import gate
 from smidgen.cli.output import say
 from smidgen.spec import SmidgenError
 
@@ -25,10 +26,14 @@ def command(run: Path) -> None:
         found = "a file" if run.exists() else "no such folder"
         raise SmidgenError(f"{run}: {found}; `smidgen fit` and `smidgen train` write a run's folder")
     document = report.read(run / "report.json")
+    page, card = run / "report.html", run / "model_card.md"
+    reads = [run / "report.json", run / Path(document["model_file"] or "").name]
+    gate.require(page, gate.PAGE, reads)
+    gate.require(card, gate.CARD, reads)
     drawing = _drawing(run, document["model_file"])
     try:
-        say(str(report.write_page(run / "report.html", document, drawing)))
-        say(str(report.write_card(run / "model_card.md", document)))
+        say(str(report.write_page(page, document, drawing)))
+        say(str(report.write_card(card, document)))
     except OSError as error:
         raise SmidgenError(f"{run}: cannot be written to ({error.strerror or error})") from None
 

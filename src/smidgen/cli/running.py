@@ -17,6 +17,7 @@ import click
 
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
+from smidgen.data.places import place_for, require_place
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
 from smidgen.report.prose import cautions, disturbed, interval, prediction, worth
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from smidgen.watch import Watch
 
 __all__ = [
+    "RESOLUTION",
+    "SEED",
     "before_training",
     "contest_options",
     "finish",
@@ -35,10 +38,29 @@ __all__ = [
     "refuse_processes",
     "require_torch",
     "run_options",
+    "run_place",
     "summarise",
 ]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Within(click.IntRange):
+    """A whole number, refused before torch is loaded in the words that it would be refused in later."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Raises SmidgenError where it is out of range."""
+        number: int = click.INT.convert(value, param, ctx)
+        assert param is not None
+        assert self.min is not None
+        assert self.max is not None
+        if not self.min <= number <= self.max:
+            raise SmidgenError(f"{param.name}={number} is outside {self.min}..{self.max}")
+        return number
+
+
+RESOLUTION = Within(1, 16_384)
+SEED = Within(0, 2**63 - 1)
 
 
 class Duration(click.ParamType[float]):
@@ -68,7 +90,10 @@ def run_options(function: Decorated) -> Decorated:
     for option in reversed(
         (
             click.option(
-                "--resolution", type=int, metavar="PIXELS", help="Side of the pictures as networks see them."
+                "--resolution",
+                type=RESOLUTION,
+                metavar="PIXELS",
+                help="Side of the pictures as networks see them.",
             ),
             click.option(
                 "--time",
@@ -79,7 +104,12 @@ def run_options(function: Decorated) -> Decorated:
             ),
             click.option("--epochs", type=click.IntRange(1), help="Epochs of the full training."),
             click.option(
-                "--seed", default=0, show_default=True, help="Decides split, order, augmentation, weights."
+                "--seed",
+                type=SEED,
+                default=0,
+                metavar="N",
+                show_default=True,
+                help="Decides split, order, augmentation, weights.",
             ),
             click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read."),
             click.option(
@@ -107,6 +137,7 @@ def run_options(function: Decorated) -> Decorated:
             click.option(
                 "--checkpoint-every",
                 "every",
+                type=click.FloatRange(0, min_open=True),
                 default=30.0,
                 show_default=True,
                 metavar="SECONDS",
@@ -166,12 +197,33 @@ def before_training() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 
 
-def job(data: str, **options: Any) -> Job:
-    """Job of a command's arguments, with the command line as it was typed."""
+def job(data: str, *, out: Path | None, base: Path | None = None, **options: Any) -> Job:
+    """Job of a command's arguments, with the command line as it was typed.
+
+    Raises   SmidgenError where its run folder cannot be made, or would lie inside the data;
+             DependencyError where training lacks a package.
+    """
+    base = run_place(data, out, base)
     before_training()
     from smidgen.search import Job
 
-    return Job(data=data, command=shlex.join(["smidgen", *sys.argv[1:]]), **options)
+    command = shlex.join(["smidgen", *sys.argv[1:]])
+    return Job(data=data, command=command, out=out, base=base, **options)
+
+
+def run_place(data: str, out: Path | None, base: Path | None, ending: str = "") -> Path | None:
+    """BASE of the run folders BASE-1, BASE-2, …; said where it is beside the data instead of in them.
+
+    base     default: runs/ and the data's name, for which None stands where it is outside the data
+    Raises   SmidgenError where nothing can be written there.
+    """
+    wanted = base or Path("runs", Path(os.path.realpath(data)).name + ending)
+    place = place_for(wanted, data) if out is None else wanted
+    if _leads():  # of torchrun's processes, the first makes the folder
+        require_place(out, place, data)
+        if place != wanted:
+            say(f"{wanted.parent} would lie inside the data; the run goes beside them: {place}-1", err=True)
+    return base if place == wanted else place
 
 
 def summarise(fitted: Fitted) -> None:
@@ -251,20 +303,20 @@ def _say_below(text: str, style: str = "") -> None:
 def finish(work: Callable[[Watch], Fitted], as_json: bool, profile: bool = False) -> None:
     """Do the work with news on the terminal and a summary at the end, or in silence with JSON at the end."""
     logging.getLogger("smidgen").setLevel(logging.WARNING)
-    first = os.environ.get("RANK", "0") == "0"  # of torchrun's processes
+    fitted = work(Terminal() if _leads() and not as_json else Quiet())
+    if not _leads():
+        return
     if as_json:
-        fitted = work(Quiet())
-        if first:
-            print_json(fitted.report)
-            if profile:
-                _profile(fitted.seconds, err=True)
+        print_json(fitted.report)
     else:
-        fitted = work(Terminal() if first else Quiet())
-        if not first:
-            return
         summarise(fitted)
-        if profile:
-            _profile(fitted.seconds)
+    if profile:
+        _profile(fitted.seconds, err=as_json)
+
+
+def _leads() -> bool:
+    """Whether this is the first of torchrun's processes, or the only one there is."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _profile(seconds: Mapping[str, float], err: bool = False) -> None:

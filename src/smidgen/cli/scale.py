@@ -10,6 +10,7 @@ import click
 
 from smidgen import modelfile
 from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import device_option
 from smidgen.cli.watching import Terminal
 from smidgen.graph import Network
@@ -133,6 +134,7 @@ class _Times(NamedTuple):
     measured: float | None
 
 
+@outliving_readers()
 def _device(path: Path | None) -> Device:
     from smidgen.scaling.measure import device_for, known  # bring the engine, which counting does not need
 

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smidgen.cli.output import print_json, print_table, say
-from smidgen.cli.running import refuse_processes, require_torch
+from smidgen.cli.running import RESOLUTION, SEED, refuse_processes, require_torch, run_place
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data import open_dataset
+from smidgen.data.runs import STUDY, read_record
+from smidgen.scaling import rule_named
+from smidgen.scaling.compound import family_named
 from smidgen.spec import SmidgenError, quantity
 
 if TYPE_CHECKING:
@@ -43,11 +47,11 @@ __all__ = ["command"]
 @click.option("--epochs", type=click.IntRange(1), help="Of each full training; default: as `fit` trains.")
 @click.option(
     "--resolution",
-    type=int,
+    type=RESOLUTION,
     metavar="PIXELS",
     help="Of the base that all rules start from; default: the pictures' own size / √2.",
 )
-@click.option("--seed", default=0, show_default=True, help="Decides the split.")
+@click.option("--seed", type=SEED, default=0, metavar="N", show_default=True, help="Decides the split.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
 @click.option(
     "--group-by", metavar="REGEX", help="Pictures whose names match alike stay in one part of the split."
@@ -64,6 +68,7 @@ __all__ = ["command"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print search.json, and nothing else.")
 @click.pass_context
+@outliving_readers()
 def command(
     context: click.Context,
     /,
@@ -86,6 +91,7 @@ def command(
     watch: Watch = Quiet() if as_json else Terminal()
     if resume is not None:
         _refuse_more(context, data)
+        read_record(resume, STUDY)
         require_torch("a search", training=True)
         from smidgen.search.grid import search_on
 
@@ -93,8 +99,12 @@ def command(
     else:
         if data is None or family is None:
             raise SmidgenError("a search needs DATA and --family, or --resume STUDY")
-        open_dataset(data)  # refuses in no time what torch would take seconds to load for
+        family_named(family)
+        open_dataset(data, group_by=options["group_by"])  # before torch is loaded
         budgets, names = tuple(map(quantity, _parts(macs))), tuple(_parts(rules))
+        for name in names:
+            rule_named(name)
+        run_place(data, options["out"], None, "-search")
         require_torch("a search", training=True)
         from smidgen.search.grid import Wanted, search
 

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from smidgen import modelfile
-from smidgen.cli.output import bytes_text, print_csv, print_json, print_table, say
-from smidgen.cli.targets import network_options, open_network
+from smidgen.cli.output import bytes_text, print_json, print_table, say
+from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
 from smidgen.graph import Layer, Network, layers
 from smidgen.graph.draw.cut import units
 from smidgen.graph.draw.terms import leaf_name
@@ -25,18 +25,19 @@ LEFT_OUT = "BatchNorm, activations, pooling, sums, gates and biases"
 @network_options
 @click.option("--all", "unfold", is_flag=True, help="Every layer instead of folding by block.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, unfolded.")
-@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, unfolded.")
-def command(network: str, unfold: bool, as_json: bool, as_csv: bool, **options: Any) -> None:
+@csv_option(help="Write the table as CSV instead, unfolded")
+def command(network: str, unfold: bool, as_json: bool, csv_file: str | None, **options: Any) -> None:
     """Show a network layer by layer: shapes, parameters, MACs, memory, receptive field, exact totals."""
+    require_table(csv_file, COLUMNS, as_json, [network])
     net = open_network(network, **options)
     table = layers(net.tree, net.input)
+    if csv_file is not None:
+        write_table(csv_file, COLUMNS, map(_exact, table))
     if as_json:
         print_json(
             {**_totals(net), "layers": [dict(zip(COLUMNS, _exact(row), strict=True)) for row in table]}
         )
-    elif as_csv:
-        print_csv(COLUMNS, [_exact(row) for row in table])
-    else:
+    elif csv_file is None:
         say(f"{net.name}: {net.input} picture, {net.num_classes} classes", "bold")
         shown = [_cells(row) for row in table] if unfold else _folded(net, table)
         print_table(COLUMNS, shown, left=2)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
 
-from smidgen import atomic, families, modelfile
+from smidgen import families, modelfile
+from smidgen.cli import gate
 from smidgen.graph import Network
 from smidgen.spec import SmidgenError, UnknownNameError
 
 __all__ = [
+    "STDOUT",
     "csv_option",
     "csv_table",
     "device_option",
@@ -23,7 +25,12 @@ __all__ = [
     "network_options",
     "open_network",
     "output_option",
+    "require_known",
+    "require_table",
+    "write_table",
 ]
+
+STDOUT = "-"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -43,62 +50,71 @@ def network_options(function: Decorated) -> Decorated:
 
 
 def output_option(*, required: bool, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
-    """-o FILE, whose folder must exist."""
-
-    def check(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> Path | None:
-        if value is not None and not value.parent.is_dir():
-            raise SmidgenError(f"{value.parent}: no such folder to write {value.name} into")
-        return value
-
-    kind = click.Path(path_type=Path, dir_okay=False)
-    return click.option("-o", "--output", type=kind, required=required, callback=check, help=help)
+    """-o FILE; to be looked at with `gate.require` before the work."""
+    kind = click.Path(path_type=Path)
+    return click.option("-o", "--output", type=kind, required=required, metavar="FILE", help=help)
 
 
 def csv_option(*, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
-    """--csv FILE, whose folder must exist, or - for stdout; to be written with `csv_table`."""
+    """--csv FILE, or - for stdout; for `require_table` before the work and `csv_table` or `write_table`."""
+    return click.option("--csv", "csv_file", metavar="FILE", help=f"{help}, - for standard output.")
 
-    def check(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-        if value is None or value == "-":
-            return value
-        path = Path(value)
-        if not value or path.is_dir():
-            raise SmidgenError(f"--csv '{value}': the name of a file is needed, or - for standard output")
-        if not path.parent.is_dir():
-            raise SmidgenError(f"{path.parent}: no such folder to write {path.name} into")
-        return value
 
-    return click.option("--csv", "csv_file", metavar="FILE", callback=check, help=help)
+def require_table(
+    csv_file: str | None, columns: Sequence[str], as_json: bool, reads: Iterable[str | Path] = ()
+) -> None:
+    """See before the work that its table can be written, and that nothing is lost by it.
+
+    Raises   SmidgenError as `gate.require`; where CSV and JSON would both go to standard output.
+    """
+    if csv_file == STDOUT and as_json:
+        raise SmidgenError(
+            "--csv - and --json would both print; give one of them, or name a file for the CSV"
+        )
+    if csv_file not in (None, STDOUT):
+        if csv_file.startswith(("/dev/", "/proc/")):
+            raise SmidgenError(f"{csv_file}: cannot be written (not a regular file); - is standard output")
+        gate.require(Path(csv_file), gate.table(columns), reads)
 
 
 @contextlib.contextmanager
 def csv_table(
-    csv_file: str | None, columns: Sequence[str], as_json: bool
+    csv_file: str | None, columns: Sequence[str], kind: Sequence[str] | None = None
 ) -> Iterator[Callable[[Sequence[object]], None]]:
     """What writes a row; a file has its old content until all rows are there. Without a file, nothing does.
 
-    Raises   SmidgenError where CSV and JSON would both go to stdout, or the file cannot be written.
+    kind     the columns with which an older table begins, where these are not always the same
+    Raises   SmidgenError where the file cannot be written.
     """
-    if csv_file == "-" and as_json:
-        raise SmidgenError(
-            "--csv - and --json would both print; give one of them, or name a file for the CSV"
-        )
-    with contextlib.ExitStack() as stack:
-        if csv_file is None:
-            yield lambda _row: None
-            return
-        stream: IO[str] = sys.stdout
-        if csv_file != "-":
-            try:
-                temporary = stack.enter_context(atomic.replacing(Path(csv_file)))
-            except OSError as error:
-                raise SmidgenError(f"{csv_file}: cannot be written ({error.strerror or error})") from None
+    if csv_file is None:
+        yield lambda _row: None
+    elif csv_file == STDOUT:
+        yield _writer(sys.stdout, columns)
+    else:
+        path = Path(csv_file)
+        with (
+            gate.replacing(path, gate.table(kind or columns)) as temporary,
             # Half characters of file names in foreign encodings are escaped, as everywhere.
-            stream = stack.enter_context(
-                temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="")
-            )
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        yield writer.writerow
+            temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
+        ):
+            try:
+                yield _writer(stream, columns)
+                stream.flush()
+            except OSError as error:
+                raise (gate.cannot(path, error) if error.filename is None else error) from None
+
+
+def write_table(csv_file: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """All rows at once."""
+    with csv_table(csv_file, columns) as write:
+        for row in rows:
+            write(row)
+
+
+def _writer(stream: IO[str], columns: Sequence[str]) -> Callable[[Sequence[object]], None]:
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    return writer.writerow
 
 
 def device_option(function: Decorated) -> Decorated:
@@ -115,6 +131,21 @@ def is_file(target: str) -> bool:
     """Whether a NAME|FILE argument means a file: it exists, or looks like a path."""
     path = Path(target)
     return path.is_file() or path.suffix == ".safetensors" or len(path.parts) > 1
+
+
+def require_known(model: str) -> None:
+    """Refuse what is neither a model file nor a name with published weights, before torch is loaded for it.
+
+    Raises   ModelFileError, UnknownNameError, WeightsError
+    """
+    if model in families.names():
+        from smidgen import weights
+
+        weights.find(model)
+    else:
+        from smidgen.engine.predictor import model_path
+
+        modelfile.read(model_path(model))
 
 
 def open_network(target: str, **options: Any) -> Network:

@@ -8,9 +8,11 @@ import click
 
 from smidgen.cli.output import progress
 from smidgen.cli.running import finish, job, run_options
+from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import is_file
 from smidgen.data import open_dataset
 from smidgen.spec import SmidgenError
+from smidgen.weights import find
 
 if TYPE_CHECKING:
     from smidgen.graph import Network
@@ -29,9 +31,13 @@ __all__ = ["command"]
 )
 @click.option("--recipe", "recipe_name", metavar="NAME", help="How to train; default: as `fit` does.")
 @click.option(
-    "--learning-rate", type=float, metavar="RATE", help="Largest of the training; default: the recipe's."
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="RATE",
+    help="Largest of the training; default: the recipe's.",
 )
 @run_options
+@outliving_readers()
 def command(
     data: str,
     model: str,
@@ -49,11 +55,13 @@ def command(
             f"{model}: training starts from a name, not from a model file; `smidgen models` lists all"
         )
     families.family_of(model)
-    open_dataset(data)  # refuses in no time what torch would take seconds to load for
+    if weights is not None:
+        find(model, weights)
+    open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
     asked = job(data, **options)
     from smidgen.search import train_one
     from smidgen.train.recipe import recipe
-    from smidgen.weights import fetch, find
+    from smidgen.weights import fetch
 
     plan = recipe(recipe_name) if recipe_name else None
 

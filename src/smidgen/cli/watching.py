@@ -7,13 +7,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 
+from smidgen.cli.ending import ENDING
 from smidgen.cli.output import progress, say
 from smidgen.watch import Watch
 
-__all__ = ["ENDING", "Quiet", "Terminal"]
-
-# Ctrl-C, the system's word, and the end of the terminal or of the connection to it.
-ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+__all__ = ["Quiet", "Terminal"]
 
 
 class Quiet(Watch):

@@ -83,7 +83,8 @@ class Dataset:
     source       where they come from: the path as given, or a citation
     classes      names in the order of the labels
     given_split  the part that each picture belongs to, where the data says so, otherwise None
-    ignored      names of visible files that were passed over because they are not pictures of a class
+    ignored      names of visible files that were passed over because they are not pictures of a class, and
+                 of folders, with a slash at the end, because they hold runs
     groups       what each picture belongs with (a person, a place, a film), "" for nothing, where asked for
     problems     why it cannot be trained on, one line each; empty in what `open_dataset` returns
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, SplitName, require_sound
+from smidgen.data.runs import holds_runs
 from smidgen.images import SUFFIXES, is_picture_name
 from smidgen.spec import DataError
 
@@ -23,7 +24,8 @@ def open_folder(folder: Path) -> Dataset:
 
     Each subfolder is a class, with all pictures at any depth below it. Where the subfolders are called
     train, val and test (train and any other, or train alone), the classes are one level deeper and the
-    split is given. Hidden files are passed over. Classes and pictures are sorted by name.
+    split is given. Hidden files and folders that hold runs are passed over. Classes and pictures are
+    sorted by name.
 
     Raises   DataError when the folder does not exist, holds no pictures, has an empty class or only one,
              or when its parts hold different classes.
@@ -80,13 +82,15 @@ def _dataset(
         only = f"{folder}: only one class, {classes[0]}"
         problems = [*problems, f"{only}; a classifier needs a subfolder for each of 2 or more"]
     used = {picture.path for picture in pictures}
+    files, runs = _walk(folder)
+    others = [path.relative_to(folder).as_posix() for path in files if path not in used]
     return Dataset(
         name=folder.resolve().name,
         source=str(folder),
         classes=classes,
         pictures=tuple(pictures),
         given_split=None if given is None else tuple(given[picture.path] for picture in pictures),
-        ignored=tuple(path.relative_to(folder).as_posix() for path in _files(folder) if path not in used),
+        ignored=(*others, *(f"{path.relative_to(folder).as_posix()}/" for path in runs)),
         problems=tuple(problems),
     )
 
@@ -158,19 +162,31 @@ def _differences(
 
 
 def _subfolders(folder: Path) -> list[Path]:
+    """Those that may be classes or parts: visible, and not there for runs."""
     try:
-        return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
     except OSError as error:
         raise _unreadable(error) from None
+    return [path for path in found if not holds_runs(path)]
 
 
 def _files(folder: Path) -> list[Path]:
-    """All visible files at any depth, sorted; links to folders are not followed, they may form a loop."""
-    found = []
+    return _walk(folder)[0]
+
+
+def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
+    """All visible files at any depth, sorted, and the folders with runs that were passed over.
+
+    Links to folders are not followed, they may form a loop.
+    """
+    found, runs = [], []
     for place, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = [name for name in folders if not _is_hidden(name)]
+        visible = [name for name in folders if not _is_hidden(name)]
+        passed = {name for name in visible if holds_runs(Path(place, name))}
+        folders[:] = [name for name in visible if name not in passed]
         found += [Path(place, name) for name in files if not _is_hidden(name)]
-    return sorted(found)
+        runs += [Path(place, name) for name in passed]
+    return sorted(found), sorted(runs)
 
 
 def _is_hidden(name: str) -> bool:

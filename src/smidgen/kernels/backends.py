@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from smidgen import native
+from smidgen.spec import SmidgenWarning
 
 __all__ = ["OPERATORS", "Backend", "Choice", "chosen", "transformed"]
 
@@ -63,7 +64,7 @@ def chosen(operator: str, device: str, dtype: torch.dtype) -> Choice:
         if not (reason := backend.refusal(operator, dtype)):
             return Choice(backend, name, "; ".join(reasons))
         if reason == native.missing():
-            warnings.warn(f"shifts run in plain torch, several times slower: {reason}", stacklevel=2)
+            warnings.warn(f"shifts run in plain torch, several times slower: {reason}", SmidgenWarning, 2)
         reasons.append(f"{name}: {reason}")
     raise AssertionError("the reference refuses nothing")
 

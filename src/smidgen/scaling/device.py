@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,7 +128,7 @@ def read(path: Path) -> Device:
 
     Raises   DeviceError, in one line, on anything else.
     """
-    advice = f"`smidgen info --measure -o {path.name}` on the device makes it"
+    advice = f"`smidgen info --measure -o {shlex.quote(path.name)}` on the device makes it"
     try:
         document = json.loads(path.read_text("utf-8"))
     except OSError as error:

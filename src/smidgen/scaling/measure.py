@@ -39,6 +39,7 @@ __all__ = [
     "device_for",
     "drawn_networks",
     "keep",
+    "kept_at",
     "known",
     "measure",
     "quietest",
@@ -93,7 +94,7 @@ def known(threads: int | None = None) -> Device | None:
     """
     _require_kernels()
     try:
-        found = device_file.read(_kept_at(threads))
+        found = device_file.read(kept_at(threads))
     except DeviceError:  # not there, or damaged: then it is measured anew
         return None
     return found if found.here else None
@@ -101,10 +102,10 @@ def known(threads: int | None = None) -> Device | None:
 
 def keep(device: Device) -> None:
     """Put this machine into the cache. Raises DeviceError where that cannot be written."""
-    device_file.write(_kept_at(device.threads), device)
+    device_file.write(kept_at(device.threads), device)
 
 
-def _kept_at(threads: int | None) -> Path:
+def kept_at(threads: int | None) -> Path:
     """Place of this machine's file in the cache."""
     return cache_folder() / "devices" / f"{native.isa()}-{threads or cores()}-{native.fingerprint()}.json"
 

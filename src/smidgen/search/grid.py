@@ -6,6 +6,7 @@ Source   Tan & Le 2019, arXiv:1905.11946, section 3.3
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from typing import IO, Any
 
 from smidgen import machine
 from smidgen.data import from_anywhere
+from smidgen.data.places import place_for, require_place
 from smidgen.scaling import rule_named
 from smidgen.scaling.compound import family_named, rounded_side
 from smidgen.search.agenda import Agenda
@@ -27,7 +29,7 @@ from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
 from smidgen.spec import BudgetError, SmidgenError, StoppedError, counted
 from smidgen.train.material import Material, prepare
-from smidgen.train.runfolder import new_run_folder, require_free
+from smidgen.train.runfolder import new_run_folder
 from smidgen.watch import Watch
 
 __all__ = ["Wanted", "search", "search_on"]
@@ -79,7 +81,7 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
              StoppedError where somebody asked to stop: `search_on` goes on.
     """
     require_optuna()
-    require_free(wanted.out)
+    require_place(wanted.out, place_for(Path("runs", "search"), wanted.data), wanted.data)
     material = prepare(
         wanted.data, seed=wanted.seed, skip_bad=wanted.skip_bad, group_by=wanted.group_by, watch=watch
     )
@@ -96,7 +98,7 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
         "command": wanted.command,
     }
     _describe(agenda, watch)
-    base = Path("runs", f"{material.dataset.name}-search")
+    base = place_for(Path("runs", f"{material.dataset.name}-search"), wanted.data)
     with new_run_folder(wanted.out, base, RECORD) as folder:
         return folder, _finish(Study.create(folder, agenda, about), workers, watch)
 
@@ -132,7 +134,7 @@ def _work(study: Study, workers: int, watch: Watch) -> None:
                 process.wait()
         if study.finished():
             return
-        goes_on = f"`smidgen search --resume {study.folder}` goes on from there"
+        goes_on = f"`smidgen search --resume {shlex.quote(str(study.folder))}` goes on from there"
         if stop.is_set():
             raise StoppedError(f"stopped after {len(study.rows())} trainings; {goes_on}")
         words.seek(0)
@@ -162,7 +164,8 @@ def _started(folder: Path, words: IO[bytes]) -> subprocess.Popen[bytes]:
     """A worker with one thread, in a session of its own: Ctrl-C reaches it through this process only."""
     return subprocess.Popen(
         [sys.executable, "-m", "smidgen.search.worker", str(folder), str(os.getpid())],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # What it says last is what is told of it: no library's warning may stand there.
+        env={"PYTHONWARNINGS": "ignore", **os.environ, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=words,

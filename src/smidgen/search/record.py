@@ -12,6 +12,7 @@ from pathlib import Path
 import filelock
 
 from smidgen import atomic
+from smidgen.data.runs import read_record
 from smidgen.search.job import Job
 from smidgen.search.plan import Plan
 from smidgen.spec import Budget, SmidgenError
@@ -65,13 +66,7 @@ def read(folder: Path) -> Record:
     Raises   SmidgenError where there is none, or none that this version can follow.
     """
     path = folder / RECORD
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        reason = error.strerror or error
-        raise SmidgenError(f"{path}: {reason}; `smidgen fit` and `train` make a run folder") from None
-    except (ValueError, RecursionError):
-        raise SmidgenError(f"{path}: not JSON; it is not the record of a run") from None
+    document = read_record(folder, RECORD)
     try:
         if document["format"] != _FORMAT:
             raise SmidgenError(f"{path}: format {document['format']}; this version knows {_FORMAT}")

@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 import smidgen
 from smidgen import atomic
+from smidgen.data.runs import STUDY as RECORD
+from smidgen.data.runs import read_record
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.journal import opened
 from smidgen.spec import DependencyError, SmidgenError
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RECORD", "Claim", "Result", "Row", "Study", "require_optuna"]
 
-RECORD = "study.json"
 MOST_DEATHS = 3  # of workers over one task, before it counts as gone wrong
 _FORMAT = 2
 
@@ -251,22 +252,17 @@ class Study:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    document = read_record(path.parent, RECORD)
     try:
-        document = json.loads(path.read_text("utf-8"))
         format_, version = document["format"], document["version"]
-    except OSError as error:
-        raise SmidgenError(
-            f"{path}: {error.strerror or error}; `smidgen search DATA` begins a study"
-        ) from None
-    except (ValueError, KeyError, TypeError):
+    except KeyError:
         raise SmidgenError(f"{path}: not the record of a search") from None
     if (format_, version) != (_FORMAT, smidgen.__version__):
         raise SmidgenError(
             f"{path}: begun with smidgen {version}, and this is {smidgen.__version__}; "
             "a search needs one version"
         )
-    found: dict[str, Any] = document
-    return found
+    return document
 
 
 def _task(trial: optuna.trial.FrozenTrial) -> Task:

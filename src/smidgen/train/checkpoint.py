@@ -63,15 +63,16 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
     clears.
     Raises   CheckpointError where the disk refuses; the checkpoints that were there stay.
     """
-    target = folder / f"{checkpoint.step:012d}"
+    target, before = folder / f"{checkpoint.step:012d}", _numbered(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
         _fill(folder, target, checkpoint)
     except OSError as error:
+        goes_on = "from the one before it" if before else "from the beginning: there is none before it"
         raise CheckpointError(
             f"{folder}: the checkpoint of step {checkpoint.step:,} cannot be written "
-            f"({error.strerror or error}); make room, then resume from the one before it"
+            f"({error.strerror or error}); make room, and a resumed training goes on {goes_on}"
         ) from error
     places = _numbered(folder)
     newest = places.index(target)

@@ -18,6 +18,7 @@ from typing import Protocol, TypeAlias
 import torch
 from torch import Tensor, nn
 
+from smidgen.spec import SmidgenWarning
 from smidgen.train.clock import Timer
 from smidgen.train.optimiser import FUSED
 from smidgen.train.parallel import World
@@ -135,7 +136,7 @@ class Replayed:
 
     def _give_up(self, error: RuntimeError) -> None:
         reason = str(error).split("\n")[0]
-        warnings.warn(f"steps are not recorded for the GPU, which costs time: {reason}", stacklevel=3)
+        warnings.warn(f"steps are not recorded for the GPU, which costs time: {reason}", SmidgenWarning, 3)
         self.recorder = None
         self._recordings.clear()
 

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from smidgen.data.places import require_place
+from smidgen.data.runs import RUN as RECORD
 from smidgen.spec import SmidgenError
 
 __all__ = ["MODEL_FILE", "RECORD", "new_run_folder", "require_free"]
 
 MODEL_FILE = "model.safetensors"
-RECORD = "run.json"
 
 
 @contextlib.contextmanager
@@ -23,8 +24,7 @@ def new_run_folder(wanted: Path | None, base: Path, record: str = RECORD) -> Ite
     record   file with which the work can be taken up again; without it the folder goes when the block fails
     Raises   SmidgenError where `wanted` exists: a run is never overwritten.
     """
-    if wanted is not None:
-        require_free(wanted)
+    require_free(wanted, base)
     present = next(parent for parent in (wanted or base).absolute().parents if parent.exists())
     folder = _first_free(base) if wanted is None else _exactly(wanted)
     try:
@@ -36,17 +36,20 @@ def new_run_folder(wanted: Path | None, base: Path, record: str = RECORD) -> Ite
         raise
 
 
-def require_free(wanted: Path | None) -> None:
-    """Raise SmidgenError where the wanted run folder exists: a run is never overwritten."""
-    if wanted is not None and os.path.lexists(wanted):
-        raise SmidgenError(f"{wanted} exists; a run is never overwritten, choose another --out")
+def require_free(wanted: Path | None, base: Path | None = None, data: str | None = None) -> None:
+    """Raise SmidgenError where no run folder can be made at `wanted`, or else beside `base`.
+
+    It exists, for a run is never overwritten; it lies inside the data; nothing can be written there.
+    """
+    require_place(wanted, base or Path("runs", "data"), data)
 
 
 def _exactly(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        require_free(folder)
+        if os.path.lexists(folder):
+            raise SmidgenError(f"{folder} exists; a run is never overwritten, choose another --out") from None
         raise SmidgenError(f"{folder}: cannot be created (a file is in the way)") from None
     except OSError as error:
         raise SmidgenError(f"{folder}: cannot be created ({error.strerror or error})") from None
