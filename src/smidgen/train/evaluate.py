@@ -15,14 +15,24 @@ from smidgen import report
 from smidgen.graph import Preprocess
 from smidgen.train.pixels import normalise, to_unit
 
-__all__ = ["accuracy", "balanced_accuracy", "confusion", "cross_entropy", "evaluating", "predict_logits"]
+__all__ = [
+    "BATCH",
+    "accuracy",
+    "balanced_accuracy",
+    "confusion",
+    "cross_entropy",
+    "evaluating",
+    "predict_logits",
+]
+
+BATCH = 256  # pictures at a time, unless others are asked for
 
 
 def predict_logits(
     model: nn.Module,
     pictures: NDArray[np.uint8],
     preprocess: Preprocess,
-    batch_size: int = 256,
+    batch_size: int = BATCH,
     device: torch.device | str = "cpu",
 ) -> NDArray[np.float32]:
     """The model's outputs in evaluation mode, which it leaves as it found it.
