@@ -23,9 +23,11 @@ import itertools
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
@@ -33,7 +35,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -242,27 +244,33 @@ def application(threads: int) -> Callable[..., list[bytes]]:
 
 
 def by_gunicorn(engine: smidgen.Engine, expected: str, rounds: int, limit: float, count: Count) -> None:
-    """Requests to workers of gunicorn."""
-    with served(engine.threads, limit) as address:
-        for count.rounds in range(1, rounds + 1):
-            try:
-                with urllib.request.urlopen(address, timeout=limit) as reply:
-                    bits, threads, its_own, process = json.load(reply)
-                count.add((bits if bits == its_own else "not the master's", threads), expected, process)
-            except OSError as error:
-                print(error, file=sys.stderr)
-                count.add(None, expected, 0)
+    """Requests to workers of gunicorn. A worker that does not come to its end has hung, too."""
+    with tempfile.TemporaryFile("w+") as words:
+        with served(engine.threads, limit, words) as address:
+            for count.rounds in range(1, rounds + 1):
+                try:
+                    with urllib.request.urlopen(address, timeout=limit) as reply:
+                        bits, threads, its_own, process = json.load(reply)
+                    count.add((bits if bits == its_own else "not the master's", threads), expected, process)
+                except OSError as error:
+                    print(error, file=sys.stderr)
+                    count.add(None, expected, 0)
+        words.seek(0)
+        said = words.read()
+    sys.stderr.write(said)
+    count.hangs += said.count("TIMEOUT") + said.count("stopped by force")
 
 
 @contextlib.contextmanager
-def served(threads: int, limit: float) -> Iterator[str]:
-    """Address of a running gunicorn."""
+def served(threads: int, limit: float, words: IO[str]) -> Iterator[str]:
+    """Address of a running gunicorn, which writes its complaints to `words`."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", str(WORKERS)]
     command += ["--bind", f"127.0.0.1:{port}", "--max-requests", str(REQUESTS), "--timeout", str(int(limit))]
-    command += ["--chdir", str(Path(__file__).parent), "--log-level", "warning", "--no-control-socket"]
-    process = subprocess.Popen([*command, f"{Path(__file__).stem}:application({threads})"])
+    command += ["--graceful-timeout", str(int(2 * limit)), "--log-level", "warning", "--no-control-socket"]
+    command += ["--chdir", str(Path(__file__).parent), f"{Path(__file__).stem}:application({threads})"]
+    process = subprocess.Popen(command, stderr=words, start_new_session=True)
     try:
         await_port(port, limit, process)
         yield f"http://127.0.0.1:{port}/"
@@ -271,7 +279,9 @@ def served(threads: int, limit: float) -> Iterator[str]:
         try:
             process.wait(limit)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            words.write("stopped by force\n")
 
 
 def await_port(port: int, limit: float, process: subprocess.Popen[bytes]) -> None:

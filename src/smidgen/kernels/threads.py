@@ -65,7 +65,8 @@ def _after_fork() -> None:
     global _lost
     _lost = _lost or not _paused
     _share.cache_clear()
-    torch.set_num_threads(torch.get_num_threads())  # lets go of another pool of its own, see native/threads.cpp
+    # torch has another pool, which lets go of the parent's threads at this; else it joins them at the exit.
+    torch.set_num_threads(torch.get_num_threads())
 
 
 if hasattr(os, "register_at_fork"):
