@@ -49,7 +49,7 @@ SMIDGEN_API const char* smidgen_isas(void);
 
 /* Let an OpenMP runtime of the host run the parallel parts of shifts and norms, which stand between its own, so that two
  * pools of threads do not fight for the cores: the address of its GOMP_parallel. NULL: threads of this library's own,
- * which whole networks always run on. A forked child has its parent's OpenMP threads no more: there this does nothing. */
+ * which whole networks always run on. A forked child has to lend its own anew. */
 SMIDGEN_API void smidgen_use_openmp(void* gomp_parallel);
 
 /* y = shift(x), copied bit by bit; `bytes` per element: any number. Returns 0, or 1 where memory has run

@@ -4,6 +4,8 @@
 #include "threads.hpp"
 
 #include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -11,9 +13,6 @@
 #include <memory>
 #include <mutex>
 #include <new>
-#include <system_error>
-#include <thread>
-#include <vector>
 
 #include "smidgen.h"
 
@@ -22,13 +21,31 @@ namespace {
 
 using GompParallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
 std::atomic<GompParallel> gomp_parallel{nullptr};
-std::atomic<bool> forked{false};
 
-// A name by which the system's tools tell these threads from the host's.
-void name_thread() {
-#if defined(__linux__)
-  pthread_setname_np(pthread_self(), "smidgen");
-#endif
+// Starts a thread that never ends, on a stack of its own; false where the system refuses. In a forked child the C library
+// would give it the stack of one that stayed with the parent, by which threads are known: who joins that one when the
+// process exits, as torch does, would wait for this one.
+bool start_thread(void* (*work)(void*), void* context) {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes)) return false;
+  size_t bytes = 0;
+  pthread_attr_getstacksize(&attributes, &bytes);
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK;
+  void* const stack = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+  bool started = false;
+  if (stack != MAP_FAILED) {
+    mprotect(stack, static_cast<size_t>(sysconf(_SC_PAGESIZE)), PROT_NONE);  // what runs over, fails
+    pthread_t thread;
+    started = !pthread_attr_setstack(&attributes, stack, bytes) && !pthread_create(&thread, &attributes, work, context);
+    if (started) {
+      pthread_setname_np(thread, "smidgen");  // to be told from the host's
+      pthread_detach(thread);
+    } else {
+      munmap(stack, bytes);
+    }
+  }
+  pthread_attr_destroy(&attributes);
+  return started;
 }
 
 struct Job {
@@ -50,11 +67,7 @@ class Pool {
     std::unique_lock<std::mutex> alone(busy_, std::try_to_lock);
     if (!alone.owns_lock()) return false;
     std::unique_lock<std::mutex> lock(mutex_);
-    try {
-      while (static_cast<int32_t>(workers_.size()) < helpers) workers_.emplace_back([this] { serve(); });
-    } catch (const std::system_error&) {  // no more threads to be had: those that are there do it
-    } catch (const std::bad_alloc&) {
-    }
+    while (workers_ < helpers && start_thread(serve_pool, this)) ++workers_;  // refused: those that are there do it
     job_ = &job;
     places_ = helpers;
     calls_.fetch_add(1, std::memory_order_release);
@@ -77,8 +90,12 @@ class Pool {
       for (int i = 0; i < 16; ++i) rest();
   }
 
-  void serve() {
-    name_thread();
+  static void* serve_pool(void* pool) {
+    static_cast<Pool*>(pool)->serve();
+    return nullptr;
+  }
+
+  [[noreturn]] void serve() {
     uint64_t last = 0;
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
@@ -101,10 +118,9 @@ class Pool {
 
   std::mutex busy_, mutex_;
   std::condition_variable wake_, done_;
-  std::vector<std::thread> workers_;
   std::atomic<uint64_t> calls_{0};
   Job* job_ = nullptr;
-  int32_t places_ = 0, active_ = 0;
+  int32_t workers_ = 0, places_ = 0, active_ = 0;
 };
 
 // Never destroyed: its threads sleep on it until the process ends.
@@ -118,12 +134,10 @@ Pool& pool() {
 }
 
 // A child has none of its parent's threads, and its locks are as they were at that moment, perhaps held. So the pool is
-// left as it is, never to be touched, and the first call makes a new one. OpenMP's team cannot be made anew: its runtime
-// would wait for the threads that it remembers.
+// left as it is, never to be touched, and the first call makes a new one. Whether OpenMP's is usable there the host knows.
 void renew() {
   current.store(nullptr);
   gomp_parallel.store(nullptr);
-  forked.store(true);
 }
 const int renews_in_children = pthread_atfork(nullptr, nullptr, renew);
 
@@ -146,5 +160,5 @@ void on_host_team(int32_t threads, int64_t parts, void (*part)(void*, int64_t), 
 }  // namespace smidgen
 
 void smidgen_use_openmp(void* gomp_parallel) {
-  if (!smidgen::forked.load()) smidgen::gomp_parallel.store(reinterpret_cast<smidgen::GompParallel>(gomp_parallel));
+  smidgen::gomp_parallel.store(reinterpret_cast<smidgen::GompParallel>(gomp_parallel));
 }

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from smidgen import report
-from smidgen.data import memory_limit
+from smidgen.data import class_counts, memory_limit, unbalanced_news
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name, peak_memory
 from smidgen.report import Report
@@ -445,7 +445,7 @@ def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:
     """Say so where the network does no better than to name the commonest class every time."""
     labels = [material.dataset.pictures[index].label for index in material.split.val]
     if last.val_accuracy <= np.bincount(labels).max() / len(labels):
-        watch.say("no better than chance: give more --epochs, more pictures or a larger budget")
+        watch.say(f"no better than chance. {report.advice(material.resolution)}")
     watch.say(f"validation {100 * last.val_accuracy:.1f} % after {counted(last.epoch, 'epoch')}")
 
 
@@ -458,6 +458,8 @@ def _describe(material: Material, watch: Watch) -> None:
     watch.say(
         f"networks see {material.resolution}x{material.resolution} pixels, {colour}; --resolution changes it"
     )
+    if unbalanced := unbalanced_news(class_counts(dataset, material.survey)):
+        watch.say(unbalanced)
 
 
 def _now() -> str:

@@ -16,7 +16,14 @@ from smidgen.graph import Network, Preprocess
 from smidgen.train.footprint import MOST_PREDICTED, prediction_batch
 from smidgen.train.pixels import normalise, to_unit
 
-__all__ = ["accuracy", "balanced_accuracy", "confusion", "cross_entropy", "evaluating", "predict_logits"]
+__all__ = [
+    "accuracy",
+    "balanced_accuracy",
+    "confusion",
+    "cross_entropy",
+    "evaluating",
+    "predict_logits",
+]
 
 
 def predict_logits(

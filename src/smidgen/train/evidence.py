@@ -26,6 +26,7 @@ from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, confusion, predict_logits
+from smidgen.train.footprint import prediction_batch
 from smidgen.train.material import Material
 from smidgen.train.metrics import Row
 from smidgen.train.pixels import Pixels
@@ -116,7 +117,7 @@ def write_run(
 
 
 def _outputs(model: NetworkModule, data: Pixels, network: Network) -> NDArray[np.float32]:
-    with sharing(len(data) * network.cost().macs):  # together, as nothing else runs any more
+    with sharing(min(len(data), prediction_batch(network)) * network.cost().macs):
         return predict_logits(model, data.pictures, network.preprocess)
 
 

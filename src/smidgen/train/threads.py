@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import torch
 
-from smidgen.kernels.threads import forked
+from smidgen.kernels.threads import lost
 from smidgen.machine import cores
 
 __all__ = ["WORTH_SHARING", "WORTH_SHARING_ALONE", "sharing", "threads_here", "threads_worth"]
@@ -27,11 +27,11 @@ WORTH_SHARING_ALONE = 100_000_000
 def sharing(macs_per_step: int, asked: int | None = None, *, alone: bool = False) -> Iterator[None]:
     """Use one thread for small steps and as many as there are here for large ones, or as many as `asked`.
 
-    In a forked process it is always one, and a warning says so where more were asked for.
+    Where a fork has cost torch its threads it is always one, and a warning says so if more were asked for.
     """
-    if forked() and asked is not None and asked > 1:
-        lost = "torch has one thread in a forked process, where OpenMP's are lost"
-        warnings.warn(f"{lost}; start it by spawn for {asked}", RuntimeWarning, stacklevel=3)
+    if lost() and asked is not None and asked > 1:
+        left = "torch has one thread in this forked process, as its OpenMP does not survive a fork"
+        warnings.warn(f"{left}; start it by spawn for {asked}", RuntimeWarning, stacklevel=3)
         asked = 1
     before = torch.get_num_threads()
     torch.set_num_threads(asked or threads_worth(macs_per_step, threads_here(), alone=alone))
@@ -42,10 +42,10 @@ def sharing(macs_per_step: int, asked: int | None = None, *, alone: bool = False
 
 
 def threads_here() -> int:
-    """The number that torch has, but no more than there are cores: torch knows of no quota. One in a forked
-    process.
+    """The number that torch has, but no more than there are cores: torch knows of no quota. One where a
+    fork has cost it the others.
     """
-    return 1 if forked() else min(torch.get_num_threads(), cores())
+    return 1 if lost() else min(torch.get_num_threads(), cores())
 
 
 def threads_worth(macs_per_step: int, most: int, *, alone: bool = False) -> int:
