@@ -91,7 +91,7 @@ def test_a_full_disk_keeps_the_one_before(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [f"{1:012d}"]
 
 
-@pytest.mark.parametrize(("earlier", "told"), [(1, "from the one before it"), (0, "from the beginning")])
+@pytest.mark.parametrize(("earlier", "told"), [(1, "from the one before it"), (0, "at its beginning")])
 def test_a_full_disk_advises_what_is_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int, told: str
 ) -> None:
@@ -102,6 +102,6 @@ def test_a_full_disk_advises_what_is_possible(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("smidgen.train.checkpoint._write_flushed", full)
-    with pytest.raises(CheckpointError, match=f"No space left on device.*goes on {told}"):
+    with pytest.raises(CheckpointError, match=f"No space left on device.*then resume {told}"):
         checkpoint.write(tmp_path, made(9))
     assert (checkpoint.latest(tmp_path) is None) == (not earlier)

@@ -40,12 +40,14 @@ class Kind(NamedTuple):
     name      of such a file
     is_ours   whether a file that exists was made by this command, from its path and its first bytes
     pictures  whether its name may end like that of a picture, or for `models` of a model file
+    named     whether the user has named it, and may name another
     """
 
     name: str
     is_ours: Callable[[Path, bytes], bool]
     pictures: bool = False
     models: bool = False
+    named: bool = True
 
 
 def table(columns: Sequence[str], *, exactly: bool = False) -> Kind:
@@ -89,9 +91,11 @@ FIGURE = Kind(
 PLOT = Kind("a plot of `smidgen bench`", _is_plot, pictures=True)
 DEVICE = Kind("a device file", _is_device)
 MODEL = Kind("a model file", _is_model, models=True)
-PAGE = Kind("a run's page", lambda _, head: b'<meta name="generator" content="Smidgen">' in head)
+PAGE = Kind("a run's page", lambda _, head: b'<meta name="generator" content="Smidgen">' in head, named=False)
 CARD = Kind(
-    "a model card", lambda _, head: head.startswith(b"---\n") and b"library_name: smidgen" in head[:4096]
+    "a model card",
+    lambda _, head: head.startswith(b"---\n") and b"library_name: smidgen" in head[:4096],
+    named=False,
 )
 
 
@@ -115,17 +119,15 @@ def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
 
 def unharmed(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
     """The part of `require` that may have changed when the work is done."""
+    other = "choose another name" if kind.named else "move it away first"
     if any(map(same_as(path), reads)):
-        raise SmidgenError(f"{path}: this command reads it; name another file to write")
+        raise SmidgenError(f"{path}: this command reads it and does not write over it; {other}")
     try:
         found = _head(path)
     except OSError as error:
         raise cannot(path, error) from None
     if found and not kind.is_ours(path, found):
-        raise SmidgenError(
-            f"{path} holds {_what(found)}, and only {kind.name} is written over; "
-            "choose another name, or remove it first"
-        )
+        raise SmidgenError(f"{path} holds {_what(found)}, and only {kind.name} is written over; {other}")
     if _is_stream(path):
         raise SmidgenError(f"{path}: is a standard stream of this command; name another file to write")
     if not found and (

@@ -69,10 +69,10 @@ def write(folder: Path, checkpoint: Checkpoint) -> Path:
         _clear(folder)
         _fill(folder, target, checkpoint)
     except OSError as error:
-        goes_on = "from the one before it" if before else "from the beginning: there is none before it"
+        begins = "from the one before it" if before else "at its beginning, for there is none before it"
         raise CheckpointError(
             f"{folder}: the checkpoint of step {checkpoint.step:,} cannot be written "
-            f"({error.strerror or error}); make room, and a resumed training goes on {goes_on}"
+            f"({error.strerror or error}); make room, then resume {begins}"
         ) from error
     places = _numbered(folder)
     newest = places.index(target)
