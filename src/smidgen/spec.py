@@ -40,7 +40,7 @@ class SmidgenError(Exception):
     """A user's mistake or a broken input: one line saying what came, what was needed, what to do."""
 
 
-class SmidgenWarning(UserWarning):
+class SmidgenWarning(RuntimeWarning, UserWarning):
     """Something that works, but not as well as it could: one line that a user should see, from us alone."""
 
 

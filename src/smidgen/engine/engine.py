@@ -24,7 +24,7 @@ from smidgen.forks import renew_in_children
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
-from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError
+from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError, SmidgenWarning
 
 if TYPE_CHECKING:
     from smidgen.engine.work import Work
@@ -114,7 +114,7 @@ class Engine:
         missing = native.missing()
         self.backend = "numpy" if missing else native.isa()
         if missing:
-            warnings.warn(f"{missing}; the slow interpreter runs instead", RuntimeWarning, stacklevel=2)
+            warnings.warn(f"{missing}; the slow interpreter runs instead", SmidgenWarning, stacklevel=2)
         try:
             self._ready(self.network.input)
         except (ModelFileError, ShapeError) as error:

@@ -15,6 +15,7 @@ import torch
 
 from smidgen import report
 from smidgen.data import class_counts, memory_limit, unbalanced_news
+from smidgen.data.places import place_for
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name, peak_memory
 from smidgen.report import Report
@@ -183,7 +184,7 @@ def _begun(
     processes: World = ALONE,
 ) -> Fitted:
     """Create the run folder, decide and record what will be done, and do it."""
-    base = job.base or Path("runs", material.dataset.name)
+    base = _base(job, material.dataset.name)
     threads = threads_here()
     if _trains_on(job) == "cpu":
         plan, workers = affordable(plan, material, workers, watch)
@@ -307,7 +308,7 @@ def _prepared(job: Job, watch: Watch, again: bool = False) -> Material:
     again   whether its run folder is there already
     """
     if not again:
-        require_free(job.out)
+        require_free(job.out, _base(job, "data"), job.data)
     material = prepare(
         job.data,
         resolution=job.resolution,
@@ -321,9 +322,14 @@ def _prepared(job: Job, watch: Watch, again: bool = False) -> Material:
     return material
 
 
+def _base(job: Job, name: str) -> Path:
+    """BASE of the run folders BASE-1, BASE-2, …, outside the data."""
+    return place_for(job.base or Path("runs", name), job.data)
+
+
 def _scratch(job: Job) -> Path:
     """The folder for decoded pictures that memory does not hold: the nearest to the run that exists."""
-    wanted = (job.out or job.base or Path("runs", "data")).absolute()
+    wanted = (job.out or _base(job, "data")).absolute()
     return next(parent for parent in wanted.parents if parent.is_dir())
 
 
