@@ -17,9 +17,9 @@ from smidgen.train.footprint import batch_within, parts_within, splits_exactly, 
 from smidgen.train.material import Material
 from smidgen.watch import Watch
 
-__all__ = ["affordable", "room_for", "sparing"]
+__all__ = ["HELD", "affordable", "room_for", "sparing"]
 
-_HELD = 600 * 10**6  # of torch and its friends, where the system does not tell what the process holds
+HELD = 600 * 10**6  # of a process with torch, where it is not there yet, or the system does not tell
 # Weights, gradients, moments and the like of one parameter, in bytes; of a budget that is larger than memory.
 _PER_PARAM = 40
 
@@ -30,7 +30,7 @@ def room_for(material: Material, trials: Sequence[Trial]) -> int:
     sizes = {trial.network.input for trial in trials} - {material.shape}
     count = len(material.split.train) + len(material.split.val)
     pictures = sum(min(count * size.numel, pictures_limit()) for size in sizes)
-    return memory_limit() - (_HELD if held is None else held) - pictures
+    return memory_limit() - (HELD if held is None else held) - pictures
 
 
 def sparing(budget: Budget, networks: Sequence[Network], material: Material) -> Budget | None:

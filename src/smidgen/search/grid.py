@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from smidgen import machine
-from smidgen.data import from_anywhere
+from smidgen.data import from_anywhere, memory_limit
 from smidgen.data.places import place_for, require_place
 from smidgen.scaling import rule_named
 from smidgen.scaling.compound import family_named, rounded_side
+from smidgen.search.afford import HELD
 from smidgen.search.agenda import Agenda
 from smidgen.search.growth import BASE, base_within, groups, grown, rule_label, rule_of
 from smidgen.search.outcome import conclude
@@ -28,6 +29,7 @@ from smidgen.search.schedule import default_recipe
 from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
 from smidgen.spec import BudgetError, SmidgenError, StoppedError, counted
+from smidgen.train.footprint import training_bytes
 from smidgen.train.material import Material, prepare
 from smidgen.train.runfolder import new_run_folder
 from smidgen.watch import Watch
@@ -117,7 +119,7 @@ def search_on(folder: Path, workers: int | None, watch: Watch) -> dict[str, Any]
 
 def _finish(study: Study, workers: int | None, watch: Watch) -> dict[str, Any]:
     if not study.finished():
-        _work(study, workers or _default_workers(), watch)
+        _work(study, workers or _default_workers(study.agenda, watch), watch)
     return conclude(study)
 
 
@@ -173,10 +175,18 @@ def _started(folder: Path, words: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _default_workers() -> int:
+def _default_workers(agenda: Agenda, watch: Watch) -> int:
+    """One on a GPU; else a process for each core, as far as memory holds their trainings."""
     import torch
 
-    return 1 if torch.cuda.is_available() else machine.cores()
+    if torch.cuda.is_available():
+        return 1
+    largest = (agenda.network(rule, agenda.budgets[-1])[1] for rule in agenda.rules)
+    each = HELD + max(training_bytes(network, agenda.recipe) for network in largest)
+    count = max(1, min(machine.cores(), memory_limit() // each))
+    if count < machine.cores():
+        watch.say(f"{counted(count, 'process', 'processes')} at a time: more would not fit into memory")
+    return count
 
 
 def _agenda(wanted: Wanted, material: Material) -> Agenda:

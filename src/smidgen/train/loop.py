@@ -37,7 +37,7 @@ LOOK_EVERY = 20
 # BatchNorm may be at ten times for an epoch and come back.
 RUN_AWAY = 100.0
 # Times the patience of a measurement after which the first step of all is enough.
-LONG = 3.0
+LONG = 20.0
 
 
 @dataclass(frozen=True, slots=True)
