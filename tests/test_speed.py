@@ -71,7 +71,10 @@ def test_help_loads_click_and_none_of_the_commands() -> None:
     assert roots(found) <= {"smidgen", "click", "typing_extensions", "colorama", "__main__"} | {
         name for name in roots(found) if name in sys.stdlib_module_names or name.startswith(("_", "zz_"))
     }
-    assert {name for name in found if name.startswith("smidgen.cli.")} == {"smidgen.cli.streams"}
+    assert {name for name in found if name.startswith("smidgen.cli.")} == {
+        "smidgen.cli.ending",
+        "smidgen.cli.streams",
+    }
 
 
 def test_help_takes_less_than_twelve_bare_interpreters() -> None:

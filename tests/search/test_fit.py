@@ -245,7 +245,7 @@ def test_test_pictures_are_decoded_once_and_after_all_training(
     looks = [at for at, event in enumerate(events) if isinstance(event, tuple) and test & set(event)]
     assert len(looks) == 1
     finished = max(at for at, event in enumerate(events) if str(event).startswith("validation"))
-    assert looks[0] > finished > events.index(f"training {done.network.name}, 1 epoch")
+    assert looks[0] > finished > events.index(f"training {done.network.name} for 1 epoch")
 
 
 class Interrupting(Watch):

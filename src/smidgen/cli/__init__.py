@@ -94,8 +94,8 @@ def main() -> NoReturn:
     try:
         code = cli.main(prog_name="smidgen", standalone_mode=False)
         sys.stdout.flush()
-    except (click.Abort, KeyboardInterrupt):
-        _fail("interrupted", 130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        _fail(str(error) or str(error.__cause__ or "") or "interrupted", 130)  # Click makes one of the other
     except click.UsageError as error:
         _fail(_usage(error), 2)
     except click.ClickException as error:

@@ -125,7 +125,7 @@ def _all_to(
     label = runner.trial(active[0]).network.name if len(active) == 1 else f"{len(active)} candidates"
     pieces = {number: functools.partial(runner.train, number, share) for number in active}
     total = sum(runner.steps(number, share) for number in active)
-    return together(f"steps of {label}", total, pieces, workers, watch)
+    return together(label, total, pieces, workers, watch)
 
 
 def _announce(

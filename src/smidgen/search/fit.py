@@ -226,7 +226,8 @@ def _following(job: Job, processes: World, watch: Watch) -> Fitted:
 def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes: World) -> Fitted:
     """Train what the record says, from wherever it stands, and write the evidence.
 
-    Raises   StoppedError where somebody asked to stop; it says how to go on.
+    Raises   StoppedError where somebody asked to stop, KeyboardInterrupt where nothing waited for it; both
+             say how to go on.
     """
     processes.agree(str(folder))
     goes_on = f"`smidgen resume {shlex.quote(str(folder))}` goes on from there"
@@ -235,7 +236,7 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
     except Interrupted as stop:
         raise StoppedError(f"{stop}; {goes_on}") from None
     except KeyboardInterrupt:
-        raise StoppedError(f"interrupted; {goes_on}") from None
+        raise KeyboardInterrupt(f"interrupted; {goes_on}") from None
 
 
 def _done(folder: Path, kept: Record, material: Material, watch: Watch, processes: World) -> Fitted:
