@@ -11,7 +11,7 @@ import pytest
 from native.programs import build
 from smidgen import native
 
-PROGRAMS = ["shift_check", "engine_check", "softmax_check", "norm_check"]
+PROGRAMS = ["shift_check", "engine_check", "softmax_check", "norm_check", "fork_check"]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def check(program: Path, isa: str, cases: int) -> None:
     """Let the program draw so many cases on an instruction set."""
     done = subprocess.run(
         [str(program), str(cases)],
-        env=os.environ | {"SMIDGEN_ISA": isa},
+        env=os.environ | {"SMIDGEN_ISA": isa, "TSAN_OPTIONS": "die_after_fork=0"},
         capture_output=True,
         text=True,
         check=False,
