@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -40,6 +41,16 @@ _FEWEST_MEASURED, _MACS = 8, 5e9
 
 # Initial weights come from torch's one generator; trials are built one after another.
 _BUILDING = threading.Lock()
+
+
+def _renew() -> None:
+    """In a forked child, where a thread that held it is lost."""
+    global _BUILDING
+    _BUILDING = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class _Asking(Watch):
