@@ -127,9 +127,15 @@ def run(data: Path, out: Path, limit: int, teacher: bool, seconds: int) -> dict[
         "peak_mb": used // 10**6,
         "resident_mb": None if resident is None else resident // 10**6,
         "took_s": round(took),
-        "told": "; ".join(line for line in done.stdout.splitlines() if "memory" in line or "teacher" in line)
-        or (words[-1] if done.returncode else ""),
+        "told": words[-1] if done.returncode else "; ".join(_of_memory(done.stdout)),
     }
+
+
+def _of_memory(news: str) -> list[str]:
+    """What was given up; of several networks alike, how many."""
+    cut = [line.strip() for line in news.splitlines() if line.endswith(": memory")]
+    others = [line.strip() for line in news.splitlines() if "no teacher" in line or "would not fit" in line]
+    return [*others, *([f"{len(cut)} networks with batches in parts or smaller"] if cut else [])]
 
 
 def steps() -> None:
