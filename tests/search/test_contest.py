@@ -267,9 +267,27 @@ def test_headings_say_what_is_being_done_and_how_long_it_takes() -> None:
         "tuning resnet20, which will teach, for 10 epochs at 16 pixels: about 5 min",
         "resnet20 looks at 8 views of every picture, for its pupils to learn from",
         "training 6 candidates for 2 epochs, to compare them: about 6 min",  # 6 of 2 epochs, 2 at a time
-        "training 3 candidates on for 5 epochs, to compare them: about 4 min",  # 3 of 3 more
-        "training 2 candidates to the end, 10 epochs: about 5 min",
+        "training 3 candidates on to epoch 5, to compare them: about 4 min",  # 3 of 3 epochs more
+        "training 2 candidates on to epoch 10 (the end): about 5 min",
     ]
+
+
+def test_nobody_is_said_to_train_who_stands_there_already() -> None:
+    """One epoch in all: the rungs after the first find it done."""
+
+    class Headings(Watch):
+        def __init__(self) -> None:
+            self.headings: list[str] = []
+
+        def heading(self, text: str) -> None:
+            self.headings.append(text)
+
+    network = families.network("resnet20", num_classes=2, resolution=16)
+    trial = Trial(network, recipe("small").shortened(1))
+    plan, heard = Plan((trial,) * 3, RUNGS), Headings()
+    runner = Fake(plan, [flat(0.5)] * 3)
+    contest(plan, runner, 1, heard)
+    assert heard.headings == ["training 3 candidates for 1 epoch, to compare them"]
 
 
 def test_who_does_not_stop_in_time_is_not_waited_for() -> None:

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -266,6 +267,57 @@ def test_speeds_are_measured_in_a_small_share_of_the_time(material: Material) ->
         runner = Looking(material)
         fitted_in(limit, timed([0.01] * 12), runner, workers, Watch())
         assert runner.patience / workers <= 0.0501 * limit
+
+
+def test_measuring_ends_where_single_steps_take_longer_than_it_may(material: Material) -> None:
+    """A fifth of the time at most, whatever a step takes: the cheapest are measured, the others left out."""
+
+    class Slow(Fake):
+        looks = 0
+
+        def epoch_seconds(
+            self, trial: Trial, patience: float, stopping: Callable[[], bool] = lambda: False
+        ) -> float:
+            assert patience < 0.05
+            self.looks += 1
+            time.sleep(0.05)
+            return super().epoch_seconds(trial, patience, stopping)
+
+    runner, heard = Slow(material), Heard()
+    plan = fitted_in(1.0, timed([0.001] * 12), runner, 1, heard)
+    assert 1 <= runner.looks <= 5  # 0.2 s, and the one that was begun before
+    assert 1 <= len(plan.trials) <= 5
+    assert heard.lines[0].startswith("left out, for --time is too short for so many multiply-adds: 0.001")
+
+
+def test_what_is_far_too_large_for_the_time_is_not_measured(material: Material) -> None:
+    """Eight times the pace of the fastest would not do."""
+    small, large = timed([1.0, 1.0]).trials
+    larger = families.network("resnet110", num_classes=3, c_in=3, resolution=256)
+    large = dataclasses.replace(large, network=dataclasses.replace(larger, name="1000.0"))
+    asked, heard = Plan((large, small), rungs_for(2, 1)), Heard()
+
+    class Counting(Fake):
+        names: tuple[str, ...] = ()
+
+        def epoch_seconds(
+            self, trial: Trial, patience: float, stopping: Callable[[], bool] = lambda: False
+        ) -> float:
+            self.names += (trial.network.name,)
+            return super().epoch_seconds(trial, patience, stopping)
+
+    runner = Counting(material)
+    assert [trial.network.name for trial in fitted_in(120.0, asked, runner, 1, heard).trials] == ["1.0"]
+    assert runner.names == ("1.0",)
+    assert heard.lines == ["left out, for --time is too short for so many multiply-adds: 1000.0"]
+
+
+def test_a_teacher_that_cannot_be_trained_leaves_its_pupils_alone(material: Material) -> None:
+    heard = Heard()
+    plan = fitted_in(120.0, timed([1.0], teacher=math.nan), Fake(material), 1, heard)
+    assert plan.teacher is None
+    assert plan.trials[0].teacher is None
+    assert heard.lines == ["no teacher: nan: the loss is nan"]
 
 
 def test_lessons_are_taken_at_every_size(material: Material) -> None:

@@ -41,13 +41,13 @@ def test_a_network_without_batchnorm_splits_exactly_and_one_with_it_only_where_i
 @given(st.integers(1, 300), st.integers(10**7, 10**10))
 def test_parts_are_the_fewest_that_fit(batch: int, room: int) -> None:
     asked = dataclasses.replace(recipe("small"), batch_size=max(2, batch))
-    parts = parts_within(SMALL, asked, room)
+    parts = parts_within(SMALL, asked.batch_size, room)
     if parts is None:
         alone = dataclasses.replace(asked, parts=asked.batch_size)
         assert training_bytes(SMALL, alone) > room
         return
     assert training_bytes(SMALL, dataclasses.replace(asked, parts=parts)) <= room
-    if parts > (parts_within(SMALL, asked) or 1):
+    if parts > (parts_within(SMALL, asked.batch_size) or 1):
         fewer = dataclasses.replace(asked, parts=parts - 1)
         assert training_bytes(SMALL, fewer) > room
 

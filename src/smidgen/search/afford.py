@@ -6,6 +6,7 @@ Nothing is tried out: a process that takes too much is killed by the system with
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 
 from smidgen.data import memory_limit, pictures_limit
@@ -22,6 +23,7 @@ __all__ = ["HELD", "affordable", "room_for", "sparing"]
 HELD = 600 * 10**6  # of a process with torch, where it is not there yet, or the system does not tell
 # Weights, gradients, moments and the like of one parameter, in bytes; of a budget that is larger than memory.
 _PER_PARAM = 40
+_LEAST_ROOM = 150 * 10**6
 
 
 def room_for(material: Material, trials: Sequence[Trial]) -> int:
@@ -30,17 +32,24 @@ def room_for(material: Material, trials: Sequence[Trial]) -> int:
     sizes = {trial.network.input for trial in trials} - {material.shape}
     count = len(material.split.train) + len(material.split.val)
     pictures = sum(min(count * size.numel, pictures_limit()) for size in sizes)
-    return memory_limit() - (HELD if held is None else held) - pictures
+    processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE") or "1"))  # of torchrun on this machine
+    return memory_limit() // processes - (HELD if held is None else held) - pictures
 
 
 def sparing(budget: Budget, networks: Sequence[Network], material: Material) -> Budget | None:
     """The budget with the limit on parameters that memory sets; None where some of these networks fit.
 
     networks  the largest inside the budget as it is
+    Raises    SmidgenError where memory holds no training at all
     """
     room = room_for(material, [])
     if any(_PER_PARAM * network.cost().params <= room for network in networks):
         return None
+    if room < _LEAST_ROOM:
+        raise SmidgenError(
+            f"{max(0, room) / 1e6:.0f} MB are left of the memory limit of {memory_limit() / 1e6:.0f} MB, "
+            f"and a training takes {_LEAST_ROOM / 1e6:.0f} or more; raise SMIDGEN_MEMORY if it is there"
+        )
     return dataclasses.replace(budget, params=max(1, room // (2 * _PER_PARAM)))
 
 
@@ -51,12 +60,13 @@ def affordable(plan: Plan, material: Material, workers: int, watch: Watch) -> tu
     """
     everybody = [*plan.trials, *([plan.teacher] if plan.teacher else [])]
     room = room_for(material, everybody)
-    teacher = plan.teacher and _fitted(plan.teacher, room, watch)
+    pictures = len(material.split.train)
+    teacher = plan.teacher and _fitted(plan.teacher, room, pictures, watch)
     trials = plan.trials
     if plan.teacher and teacher is None:
         watch.say(f"no teacher: {plan.teacher.network.name} {_too_much(plan.teacher, room)}")
         trials = tuple(trial.untaught() for trial in trials)
-    fitting = [one for one in (_fitted(trial, room, watch) for trial in trials) if one is not None]
+    fitting = [one for one in (_fitted(trial, room, pictures, watch) for trial in trials) if one is not None]
     if not fitting:
         smallest = min(trials, key=lambda trial: training_bytes(trial.network, trial.recipe))
         raise SmidgenError(
@@ -79,21 +89,23 @@ def _together(trials: Sequence[Trial], workers: int, room: int) -> int:
     return next(count for count in range(workers, 0, -1) if count == 1 or sum(largest[:count]) <= room)
 
 
-def _fitted(trial: Trial, room: int, watch: Watch) -> Trial | None:
+def _fitted(trial: Trial, room: int, pictures: int, watch: Watch) -> Trial | None:
     """The trial with a recipe that fits, said where its batches change; None where nothing does."""
     network, plan = trial.network, trial.recipe
+    whole = min(plan.batch_size, pictures)  # no batch is larger than all there are
     if splits_exactly(network, plan):
-        parts = parts_within(network, plan, room)
+        parts = parts_within(network, whole, room)
         if parts is None:
             return None
-        if parts > (parts_within(network, plan) or 1):
+        if parts > (parts_within(network, whole) or 1):
             watch.say(f"{network.name} works on each batch in {parts} parts, with the same result: memory")
         return dataclasses.replace(trial, recipe=dataclasses.replace(plan, parts=parts))
-    batch = batch_within(network, room, plan.batch_size)
+    batch = batch_within(network, room, whole)
     if batch is None:
         return None
-    if batch < plan.batch_size:
-        watch.say(f"{network.name} learns from batches of {batch} instead of {plan.batch_size}: memory")
+    if batch == whole:
+        return trial
+    watch.say(f"{network.name} learns from batches of {batch} instead of {whole}: memory")
     return dataclasses.replace(trial, recipe=dataclasses.replace(plan, batch_size=batch))
 
 

@@ -131,23 +131,21 @@ def _all_to(
 def _announce(
     plan: Plan, before: float, rung: Rung, active: Sequence[int], workers: int, watch: Watch
 ) -> None:
-    """Say what is going to be done now, and about how long it takes.
+    """Say what is going to be done now, and about how long it takes; nothing where all stand there already.
 
     before   share of the training after which they stand
     """
-    epochs = sorted({plan.trials[number].epochs_at(rung.share) for number in active})
+    trials = [plan.trials[number] for number in active]
+    if before and all(trial.epochs_at(before) == trial.epochs_at(rung.share) for trial in trials):
+        return
+    epochs = sorted({trial.epochs_at(rung.share) for trial in trials})
     span = f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
     plural = "epoch" if epochs == [1] else "epochs"
-    if len(active) == 1:
-        doing = f"training {plan.trials[active[0]].network.name} for {span} {plural}"
-    elif rung.share == 1:
-        doing = f"training {len(active)} candidates to the end, {span} {plural}"
-    else:
-        doing = (
-            f"training {len(active)} candidates{' on' if before else ''} for {span} {plural}, to compare them"
-        )
-    trials = [plan.trials[number] for number in active]
-    watch.heading(doing + _taking(forecast.stretch(trials, before, rung.share, workers)))
+    who = trials[0].network.name if len(trials) == 1 else f"{len(trials)} candidates"
+    length = f"on to epoch {span}" if before else f"for {span} {plural}"
+    why = "" if len(trials) == 1 else " (the end)" if rung.share == 1 else ", to compare them"
+    taking = _taking(forecast.stretch(trials, before, rung.share, workers))
+    watch.heading(f"training {who} {length}{why}{taking}")
 
 
 def _taking(seconds: float | None) -> str:

@@ -35,6 +35,7 @@ from smidgen.search.schedule import default_recipe, foreseen, within
 from smidgen.search.starts import published_trials, taught, teacher_trial, tuned
 from smidgen.spec import Budget, SmidgenError, StoppedError, about, counted
 from smidgen.train import checkpoint
+from smidgen.train.checkpoint import CheckpointError
 from smidgen.train.clock import Clock
 from smidgen.train.errors import Interrupted
 from smidgen.train.evidence import write_run
@@ -235,6 +236,8 @@ def _run(folder: Path, kept: Record, material: Material, watch: Watch, processes
         return _done(folder, kept, material, watch, processes)
     except Interrupted as stop:
         raise StoppedError(f"{stop}; {goes_on}") from None
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (`smidgen resume {shlex.quote(str(folder))}`)") from error
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {goes_on}") from None
 

@@ -119,7 +119,7 @@ def search_on(folder: Path, workers: int | None, watch: Watch) -> dict[str, Any]
 
 def _finish(study: Study, workers: int | None, watch: Watch) -> dict[str, Any]:
     if not study.finished():
-        _work(study, workers or _default_workers(study.agenda, watch), watch)
+        _work(study, _workers(study, workers, watch), watch)
     return conclude(study)
 
 
@@ -175,18 +175,29 @@ def _started(folder: Path, words: IO[bytes]) -> subprocess.Popen[bytes]:
     )
 
 
-def _default_workers(agenda: Agenda, watch: Watch) -> int:
-    """One on a GPU; else a process for each core, as far as memory holds their trainings."""
+def _workers(study: Study, asked: int | None, watch: Watch) -> int:
+    """As many processes as asked for, by default one for each core or one on a GPU, as memory holds them.
+
+    Raises   SmidgenError where it does not hold one.
+    """
     import torch
 
     if torch.cuda.is_available():
-        return 1
-    largest = (agenda.network(rule, agenda.budgets[-1])[1] for rule in agenda.rules)
-    each = HELD + max(training_bytes(network, agenda.recipe) for network in largest)
-    count = max(1, min(machine.cores(), memory_limit() // each))
-    if count < machine.cores():
-        watch.say(f"{counted(count, 'process', 'processes')} at a time: more would not fit into memory")
-    return count
+        return asked or 1
+    agenda = study.agenda
+    networks = [agenda.network(rule, agenda.budgets[-1])[1] for rule in agenda.rules]
+    pictures: int = sum(study.about["pictures"].values())
+    decoded = max(network.input.numel for network in networks) * pictures
+    each = HELD + decoded + max(training_bytes(network, agenda.recipe) for network in networks)
+    held, wanted = memory_limit() // each, asked or machine.cores()
+    if not held:
+        raise SmidgenError(
+            f"a training takes about {each / 1e9:.1f} GB of memory, of {memory_limit() / 1e9:.1f} GB; "
+            "give smaller --macs, or raise SMIDGEN_MEMORY if the memory is there"
+        )
+    if held < wanted:
+        watch.say(f"{counted(held, 'process', 'processes')} at a time: more would not fit into memory")
+    return min(held, wanted)
 
 
 def _agenda(wanted: Wanted, material: Material) -> Agenda:

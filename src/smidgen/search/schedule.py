@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from smidgen.graph import Network
 from smidgen.search import forecast
 from smidgen.search.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.search.runner import Runner
-from smidgen.search.speeds import measured, measured_again, without_teacher
+from smidgen.search.speeds import Looks, estimated, measured, measured_again, without_teacher
 from smidgen.spec import SmidgenError, about, shown
 from smidgen.train.clock import Clock
 from smidgen.train.material import Material
@@ -34,8 +34,8 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
 RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 12.0, 0.2, 0.04
-# Of a time limit: for measuring speeds, at most so much for all candidates, and so many seconds for each.
-MEASURED_SHARE, _LONGEST_LOOK = 0.05, 1.0
+# Of a time limit: for measuring speeds, as far as steps are short, at most in any case, and seconds for each.
+MEASURED_SHARE, MOST_MEASURED, _LONGEST_LOOK = 0.05, 0.2, 1.0
 _NOISE = 4.0  # times that other work on the machine may make a measurement longer
 # Of what is left of it: for a teacher, at most.
 TEACHER_SHARE = 0.5
@@ -46,7 +46,7 @@ WEAKEST, STRONGEST = 5.0, 500.0
 # From so many training pictures on, batches are twice as large: faster, and steps enough are left.
 MANY_PICTURES = 20_000
 # Without a time limit: seconds of training that nobody needs to be told of, and how long speeds are measured.
-_MOMENTS, _SHORT_LOOK = 15.0, 0.3
+_MOMENTS, _SHORT_LOOK, _LONGEST_LOOKS = 15.0, 0.3, 10.0
 _STEP_SECONDS, _MACS = 0.004, 3e10  # of the smallest step, and in a second
 
 DEFAULT = "default"  # name of `small` as it is fitted to network and pictures
@@ -89,7 +89,9 @@ def foreseen(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Plan:
 
     Raises   as `measured`
     """
-    return measured(plan, runner, workers, watch, _SHORT_LOOK) if _moments(plan, runner) > _MOMENTS else plan
+    if _moments(plan, runner) <= _MOMENTS:
+        return plan
+    return estimated(measured(plan, runner, workers, watch, Looks(_SHORT_LOOK, _LONGEST_LOOKS)))
 
 
 def _moments(plan: Plan, runner: Runner) -> float:
@@ -130,35 +132,45 @@ def within(
     def left() -> float:
         return limit - _reserve(limit) - clock.seconds
 
-    plan = measured(plan, runner, workers, watch, patience, TEACHER_SHARE * left())
-
     def again(trial: Trial) -> Trial:
         return measured_again(trial, runner, watch, patience)
 
+    looks = Looks(patience, MOST_MEASURED * limit, left() / FEWEST_IN_TIME, TEACHER_SHARE * left())
+    plan = measured(plan, runner, workers, watch, looks)
+    unseen = [trial for trial in plan.trials if trial.epoch_seconds is None]
+    known = tuple(trial for trial in plan.trials if trial.epoch_seconds is not None)
+    plan = dataclasses.replace(plan, trials=known, rungs=rungs_for(len(known), workers))
     plan = _with_teacher_in(plan, left, workers, watch, again)
-    lesson = forecast.lesson(plan)
-    trials, doubted, left_out = list(plan.trials), set(range(len(plan.trials))), []
-    numbers = list(range(len(trials)))
-    while trials:
-        rungs = rungs_for(len(trials), workers)
-        each = (left() - lesson) / full_trainings(len(trials), rungs, workers)
-        place = max(range(len(trials)), key=lambda at: _seconds(trials[at]))
-        fewest = FEWEST_IN_TIME if len(trials) > 1 else 1
-        if each >= fewest * _seconds(trials[place]):
-            break
-        # What is far too slow is so in any case.
-        if numbers[place] in doubted and _NOISE * each >= fewest * _seconds(trials[place]):
-            doubted.remove(numbers[place])
-            trials[place] = again(trials[place])
-            continue
-        left_out.append(trials.pop(place))
-        numbers.pop(place)
+    trials, left_out = _in_time(plan, left, workers, again)
     if not trials:
         raise SmidgenError(_too_short(limit, clock, left_out[-1]))
-    if left_out:
-        watch.say(_too_slow(left_out))
+    for line in _gone(unseen, left_out):
+        watch.say(line)
+    rungs = rungs_for(len(trials), workers)
+    each = (left() - forecast.lesson(plan)) / full_trainings(len(trials), rungs, workers)
     fitting = tuple(_for(trial, each / _seconds(trial), most, runner.material) for trial in trials)
     return dataclasses.replace(plan, trials=fitting, rungs=rungs)
+
+
+def _in_time(
+    plan: Plan, left: Callable[[], float], workers: int, again: Callable[[Trial], Trial]
+) -> tuple[list[Trial], list[Trial]]:
+    """Trials that see the pictures often enough in their share of the time, and the others, slowest first."""
+    lesson, staying = forecast.lesson(plan), dict(enumerate(plan.trials))
+    doubted, left_out = set(staying), []
+    while staying:
+        each = (left() - lesson) / full_trainings(len(staying), rungs_for(len(staying), workers), workers)
+        slowest = max(staying, key=lambda number: _seconds(staying[number]))
+        fewest = FEWEST_IN_TIME if len(staying) > 1 else 1
+        needed = fewest * _seconds(staying[slowest])
+        if each >= needed:
+            break
+        if slowest in doubted and _NOISE * each >= needed:  # what is far too slow is so in any case
+            doubted.remove(slowest)
+            staying[slowest] = again(staying[slowest])
+        else:
+            left_out.append(staying.pop(slowest))
+    return list(staying.values()), left_out
 
 
 def _with_teacher_in(
@@ -191,9 +203,14 @@ def _reserve(limit: float) -> float:
     return min(RESERVE_SECONDS, RESERVE_OF_SHORT * limit) + RESERVE_SHARE * limit
 
 
-def _too_slow(left_out: list[Trial]) -> str:
-    each = ", ".join(f"{trial.network.name} ({shown(_seconds(trial))} s)" for trial in left_out)
-    return f"left out, for their share of --time holds no {FEWEST_IN_TIME} epochs of them: {each}"
+def _gone(unseen: list[Trial], left_out: list[Trial]) -> Iterator[str]:
+    """Who does not take part, and why."""
+    if unseen:
+        names = ", ".join(trial.network.name for trial in unseen)
+        yield f"left out, for --time is too short for so many multiply-adds: {names}"
+    if left_out:
+        each = ", ".join(f"{trial.network.name} ({shown(_seconds(trial))} s)" for trial in left_out)
+        yield f"left out, for their share of --time holds no {FEWEST_IN_TIME} epochs of them: {each}"
 
 
 def _too_short(limit: float, clock: Clock, fastest: Trial) -> str:

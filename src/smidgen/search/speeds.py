@@ -5,57 +5,78 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from smidgen.search import forecast
-from smidgen.search.plan import Plan, Trial
+from smidgen.search.plan import Plan, Trial, rungs_for
 from smidgen.search.runner import TEACHER, Runner
 from smidgen.search.together import together
-from smidgen.spec import SmidgenError, StoppedError, about
+from smidgen.spec import StoppedError, about
+from smidgen.train.clock import Clock
 from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.watch import Watch
 
-__all__ = ["measured", "measured_again", "without_teacher"]
+__all__ = ["Looks", "estimated", "measured", "measured_again", "without_teacher"]
 
-# Times the multiply-adds a second of the fastest candidate that a large network may reach.
+# Times the multiply-adds a second of the fastest trial so far that another one may reach.
 _FASTER = 8.0
 
 
-def measured(
-    plan: Plan, runner: Runner, workers: int, watch: Watch, patience: float, lessons: float = math.inf
-) -> Plan:
+@dataclass(slots=True)
+class Looks:
+    """How much measuring may cost.
+
+    patience  seconds for each trial, as far as single steps allow
+    most      seconds for all; the cheapest trial is measured in any case
+    worth     seconds of an epoch above which a trial has no chance, and is not measured
+    lessons   seconds that a teacher may take
+    clock     of the measuring
+    """
+
+    patience: float
+    most: float = math.inf
+    worth: float = math.inf
+    lessons: float = math.inf
+    clock: Clock = field(default_factory=Clock)
+
+
+def measured(plan: Plan, runner: Runner, workers: int, watch: Watch, looks: Looks) -> Plan:
     """The plan with the seconds of an epoch of every trial and of the teacher; what cannot train leaves it.
 
-    The trials are measured by as many at the same time as will train together, the teacher alone, and not
-    where it is too large in any case.
+    The cheapest are measured first, by as many at the same time as will train together; those that are not
+    measured any more have None. The teacher is measured alone, and not where it is too large in any case.
 
-    patience  seconds for each
-    lessons   seconds that the teacher may take
     Raises    TrainingError where none can be trained; StoppedError where somebody asked to stop
     """
-    asked = dict(enumerate(plan.trials))
-    found = _timed(asked, runner, workers, watch, patience)
-    trials, failed = [], []
-    for number, trial in asked.items():
-        seconds = found[number]
-        if isinstance(seconds, TrainingError):
-            failed.append(f"{trial.network.name} is left out: {seconds}")
-            watch.say(failed[-1])
-        else:
-            trials.append(dataclasses.replace(trial, epoch_seconds=seconds))
-    if not trials:
-        raise TrainingError("no candidate can be trained: " + "; ".join(failed))
-    plan = dataclasses.replace(plan, trials=tuple(trials))
-    if plan.teacher is None:
-        return plan
-    quickest = _seconds_at_best(plan.teacher, trials)
-    least = forecast.lesson(dataclasses.replace(plan, teacher=_taking(plan.teacher, quickest)))
-    if least > lessons:
-        return without_teacher(plan, least, lessons, watch)
-    seconds = _timed({TEACHER: plan.teacher}, runner, 1, watch, patience)[TEACHER]
-    if isinstance(seconds, TrainingError):
-        raise SmidgenError(f"the teacher {plan.teacher.network.name}: {seconds}; --from-scratch does without")
-    return dataclasses.replace(plan, teacher=_taking(plan.teacher, seconds))
+    cheapest_first = sorted(range(len(plan.trials)), key=lambda number: _macs(plan.trials[number]))
+    asked = {number: plan.trials[number] for number in cheapest_first}
+    found = _timed(asked, runner, workers, watch, looks)
+    failed = {number: error for number, error in found.items() if isinstance(error, TrainingError)}
+    seconds = {number: one for number, one in found.items() if not isinstance(one, TrainingError)}
+    lines = [f"{plan.trials[number].network.name} is left out: {error}" for number, error in failed.items()]
+    for line in lines:
+        watch.say(line)
+    if len(failed) == len(plan.trials):
+        raise TrainingError("no candidate can be trained: " + "; ".join(lines))
+    trials = tuple(
+        dataclasses.replace(trial, epoch_seconds=seconds[number])
+        for number, trial in enumerate(plan.trials)
+        if number in seconds
+    )
+    plan = dataclasses.replace(plan, trials=trials, rungs=rungs_for(len(trials), workers))
+    return plan if plan.teacher is None else _with_teacher(plan, runner, watch, looks)
+
+
+def estimated(plan: Plan) -> Plan:
+    """The plan where trials that were not measured take as long as the others for their multiply-adds."""
+    known = [trial for trial in plan.trials if trial.epoch_seconds is not None]
+    each = sum(trial.epoch_seconds or 0.0 for trial in known) / max(1, sum(map(_macs, known)))
+    trials = tuple(
+        trial if trial.epoch_seconds is not None else _taking(trial, each * _macs(trial))
+        for trial in plan.trials
+    )
+    return dataclasses.replace(plan, trials=trials)
 
 
 def without_teacher(plan: Plan, needed: float, left: float, watch: Watch) -> Plan:
@@ -65,32 +86,61 @@ def without_teacher(plan: Plan, needed: float, left: float, watch: Watch) -> Pla
         f"no teacher: tuning {plan.teacher.network.name} and its lessons would take {about(needed)} or more, "
         f"and --time leaves {about(max(0.0, left))} for them"
     )
-    return dataclasses.replace(plan, teacher=None, trials=tuple(trial.untaught() for trial in plan.trials))
+    return _untaught(plan)
 
 
 def measured_again(trial: Trial, runner: Runner, watch: Watch, patience: float) -> Trial:
     """The trial with the shorter of two times: what else runs on a machine can only add to them."""
-    seconds = _timed({0: trial}, runner, 1, watch, patience)[0]
-    if isinstance(seconds, TrainingError) or trial.epoch_seconds is None:
+    seconds = _timed({0: trial}, runner, 1, watch, Looks(patience))[0]
+    if seconds is None or isinstance(seconds, TrainingError) or trial.epoch_seconds is None:
         return trial
-    return dataclasses.replace(trial, epoch_seconds=min(seconds, trial.epoch_seconds))
+    return _taking(trial, min(seconds, trial.epoch_seconds))
+
+
+def _with_teacher(plan: Plan, runner: Runner, watch: Watch, looks: Looks) -> Plan:
+    """The plan with its teacher's seconds of an epoch, or without a teacher."""
+    assert plan.teacher is not None, "it has one"
+    quickest = _taking(plan.teacher, _seconds_at_best(plan.teacher, plan.trials))
+    least = forecast.lesson(dataclasses.replace(plan, teacher=quickest))
+    if least > looks.lessons:
+        return without_teacher(plan, least, looks.lessons, watch)
+    seconds = _timed({TEACHER: plan.teacher}, runner, 1, watch, Looks(looks.patience))[TEACHER]
+    if seconds is None or isinstance(seconds, TrainingError):
+        watch.say(f"no teacher: {plan.teacher.network.name}: {seconds}")
+        return _untaught(plan)
+    return dataclasses.replace(plan, teacher=_taking(plan.teacher, seconds))
+
+
+def _untaught(plan: Plan) -> Plan:
+    return dataclasses.replace(plan, teacher=None, trials=tuple(trial.untaught() for trial in plan.trials))
 
 
 def _taking(trial: Trial, seconds: float) -> Trial:
     return dataclasses.replace(trial, epoch_seconds=seconds)
 
 
-def _seconds_at_best(large: Trial, others: list[Trial]) -> float:
-    """Seconds of an epoch of a large network at _FASTER times the best pace of the others."""
-    pace = max(trial.network.cost().macs / (trial.epoch_seconds or math.inf) for trial in others)
-    return large.network.cost().macs / (_FASTER * pace) if pace > 0 else 0.0
+def _macs(trial: Trial) -> int:
+    return trial.network.cost().macs
+
+
+def _seconds_at_best(large: Trial, others: tuple[Trial, ...] | list[Trial]) -> float:
+    """Seconds of an epoch at _FASTER times the best pace of the others; 0 where none is known."""
+    pace = max((_macs(trial) / trial.epoch_seconds for trial in others if trial.epoch_seconds), default=0.0)
+    return _macs(large) / (_FASTER * pace) if pace > 0 else 0.0
 
 
 def _timed(
-    trials: dict[int, Trial], runner: Runner, workers: int, watch: Watch, patience: float
-) -> dict[int, float | TrainingError]:
-    def time(trial: Trial, advance: Callable[[int], None], stopping: Callable[[], bool]) -> float:
-        seconds = runner.epoch_seconds(trial, patience, stopping)
+    trials: Mapping[int, Trial], runner: Runner, workers: int, watch: Watch, looks: Looks
+) -> dict[int, float | TrainingError | None]:
+    """Seconds of an epoch of each trial, in their order; None where it is not worth a look any more."""
+    seen: list[Trial] = []
+
+    def time(trial: Trial, advance: Callable[[int], None], stopping: Callable[[], bool]) -> float | None:
+        late, least = looks.clock.seconds > looks.most, _seconds_at_best(trial, seen)
+        seconds = None
+        if not (seen and (late or least > looks.worth)):
+            seconds = runner.epoch_seconds(trial, looks.patience, stopping)
+            seen.append(_taking(trial, seconds))
         advance(1)
         return seconds
 

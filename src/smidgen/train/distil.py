@@ -6,6 +6,7 @@ Source   Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2; that teache
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,7 @@ TEMPERATURE = 2.0
 # which costs as much as so many epochs of its predictions, however long its pupils learn.
 VIEWS = 8
 
-_KEY = "answers"
+_KEY, _DIGEST = "answers", "sha256"
 
 
 class Teacher:
@@ -124,22 +125,29 @@ class Teacher:
 
 
 def _read(path: Path, pictures: int) -> Tensor | None:
-    """The answers in a file; None where it is not there, or not whole."""
+    """The answers in a file; None where it is not there, or not as it was written."""
     try:
-        found = safetensors.torch.load(path.read_bytes()).get(_KEY)
+        with safetensors.safe_open(path, "pt") as file:
+            found, digest = file.get_tensor(_KEY), (file.metadata() or {}).get(_DIGEST)
     except (OSError, safetensors.SafetensorError):
         return None
-    return found if found is not None and len(found) == pictures else None
+    whole = isinstance(found, Tensor) and len(found) == pictures and _digest(found) == digest
+    return found if whole else None
 
 
 def _keep(path: Path, answers: Tensor) -> None:
+    answers = answers.cpu().contiguous()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write_bytes(path, safetensors.torch.save({_KEY: answers.cpu().contiguous()}))
+        atomic.write_bytes(path, safetensors.torch.save({_KEY: answers}, {_DIGEST: _digest(answers)}))
     except OSError as error:
         raise CheckpointError(
             f"{path}: a lesson cannot be kept ({error.strerror or error}); make room, then resume"
         ) from error
+
+
+def _digest(answers: Tensor) -> str:
+    return hashlib.sha256(answers.numpy().tobytes()).hexdigest()
 
 
 def distilled(logits: Tensor, teacher: Tensor, temperature: float = TEMPERATURE) -> Tensor:

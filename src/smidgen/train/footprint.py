@@ -23,7 +23,7 @@ __all__ = [
 # Weights, gradients, two moments, moving average; and what a checkpoint copies of them.
 _COPIES = 5 + 4
 # Of the outputs of all layers, which the backward pass needs; some it needs twice, some not at all.
-_KEPT = 1.4
+_KEPT = 1.2
 # Of the largest maps, beside them: gradients on their way, and what convolutions lay out anew.
 _PASSING = 4
 _FIXED = 128 * 2**20  # chunks of pictures, kernels
@@ -48,19 +48,20 @@ def splits_exactly(network: Network, recipe: Recipe) -> bool:
     )
 
 
-def parts_within(network: Network, recipe: Recipe, room: float = math.inf) -> int | None:
+def parts_within(network: Network, batch: int, room: float = math.inf) -> int | None:
     """Parts in which a batch fits into so many bytes, at least as many as are as fast as the whole.
 
     returns  None where single pictures do not fit
     """
     each = int(min(room - _weights(network) - _FIXED, _PART_BYTES) // _sample(network))
     if each < 1:
-        return None if room < math.inf else recipe.batch_size
-    return math.ceil(recipe.batch_size / each)
+        return None if room < math.inf else batch
+    return math.ceil(batch / each)
 
 
 def batch_within(network: Network, room: int, most: int, least: int = 8) -> int | None:
     """Largest batch of `most`, half of it, a quarter, … that fits into so many bytes; None below `least`."""
+    least = min(least, most)
     while most >= least:
         if _weights(network) + most * _sample(network) + _FIXED <= room:
             return most

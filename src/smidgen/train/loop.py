@@ -198,25 +198,25 @@ class Training:
         that takes much longer than that is the measure itself. Validation is a pass forward, a third of a
         step's work.
         """
-        steps, unsettled = 0, 0
-        clock, slow = Clock(), False
+        steps, unsettled, whole, clock, slow = 0, 0, Clock(), Clock(), False
         for batch in self._batches():
             counts = self._learn.settled
             self._update(batch)
             steps += 1
-            if counts and self._learn.settled and clock.seconds > patience:
-                break
-            if slow := self._learn.recorder is None and clock.seconds > LONG * patience:
-                break
             if not (counts and self._learn.settled):
                 clock, unsettled = Clock(), steps
+            elif slow := clock.seconds > patience:
+                break
+            if slow := self._learn.recorder is None and whole.seconds > LONG * patience:
+                break
         if steps == self.steps_per_epoch and not slow:
             self.rows.append(self._row())
             clock = Clock()
             self.run(until=2)
             return clock.seconds
         self._require_finite()  # on a GPU, this waits for the work that was handed over
-        training = clock.seconds / max(1, steps - unsettled) * self.steps_per_epoch
+        told = (clock.seconds, steps - unsettled) if steps > unsettled else (whole.seconds, steps)
+        training = told[0] / told[1] * self.steps_per_epoch
         return training * (1 + len(self.val_data) / (3 * len(self.data)))
 
     def state(self) -> Checkpoint:
