@@ -34,7 +34,7 @@ class Heard(Watch):
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return prepare(str(shapes(tmp_path_factory.mktemp("data") / "tiny", per_class=8)), watch=Watch())
+    return prepare(str(shapes(tmp_path_factory.mktemp("data") / "tiny", per_class=40)), watch=Watch())
 
 
 @pytest.fixture(autouse=True)

@@ -61,12 +61,11 @@ def parts_within(network: Network, batch: int, room: float = math.inf) -> int | 
 
 def batch_within(network: Network, room: int, most: int, least: int = 8) -> int | None:
     """Largest batch of `most`, half of it, a quarter, … that fits into so many bytes; None below `least`."""
-    least = min(least, most)
-    while most >= least:
-        if _weights(network) + most * _sample(network) + _FIXED <= room:
-            return most
-        most //= 2
-    return None
+    while _weights(network) + most * _sample(network) + _FIXED > room:
+        if most <= least:
+            return None
+        most = max(least, most // 2)
+    return most
 
 
 def prediction_batch(network: Network) -> int:
