@@ -37,7 +37,7 @@ LESSONS = "lessons"  # folder of its answers, below its own
 
 # Speeds are measured on steps of so many pictures at least; and multiply-adds a second by which larger ones
 # would take too long.
-_FEWEST_MEASURED, _MACS = 2, 5e9
+_FEWEST_MEASURED, _MACS = 2, 2e10
 
 # Initial weights come from torch's one generator; trials are built one after another.
 _BUILDING = threading.Lock()
