@@ -161,3 +161,8 @@ def test_the_threshold_is_what_most_of_the_pictures_reach() -> None:
     assert refusal
     assert (refusal["n"], refusal["kept"], refusal["kept_accuracy"]) == (2, 1.0, None)
     assert refusal["threshold"] == pytest.approx(np.exp(9) / (np.exp(9) + 2), abs=2e-6)
+
+
+def test_the_model_file_says_whether_the_classes_counted_alike(fitted: Fitted) -> None:
+    told = modelfile.read(fitted.folder / "model.safetensors").provenance["training"]
+    assert told == {"class_weights": fitted.report["provenance"]["recipe"]["class_weights"]}
