@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from smidgen.train import threads
 from smidgen.spec import SmidgenWarning
+from smidgen.train import threads
 from smidgen.train.threads import WORTH_SHARING, sharing, threads_here
 
 
