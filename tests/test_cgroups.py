@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from smidgen import machine
-from smidgen.cgroups import memory_limit, processor_quota
+from smidgen.cgroups import memory_limit, processor_quota, throttled
 
 V2 = "41 31 0:38 / /sys/fs/cgroup rw,relatime shared:4 - cgroup2 cgroup2 rw,nsdelegate"
 V1_CPU = "33 31 0:30 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct"
@@ -58,6 +58,23 @@ def test_a_group_of_version_1_has_its_controllers_apart(tmp_path: Path) -> None:
     assert memory_limit(root) == 1_000_000
 
 
+def test_time_held_back_is_summed_over_the_groups_around(tmp_path: Path) -> None:
+    files = {
+        "sys/fs/cgroup/pod/cpu.stat": "usage_usec 5\nthrottled_usec 1500000\n",
+        "sys/fs/cgroup/pod/inner/cpu.stat": "nr_throttled 1\nthrottled_usec 500000\n",
+    }
+    assert throttled(system(tmp_path, "0::/pod/inner", [V2], files)) == 2
+
+
+def test_time_held_back_by_version_1_is_found_wherever_the_controller_is_mounted(tmp_path: Path) -> None:
+    files = {
+        "sys/fs/cgroup/cpu,cpuacct/job/cpu.stat": "nr_periods 4\nthrottled_time 250000000\n",
+        "sys/fs/cgroup/memory/m/cpu.stat": "throttled_time 99000000000\n",
+    }
+    cgroup = "5:memory:/m\n3:cpu,cpuacct:/job\n0::/"
+    assert throttled(system(tmp_path, cgroup, [V1_CPU, V1_MEMORY], files)) == 0.25
+
+
 @pytest.mark.parametrize("place", ["/docker/7f", "/../other"])
 def test_a_place_that_the_container_does_not_see_is_its_mount(tmp_path: Path, place: str) -> None:
     root = system(tmp_path, f"0::{place}", [V2], {"sys/fs/cgroup/cpu.max": "200000 100000\n"})
@@ -82,6 +99,7 @@ def test_what_is_no_quota_limits_nothing(tmp_path: Path, text: str) -> None:
 def test_nothing_limits_where_there_are_no_groups(tmp_path: Path) -> None:
     assert processor_quota(str(tmp_path)) is None
     assert memory_limit(str(tmp_path)) is None
+    assert throttled(str(tmp_path)) is None
     files = {"sys/fs/cgroup/memory/memory.limit_in_bytes": HIGHEST}
     assert memory_limit(system(tmp_path, "4:memory:/", [V1_MEMORY], files)) is None
 
@@ -90,9 +108,21 @@ def test_nothing_limits_where_there_are_no_groups(tmp_path: Path) -> None:
 def test_a_quota_rounds_up_and_adds_no_core(
     monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int
 ) -> None:
+    monkeypatch.setattr(machine, "_asked", None)
     monkeypatch.setattr(machine, "processor_quota", lambda: quota)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     assert machine.cores() == cores
+
+
+def test_a_quota_is_read_once_a_second_and_then_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    quotas, now = iter([1.0, 3.0]), 100.0
+    monkeypatch.setattr(machine, "_asked", None)
+    monkeypatch.setattr(machine, "processor_quota", lambda: next(quotas))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr("smidgen.machine.time.monotonic", lambda: now)
+    assert [machine.cores() for _ in range(99)] == [1] * 99
+    now += machine.QUOTA_LASTS
+    assert machine.cores() == 3
 
 
 def test_memory_is_what_is_installed_or_less(monkeypatch: pytest.MonkeyPatch) -> None:

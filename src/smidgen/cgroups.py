@@ -1,7 +1,7 @@
 """What this process's control groups, such as those of a container, let it have of the machine.
 
 A limit of a group holds for the groups below it, too. Both versions may be mounted side by side, each with
-some of the controllers. Paths are plain text: this is asked for at every prediction.
+some of the controllers. Paths are plain text: this is asked for often.
 
 Source   docs.kernel.org: admin-guide/cgroup-v2.html, admin-guide/cgroup-v1/memory.html,
          scheduler/sched-bwc.html; cgroups(7), proc_pid_mountinfo(5)
@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator
 
-__all__ = ["memory_limit", "processor_quota"]
+__all__ = ["memory_limit", "processor_quota", "throttled"]
 
 # Version 1 has no word for no limit: it writes the largest number of whole pages.
 UNLIMITED = 2**63 - 2**20
@@ -39,6 +39,21 @@ def memory_limit(root: str = "") -> int | None:
         for name in (("memory.limit_in_bytes",) if controller else ("memory.max", "memory.high"))
     )
     return min((limit for limit in limits if limit is not None and limit < UNLIMITED), default=None)
+
+
+def throttled(root: str = "") -> float | None:
+    """Seconds for which quotas have held the groups back, all together; None where no group tells."""
+    found = (_held_back(f"{group}/cpu.stat") for _, group in _groups(root, "cpu"))
+    told = [seconds for seconds in found if seconds is not None]
+    return sum(told) if told else None
+
+
+def _held_back(path: str) -> float | None:
+    """Version 2 counts microseconds, version 1 nanoseconds."""
+    rows = dict(line.split(maxsplit=1) for line in _text(path).splitlines() if " " in line)
+    if "throttled_usec" in rows:
+        return 1e-6 * int(rows["throttled_usec"])
+    return 1e-9 * int(rows["throttled_time"]) if "throttled_time" in rows else None
 
 
 def _quota_v2(group: str) -> float | None:

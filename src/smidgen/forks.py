@@ -1,26 +1,40 @@
-"""What a forked child makes anew: locks, which another thread may have held then, and never lets go there."""
+"""Locks that a forked child makes anew: another thread may have held them then, and never lets go there."""
 
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from collections.abc import Callable
 
-__all__ = ["renew_in_children"]
-
-_renewing: set[weakref.WeakMethod[Callable[[], None]]] = set()
+__all__ = ["Guard"]
 
 
-def renew_in_children(renew: Callable[[], None]) -> None:
-    """Call a bound method first thing in every child that this process forks while its object lives."""
-    _renewing.add(weakref.WeakMethod(renew, _renewing.discard))
+class Guard:
+    """Holds a lock, which is a new one in every child that this process forks: `with guard.lock:`.
+
+    The attribute is looked up each time. A block that the fork itself interrupts lets go of the lock that it
+    took, and not of the child's.
+    """
+
+    lock: threading.Lock
+
+    def __init__(self) -> None:
+        self.renew()
+        _guards.add(self)
+
+    def renew(self) -> None:
+        """Forget who holds it."""
+        self.lock = threading.Lock()
+
+
+# WeakSet, for weak references with callbacks of one's own end scripts with a traceback: when the interpreter
+# ends, callbacks may outlive what they call.
+_guards: weakref.WeakSet[Guard] = weakref.WeakSet()
 
 
 def _renew() -> None:
-    for method in _renewing.copy():
-        renew = method()
-        if renew is not None:
-            renew()
+    for guard in _guards:
+        guard.renew()
 
 
 if hasattr(os, "register_at_fork"):

@@ -4,26 +4,56 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from pathlib import Path
 
 from smidgen.cgroups import memory_limit, processor_quota
 
-__all__ = ["cores", "held_memory", "machine_name", "memory", "peak_memory", "processor_features"]
+__all__ = [
+    "cores",
+    "held_memory",
+    "machine_name",
+    "memory",
+    "peak_memory",
+    "processor_features",
+    "processors",
+]
 
 # What kernels for networks use, these and other people's, in the system's words.
 FEATURES = (
     "avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd", "sve",
 )  # fmt: skip
 
+QUOTA_LASTS = 1.0  # seconds for which a quota that was read is told again
+
+_asked: float | None = None
+_answer: float | None = None
+
 
 def cores() -> int:
     """Processors that this process may use: those it is tied to, and no more than its control groups give.
 
-    A quota of 1.5 processors counts as 2. Asked for anew each time: limits change while a process runs.
+    A quota of 1.5 processors counts as 2. Limits change while a process runs: what is told of a quota is at
+    most QUOTA_LASTS seconds old.
     """
-    tied = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = processor_quota()
+    tied, quota = len(processors()), _quota()
     return tied if quota is None else max(1, min(tied, math.ceil(quota)))
+
+
+def processors() -> set[int]:
+    """Numbers of the processors that this process is tied to, whatever a quota gives of them."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def _quota() -> float | None:
+    """Of the control groups. Their files take as long as a small network does for a picture."""
+    global _asked, _answer
+    now = time.monotonic()
+    if _asked is None or now - _asked >= QUOTA_LASTS:
+        _asked, _answer = now, processor_quota()
+    return _answer
 
 
 def memory() -> int | None:

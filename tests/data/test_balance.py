@@ -33,6 +33,12 @@ def test_the_line_names_both_classes_and_the_option() -> None:
     assert "\n" not in news
 
 
+def test_an_option_that_was_given_is_not_advised() -> None:
+    news = unbalanced_news({"moth": 12, "fly": 1_200}, weighted=True)
+    assert news
+    assert news.endswith("accuracy will flatter")
+
+
 def test_only_usable_pictures_count(shapes: Path, tmp_path: Path) -> None:
     from shutil import copytree
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -21,8 +22,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(books, "_PROC", tmp_path / "proc")
-    monkeypatch.setattr(books, "_CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(books, "_ROOT", str(tmp_path))
     return tmp_path
 
 
@@ -46,32 +46,36 @@ def test_waiting_is_summed_over_threads_and_held_against_their_work(system: Path
     assert shares(now, later) == (0.75, 0.25, None, None)
 
 
-def test_a_quota_of_version_2_counts_at_every_group_above(system: Path) -> None:
+def test_a_quota_holds_back_what_its_groups_tell(system: Path) -> None:
     write(
         system,
         {
-            "proc/self/cgroup": "0::/pod/inner\n",
-            "cgroup/pod/cpu.stat": "usage_usec 5\nthrottled_usec 1500000\n",
-            "cgroup/pod/inner/cpu.stat": "nr_throttled 1\nthrottled_usec 500000\n",
+            "proc/self/cgroup": "0::/pod\n",
+            "proc/self/mountinfo": "41 31 0:38 / /groups rw - cgroup2 cgroup2 rw\n",
+            "groups/pod/cpu.stat": "usage_usec 5\nthrottled_usec 1500000\n",
         },
     )
-    assert Books.now().throttled == 2.0
+    assert Books.now().throttled == 1.5
 
 
-def test_a_quota_of_version_1_is_found_among_the_controllers(system: Path) -> None:
-    write(
-        system,
-        {
-            "proc/self/cgroup": "5:memory:/m\n3:cpu,cpuacct:/job\n0::/\n",
-            "cgroup/cpu/job/cpu.stat": "nr_periods 4\nthrottled_time 250000000\n",
-        },
-    )
-    assert Books.now().throttled == 0.25
+STAT = "cpu  400 100 100 9999 9999 50 50 100 77 77\ncpu0 100 0 0 9 9 0 0 50\ncpu3 1 20 300 9 9 4 5 0 7 7\n"
 
 
-def test_busy_is_everything_but_idle_and_waiting_for_disks(system: Path) -> None:
-    write(system, {"proc/stat": "cpu  100 100 100 9999 9999 50 50 100 77 77\ncpu0 1 1\n"})
-    assert Books.now().busy == pytest.approx(5.0)  # 500 ticks of a hundredth
+@pytest.mark.parametrize(
+    ("own", "busy"),
+    [
+        ({0}, 1.5),  # hundredths of a second; neither idle nor waiting for disks
+        ({3}, 3.3),
+        ({0, 3}, 4.8),
+        ({0, 7}, 8.0),  # a container shows other numbers: then all that there are
+    ],
+)
+def test_busy_is_work_of_the_processors_that_it_may_use(
+    own: set[int], busy: float, system: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(books, "processors", lambda: own)
+    write(system, {"proc/stat": STAT})
+    assert Books.now().busy == pytest.approx(busy * 100 / os.sysconf("SC_CLK_TCK"))
 
 
 def test_a_system_without_such_books_tells_nothing(system: Path) -> None:

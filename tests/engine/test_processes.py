@@ -93,7 +93,7 @@ def test_a_lock_that_was_held_at_the_fork_is_free_in_the_child() -> None:
     expected, held, done = engine(X), threading.Event(), threading.Event()
 
     def hold() -> None:
-        with engine._lock:
+        with engine._guard.lock:
             held.set()
             done.wait()
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from smidgen.engine import series
-from smidgen.engine.books import Shares
-from smidgen.engine.series import NEEDED, Series, doubt, settled, timed
+from smidgen.engine.books import Books, Shares
+from smidgen.engine.series import FEWEST, NEEDED, Series, Timing, doubt, settled, timed
 from smidgen.spec import Shape
 
 QUIET = Shares(1.0, 0.0, 0.0, 0.0)
@@ -23,32 +23,53 @@ def of(ms: float, shares: Shares = QUIET, spread: float = 1.0) -> Series:
     return Series((ms,) * 8 + (ms * spread,) * 2, shares)
 
 
-class Slow:
-    """Sleeps a known time, every tenth call four times as long."""
+class Machine:
+    """A model, clock and books without a machine: a call takes `seconds`, each tenth twice as long.
 
-    def __init__(self) -> None:
-        self.calls = 0
+    used     processors that the process has
+    waited   share of its time for which its threads wait for one
+    """
+
+    def __init__(self, seconds: float, used: float = 1.0, waited: float = 0.0) -> None:
+        self.seconds, self.used, self.waited = seconds, used, waited
+        self.now, self.calls = 0.0, 0
         self.shapes: set[tuple[int, ...]] = set()
 
     def __call__(self, x: NDArray[np.float32]) -> None:
         assert x.dtype == np.float32
         self.shapes.add(x.shape)
         self.calls += 1
-        time.sleep(0.016 if self.calls % 10 == 0 else 0.004)
+        self.now += self.seconds * (2 if self.calls % 10 == 0 else 1)
+
+    def clock(self) -> float:
+        return self.now
+
+    def books(self) -> Books:
+        return Books(self.now, self.used * self.now, self.waited * self.now, 0.0, self.used * self.now)
+
+    def settled(self, patience: float) -> Timing:
+        return settled(self, SHAPE, patience, self.clock, self.books)
 
 
 def test_a_series_holds_the_times_of_its_calls_and_what_they_used() -> None:
-    model = Slow()
-    found = timed(model, np.zeros((1, 3, 5, 4), np.float32))
-    assert len(found.ms) == model.calls >= 10
-    assert sum(ms >= 16 for ms in found.ms) == model.calls // 10
-    assert found.median >= 4
-    assert found.shares.used < 0.5  # asleep, it uses no processor
+    model = Machine(0.004, used=0.25)
+    found = timed(model, np.zeros((1, 3, 5, 4), np.float32), model.clock, model.books)
+    assert len(found.ms) == model.calls == 23  # 21 of 4 ms and two of 8 are 0.1 s
+    assert sum(ms > 7 for ms in found.ms) == 2
+    assert found.median == pytest.approx(4)
+    assert found.shares.used == pytest.approx(0.25)
+
+
+def test_by_the_systems_clock_and_books_a_series_is_as_long_as_its_calls() -> None:
+    before = time.perf_counter()
+    found = timed(lambda _: None, np.zeros((1, 3, 5, 4), np.float32))
+    assert len(found.ms) >= 10
+    assert 0 < sum(found.ms) < 1000 * (time.perf_counter() - before)
 
 
 def test_warm_up_and_series_take_one_picture_of_the_shape() -> None:
-    model = Slow()
-    settled(model, SHAPE, patience=0.0)
+    model = Machine(0.004)
+    model.settled(0.0)
     assert model.shapes == {(1, 3, 5, 4)}
 
 
@@ -76,46 +97,98 @@ def test_the_rule_for_a_quiet_series(found: Series, reason: str | None) -> None:
     [
         (0.3, (1.0, 1.0, 1.1, 1.2, 1.0), None),
         (0.3, (1.0, 1.0, 1.1, 1.3, 1.0), "one series of calls took 1.3 times as long as another"),
-        (0.5, (1.0,) * 5, "other work kept 0.5 of the machine's 2 processors busy"),
+        (0.5, (1.0,) * 5, "other work kept 0.5 of the 2 processors busy that the process may use"),
     ],
 )
 def test_series_must_be_alike_and_the_machine_free(
     others: float, medians: tuple[float, ...], reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    given(monkeypatch, tied=2, cores=2)
     assert doubt([of(ms, Shares(1.0, 0.0, 0.0, others)) for ms in medians]) == reason
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, script: Iterator[Series]) -> None:
-    monkeypatch.setattr(series, "timed", lambda _call, _x: next(script))
+def given(monkeypatch: pytest.MonkeyPatch, tied: int, cores: int) -> None:
+    monkeypatch.setattr(series, "processors", lambda: set(range(tied)))
+    monkeypatch.setattr(series, "cores", lambda: cores)
+
+
+@pytest.mark.parametrize(
+    ("tied", "cores", "others", "doubtful"),
+    [
+        (64, 2, 12.8, False),  # a quota of two on a host that is 20 % busy
+        (64, 2, 62.0, False),
+        (64, 2, 63.0, True),  # one is left, where it may use two
+        (64, 64, 12.0, False),
+        (64, 64, 13.0, True),
+        (2, 2, 0.5, True),  # two processors of a larger machine, whose others are not looked at
+    ],
+)
+def test_other_work_counts_by_what_it_leaves_of_what_the_process_may_use(
+    tied: int, cores: int, others: float, doubtful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(monkeypatch, tied, cores)
+    found = doubt([of(1, Shares(1.0, 0.0, 0.0, others))] * NEEDED)
+    assert (found is not None) == doubtful
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, script: Sequence[Series], patience: float) -> Timing:
+    """What is told of these series, each of which takes a second."""
+    now, left = 0.0, iter(script)
+
+    def one(*_: object) -> Series:
+        nonlocal now
+        now += 1
+        return next(left)
+
+    monkeypatch.setattr(series, "timed", one)
+    return settled(lambda _: None, SHAPE, patience, lambda: now)
 
 
 def test_disturbed_series_are_left_out_of_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     busy = of(9, Shares(1.0, 0.5))
-    scripted(monkeypatch, iter([busy, *[of(2)] * 3, busy, *[of(2)] * (NEEDED - 3)]))
-    assert settled(lambda _: None, SHAPE, patience=60) == (2.0, 2.0, None)
+    script = [busy, *[of(2)] * 3, busy, *[of(2)] * (NEEDED - 3)]
+    assert scripted(monkeypatch, script, 60) == (2.0, 2.0, None)
 
 
 def test_it_goes_on_until_the_latest_series_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, iter([of(4), of(3), of(2.2), *[of(2)] * NEEDED]))
-    median, _, reason = settled(lambda _: None, SHAPE, patience=60)
+    median, _, reason = scripted(monkeypatch, [of(4), of(3), of(2.2), *[of(2)] * NEEDED], 60)
     assert (median, reason) == (2.0, None)
 
 
 def test_where_none_was_quiet_the_least_disturbed_is_told_with_its_doubt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = iter([of(5, Shares(1.0, 0.6)), of(3, Shares(1.0, 0.2)), of(4, Shares(1.0, 0.5))])
-
-    def last(_call: object, _x: object) -> Series:
-        time.sleep(0.2)
-        return next(found)
-
-    monkeypatch.setattr(series, "timed", last)
-    median, _, reason = settled(lambda _: None, SHAPE, patience=0.5)
+    script = [of(5, Shares(1.0, 0.6)), of(3, Shares(1.0, 0.2)), of(4, Shares(1.0, 0.5))]
+    median, _, reason = scripted(monkeypatch, script, 3)
     assert (median, reason) == (3.0, "threads of the timed process waited for a processor 20 % of the time")
 
 
-def test_without_patience_one_series_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    scripted(monkeypatch, iter([of(7)]))
-    assert settled(lambda _: None, SHAPE, patience=0.0) == (7.0, 7.0, None)
+@pytest.mark.parametrize("quiet", range(1, NEEDED))
+def test_fewer_quiet_series_than_are_needed_are_told_with_a_doubt(
+    quiet: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [of(9, Shares(1.0, 0.5))] * 40 + [of(2)] * quiet
+    median, _, reason = scripted(monkeypatch, script, len(script))
+    assert median == 2.0
+    assert reason
+    assert reason.startswith(f"only {quiet} of {len(script)} series w")
+
+
+def test_without_patience_one_series_is_told_with_a_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert scripted(monkeypatch, [of(7)], 0) == (7.0, 7.0, "only 1 of 1 series was quiet, 5 are needed")
+
+
+@pytest.mark.parametrize("seconds", [0.001, 0.12, 0.5, 1.0])
+def test_a_slow_model_on_a_quiet_machine_is_told_without_a_doubt(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given(monkeypatch, tied=4, cores=4)
+    told = Machine(seconds).settled(6.0)
+    assert told.doubt is None
+    assert told.median == pytest.approx(1000 * seconds)
+
+
+def test_patience_with_a_disturbed_model_ends_however_slow_it_is() -> None:
+    model = Machine(60.0, waited=0.5)
+    assert model.settled(6.0).doubt
+    assert model.calls <= 2 + FEWEST

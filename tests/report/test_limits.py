@@ -77,11 +77,18 @@ def latency(**changed: Any) -> dict[str, Any]:
     return {**example_report.digits_report()["measured"]["latency_ms"], **changed}
 
 
-@pytest.mark.parametrize("limit", [0.1, 10.0])
-def test_a_doubtful_latency_neither_holds_nor_breaks_a_limit(limit: float) -> None:
+@pytest.mark.parametrize("limit", [0.1, 0.83])
+def test_a_doubtful_latency_above_a_limit_leaves_it_open(limit: float) -> None:
     (row,) = of({"latency_ms": limit}, latency_ms=latency(doubt="its threads waited"))
     assert (row["value"], row["holds"]) == (0.84, None)
     assert sentence(row).endswith("cannot be told: the clock was disturbed (its threads waited)")
+
+
+@pytest.mark.parametrize("limit", [0.84, 50.0])
+def test_a_doubtful_latency_inside_a_limit_holds_for_other_work_can_only_add(limit: float) -> None:
+    (row,) = of({"latency_ms": limit}, latency_ms=latency(doubt="its threads waited"))
+    assert (row["value"], row["holds"]) == (0.84, True)
+    assert plain(sentence(row)) == f"0.84 ms measured on {HERE} of {limit:g} ms allowed: holds"
 
 
 def test_what_was_not_measured_says_why_and_tells_what_was_predicted() -> None:
@@ -138,7 +145,8 @@ def test_only_a_broken_limit_looks_broken(tight: Report) -> None:
     states = re.findall(r'class="(limit[^"]*)"', reports.render(tight))
     assert states == ["limit broken", "limit", "limit", "limit"]
     assert tight["measured"]
-    tight["measured"] |= {"predicted_ms": None, "latency_ms": latency(doubt="a quota")}  # type: ignore[typeddict-item]
+    slow = latency(value=2.1, doubt="a quota")
+    tight["measured"] |= {"predicted_ms": None, "latency_ms": slow}  # type: ignore[typeddict-item]
     assert 'class="limit open"' in reports.render(tight)
 
 

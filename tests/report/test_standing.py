@@ -43,12 +43,18 @@ def test_nothing_is_said_of_no_pictures() -> None:
         ([[1500, 0], [5, 10]], True, False),  # 99.7 %, balanced 83 %
         ([[1500, 0], [0, 15]], False, False),
         ([[50, 0], [0, 50]], False, False),
-        ([[25, 25], [25, 25]], True, True),  # as good as naming one of two
+        ([[25, 25], [25, 25]], False, True),  # even classes: chance says it
+        ([[30, 25], [24, 21]], False, True),
         ([[27, 23], [23, 27]], False, True),  # 54 % of a hundred pictures
         ([[80, 20], [20, 80]], False, False),
         ([[9, 0], [0, 0]], True, False),  # one class alone: anybody is right
         ([[900, 100], [9, 91]], True, False),  # naming one class always gets more right
         ([[950, 50], [9, 91]], False, False),
+        (
+            [[50, 0, 0], [50, 0, 0], [0, 0, 0]],
+            True,
+            False,
+        ),  # one of two always, of a network that knows three
     ],
 )
 def test_when_an_accuracy_flatters_and_when_it_is_chance(
@@ -57,6 +63,40 @@ def test_when_an_accuracy_flatters_and_when_it_is_chance(
     found = standing(matrix)
     assert found
     assert (found.misleading, found.at_chance) == (misleading, at_chance)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "too_few"),
+    [
+        ([[1, 0], [0, 1]], True),  # all right, and no proof
+        ([[1, 1], [1, 1]], True),
+        ([[3, 1], [1, 3]], True),
+        ([[4, 0], [0, 4]], False),  # 68 to 100 %
+        ([[27, 23], [23, 27]], False),
+        ([[1500, 0], [15, 0]], False),
+    ],
+)
+def test_too_few_pictures_are_not_called_chance(matrix: list[list[int]], too_few: bool) -> None:
+    found = standing(matrix)
+    assert found
+    assert found.too_few == too_few
+    assert not (too_few and found.at_chance)
+    told = " ".join(found.sentences(32, weighted=False, again=True))
+    assert ("Too few pictures to tell from chance" in told) == too_few
+    if too_few:
+        assert found.doubtful
+        assert "chance:" in told
+        assert not any(word in told for word in ("No better", "labels", "--resolution", "commonest"))
+
+
+def test_guessing_is_of_all_classes_that_the_network_knows() -> None:
+    tested = [[30, 0, 10, 10], [0, 0, 0, 0], [0, 0, 0, 0], [10, 10, 8, 22]]
+    found = standing(tested)
+    assert found
+    assert (found.chance, found.present, found.at_chance) == (0.25, 2, False)
+    known = standing([[30, 20], [28, 22]])  # as right, where there are only two to choose from
+    assert known
+    assert (known.balanced, known.at_chance) == (found.balanced, True)
 
 
 def test_the_commonest_class_is_that_of_the_pictures_not_of_the_answers() -> None:
@@ -75,8 +115,21 @@ def test_balanced_accuracy_just_as_far_below_as_allowed_is_not_far() -> None:
 def test_class_weights_are_named_where_they_may_help_and_were_not_used() -> None:
     found = standing([[1500, 0], [5, 10]])
     assert found
-    assert "--class-weights" in " ".join(found.sentences())
-    assert "--class-weights" not in " ".join(found.sentences(weighted=True))
+    assert "--class-weights" in " ".join(found.sentences(weighted=False, again=True))
+    for weighted, again in ((True, True), (None, True), (False, False), (None, False)):
+        assert "--class-weights" not in " ".join(found.sentences(weighted=weighted, again=again))
+
+
+@pytest.mark.parametrize(
+    "matrix", [ALWAYS_THE_FIRST, [[27, 23], [23, 27]], [[1, 0], [0, 1]], [[1500, 0], [5, 10]]]
+)
+def test_no_option_is_named_to_a_reader_who_cannot_train(matrix: list[list[int]]) -> None:
+    found = standing(matrix)
+    assert found
+    told = found.sentences(32)
+    assert told
+    assert "--" not in " ".join(told)
+    assert "budget" not in " ".join(told)
 
 
 def test_chance_says_where_to_look_and_in_which_order() -> None:

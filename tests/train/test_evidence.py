@@ -2,6 +2,7 @@ import base64
 import io
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from smidgen import modelfile, report
 from smidgen.modules import create
 from smidgen.scaling.stairs import PROVENANCE_RESERVE
 from smidgen.search import Fitted, Job, fit
-from smidgen.train.evidence import evaluated, none_of_these, scored, write_run
+from smidgen.train.evidence import _embedded, evaluated, none_of_these, scored, write_run
 from smidgen.train.material import prepare
 from smidgen.train.predict import open_predictor
 from smidgen.train.recipe import recipe
@@ -161,3 +162,12 @@ def test_the_threshold_is_what_most_of_the_pictures_reach() -> None:
     assert refusal
     assert (refusal["n"], refusal["kept"], refusal["kept_accuracy"]) == (2, 1.0, None)
     assert refusal["threshold"] == pytest.approx(np.exp(9) / (np.exp(9) + 2), abs=2e-6)
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_model_file_says_whether_the_classes_counted_alike(alike: bool, fitted: Fitted) -> None:
+    provenance: Any = fitted.report["provenance"]
+    provenance = {**provenance, "recipe": {**provenance["recipe"], "class_weights": alike}}
+    assert _embedded(provenance, {}, None)["training"] == {"class_weights": alike}
+    told = modelfile.read(fitted.folder / "model.safetensors").provenance["training"]
+    assert told == {"class_weights": False}  # as the run was asked

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from smidgen import families, modelfile
+from smidgen import families, modelfile, report
 from smidgen.modelfile import ModelFile
 from smidgen.modules import create, save
 from smidgen.search import Fitted
 from smidgen.spec import DataError, SmidgenError
 from smidgen.train.predict import open_predictor
-from smidgen.train.scoring import MOST_CONFUSED, _confused, score
+from smidgen.train.scoring import MOST_CONFUSED, _cautions, _confused, score
 from smidgen.watch import Watch
 from tiny_run import CLASSES
 
@@ -231,3 +231,26 @@ def test_what_is_left_out_is_said(fitted: Fitted, shapes: Path, tmp_path: Path) 
     (reason,) = result["unreadable"]
     assert "bad.png" in reason
     assert f"left out: {reason}" in heard
+
+
+@pytest.mark.parametrize(
+    ("provenance", "weights", "again"),
+    [
+        ({"data": {}, "training": {"class_weights": False}}, True, True),
+        ({"data": {}, "training": {"class_weights": True}}, False, True),
+        ({"data": {}}, False, True),  # from before files told of it
+        ({}, False, False),  # converted, or published
+        ({"data": "x", "training": {"class_weights": "no"}}, False, False),
+        ({"data": None, "training": 3}, False, False),
+    ],
+)
+def test_advice_is_what_can_be_followed_and_was_not(
+    provenance: dict[str, Any], weights: bool, again: bool, fitted: Fitted, tmp_path: Path
+) -> None:
+    predictor = open_predictor(str(with_provenance(fitted, tmp_path / "model.safetensors", provenance)))
+    rare, chance = report.standing([[1500, 0], [5, 10]]), report.standing([[27, 23], [23, 27]])
+    assert rare
+    assert chance
+    assert ("--class-weights" in " ".join(_cautions(rare, predictor))) == weights
+    told = " ".join(_cautions(chance, predictor))
+    assert ("--resolution" in told, "--epochs" in told, "budget" in told) == (again,) * 3

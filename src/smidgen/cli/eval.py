@@ -68,7 +68,7 @@ def _show(model: str, data: str, result: dict[str, Any]) -> None:
     low, high = result["interval"]
     beside = f", balanced {100 * result['balanced_accuracy']:.2f} %" if result["misleading"] else ""
     told = f"{100 * result['accuracy']:.2f} % of {counted(result['n'], 'picture')}{beside}"
-    style = "red" if result["at_chance"] else "yellow" if beside else ""
+    style = "red" if result["at_chance"] else "yellow" if result["cautions"] else ""
     say(f"{model} on {result['part']} of {data}: {told}", f"bold {style}".strip())
     for caution in result["cautions"]:
         say(plain(caution), style)

@@ -246,7 +246,7 @@ def _accuracy(report: Report) -> None:
         return
     found, (low, high) = worth(report), interval(test)
     beside = f", balanced accuracy {100 * found.balanced:.2f} %" if found and found.misleading else ""
-    style = "red" if found and found.at_chance else "yellow" if beside else "green"
+    style = "red" if found and found.at_chance else "yellow" if found and found.doubtful else "green"
     on = f"on {counted(test['n'], 'picture')} never seen before"
     say(f"  accuracy      {100 * test['accuracy']:.2f} % {on}{beside}", style)
     say(f"                95 % interval {100 * low:.1f} to {100 * high:.1f} %")

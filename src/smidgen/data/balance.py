@@ -20,10 +20,11 @@ def class_counts(dataset: Dataset, survey: Survey) -> dict[str, int]:
     return {name: labels[label] for label, name in enumerate(dataset.classes)}
 
 
-def unbalanced_news(counts: Mapping[str, int]) -> str | None:
+def unbalanced_news(counts: Mapping[str, int], *, weighted: bool = False) -> str | None:
     """A line where the largest class has UNBALANCED times the pictures of the smallest, or more; else None.
 
-    counts   pictures by class; classes without any do not count
+    counts    pictures by class; classes without any do not count
+    weighted  whether the training lets them count alike already
     """
     present = {name: count for name, count in counts.items() if count}
     if not present:
@@ -31,8 +32,8 @@ def unbalanced_news(counts: Mapping[str, int]) -> str | None:
     most, least = max(present, key=present.__getitem__), min(present, key=present.__getitem__)
     if present[most] < UNBALANCED * present[least]:
         return None
+    remedy = "" if weighted else "; --class-weights lets rare classes count like common ones"
     return (
         f"the largest class has {present[most] / present[least]:.0f} times the pictures of the smallest "
-        f"({most} {present[most]:,}, {least} {present[least]:,}): accuracy will flatter; "
-        "--class-weights lets rare classes count like common ones"
+        f"({most} {present[most]:,}, {least} {present[least]:,}): accuracy will flatter{remedy}"
     )

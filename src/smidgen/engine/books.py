@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from smidgen import cgroups
+from smidgen.machine import processors
 
 __all__ = ["Books", "Shares", "shares"]
 
@@ -15,8 +17,7 @@ MOST_WAITED = 0.05  # share of the time for which threads were ready that they h
 MOST_THROTTLED = 0.02  # share of the time in which a quota held the process back
 LEAST_USED = 0.8  # processors, where the system keeps no books of waiting: one thread at least works
 
-_PROC = Path("/proc")
-_CGROUPS = Path("/sys/fs/cgroup")
+_ROOT = ""  # before the system's paths
 
 
 class Books(NamedTuple):
@@ -26,7 +27,7 @@ class Books(NamedTuple):
     worked     that this process had a processor, all threads together
     waited     that its threads were ready to run and had none, all together
     throttled  that its control groups were held back by a quota
-    busy       that the machine's processors worked for anybody, or were taken by its host, all together
+    busy       that the processors that it may use worked for anybody, or were taken by a host, all together
     """
 
     clock: float
@@ -38,7 +39,7 @@ class Books(NamedTuple):
     @staticmethod
     def now() -> Books:
         """As they stand."""
-        return Books(time.perf_counter(), time.process_time(), _waited(), _throttled(), _busy())
+        return Books(time.perf_counter(), time.process_time(), _waited(), cgroups.throttled(_ROOT), _busy())
 
 
 class Shares(NamedTuple):
@@ -47,7 +48,7 @@ class Shares(NamedTuple):
     used       processors that this process had, on average
     waited     share of the time for which its threads were ready that they spent without a processor
     throttled  share of the time in which a quota held it back
-    others     processors that other work had, on average
+    others     of the processors that it may use, those that other work had, on average
     """
 
     used: float
@@ -86,43 +87,25 @@ def shares(before: Books, after: Books) -> Shares:
 
 def _waited() -> float | None:
     """Linux keeps it for every thread: nanoseconds run, nanoseconds waited, turns (sched-stats.rst)."""
-    found = [int(words[1]) for path in (_PROC / "self/task").glob("*/schedstat") if (words := _words(path))]
+    found = [int(words[1]) for path in _proc("self/task").glob("*/schedstat") if (words := _words(path))]
     return 1e-9 * sum(found) if found else None
 
 
 def _busy() -> float | None:
-    """First line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal, … (proc(5))."""
-    words = _words(_PROC / "stat")
-    if len(words) < 9:
-        return None
-    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, words[1:9])
-    ticks = user + nice + system + irq + softirq + steal
-    return ticks / os.sysconf("SC_CLK_TCK") if ticks else None
+    """Of the processors that this process may use. A container may be shown others, under other numbers: then
+    of all that are shown.
+
+    Lines of /proc/stat: cpu0 user, nice, system, idle, iowait, irq, softirq, steal, … (proc(5))
+    """
+    lines = [line.split() for line in _lines(_proc("stat")) if line.startswith("cpu")]
+    ticks = {line[0]: sum(map(int, (*line[1:4], *line[6:9]))) for line in lines if len(line) >= 9}
+    own = [f"cpu{number}" for number in processors()]
+    used = sum(map(ticks.__getitem__, own)) if ticks.keys() >= set(own) else ticks.get("cpu", 0)
+    return used / os.sysconf("SC_CLK_TCK") if used else None
 
 
-def _throttled() -> float | None:
-    """A quota may stand at this process's group or at any above; version 2 counts µs, version 1 ns."""
-    found = [seconds for path in _groups() if (seconds := _held_back(path / "cpu.stat")) is not None]
-    return sum(found) if found else None
-
-
-def _groups() -> Iterator[Path]:
-    """Folders of the control groups, of the processor's controller, that this process is in."""
-    for line in _lines(_PROC / "self/cgroup"):
-        _, controllers, place = [*line.split(":", 2), "", ""][:3]
-        kinds = controllers.split(",")
-        if controllers and "cpu" not in kinds:
-            continue
-        root = _CGROUPS / ("cpu" if controllers else "")
-        own = root / place.lstrip("/")
-        yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(root))
-
-
-def _held_back(path: Path) -> float | None:
-    rows = dict(line.split(maxsplit=1) for line in _lines(path) if " " in line)
-    if "throttled_usec" in rows:
-        return 1e-6 * int(rows["throttled_usec"])
-    return 1e-9 * int(rows["throttled_time"]) if "throttled_time" in rows else None
+def _proc(name: str) -> Path:
+    return Path(f"{_ROOT}/proc/{name}")
 
 
 def _words(path: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ from smidgen.engine.lower import Weights, lower
 from smidgen.engine.needed import only_what_is_read
 from smidgen.engine.plan import Array, Conv, Depthwise, Plan
 from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
-from smidgen.forks import renew_in_children
+from smidgen.forks import Guard
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
@@ -83,7 +82,8 @@ class Engine:
     memory.
 
     model    path of a model file, its content, or network and weights by state-dict name
-    threads  most that one call uses; default: the cores that this process may use, wherever it then is
+    threads  most that one call uses; default: the cores that this process may use when the engine is made, or
+             made anew from a pickle. A forked child keeps the parent's.
     Raises   ModelFileError, also where weights are no numbers.
     """
 
@@ -109,8 +109,9 @@ class Engine:
         self._asked, self._threads = threads, threads or cores()
         self._weights, self._packed = Weights(file.tensors), Packed()
         self._plans: OrderedDict[Shape, _Ready] = OrderedDict()
-        self._renew_lock()
-        renew_in_children(self._renew_lock)
+        # Of plans and memory. Neither is ever half made: a plan is kept when it is whole, and memory in use
+        # is no longer `free`.
+        self._guard = Guard()
         missing = native.missing()
         self.backend = "numpy" if missing else native.isa()
         if missing:
@@ -130,13 +131,6 @@ class Engine:
     def __reduce__(self) -> tuple[type[Engine], tuple[ModelFile, int | None]]:
         model = ModelFile(self.network, dict(self._tensors), dict(self.provenance))
         return type(self), (model, self._asked)
-
-    def _renew_lock(self) -> None:
-        """Guards plans and memory. Another thread may have held the parent's for good when a child is forked.
-
-        Neither is ever half made: a plan is kept when it is whole, and memory in use is no longer `free`.
-        """
-        self._lock = threading.Lock()
 
     def __call__(self, x: NDArray[Any]) -> Array:
         """float[N, C, H, W] -> float32[N, num_classes]: the network's outputs, before any softmax.
@@ -222,7 +216,7 @@ class Engine:
         y: Array,
         seconds: NDArray[np.float64] | None = None,
     ) -> None:
-        with self._lock:
+        with self._guard.lock:
             memory = ready.free.pop() if ready.free else None
         if memory is None:
             try:
@@ -233,7 +227,7 @@ class Engine:
         try:
             compiled.run(x, y, memory, self.threads, seconds)
         finally:
-            with self._lock:
+            with self._guard.lock:
                 ready.free.append(memory)
 
     def _checked(self, x: NDArray[Any]) -> Array:
@@ -256,7 +250,7 @@ class Engine:
         return x
 
     def _ready(self, shape: Shape) -> _Ready:
-        with self._lock:
+        with self._guard.lock:
             ready = self._plans.get(shape)
             if ready is None:
                 # What float32 cannot hold becomes infinite, and so do the answers: no warning helps.

@@ -8,7 +8,7 @@ that does nothing but predict.
 from __future__ import annotations
 
 import json
-import os
+import math
 import statistics
 import sys
 import time
@@ -20,18 +20,22 @@ from numpy.typing import NDArray
 
 from smidgen.engine.books import Books, Shares, shares
 from smidgen.engine.engine import Engine
+from smidgen.machine import cores, processors
 from smidgen.spec import Shape
 
 __all__ = ["Series", "Timing", "settled", "timed"]
 
 Call: TypeAlias = Callable[[NDArray[np.float32]], object]
+Clock: TypeAlias = Callable[[], float]
+Look: TypeAlias = Callable[[], Books]
 
 WARM_UP = 10  # calls, or so many that take a second
 FEWEST, SECONDS = 10, 0.1  # of a series
 NEEDED = 5  # quiet series, the latest of them
 MOST_SPREAD = 3.0  # 95th percentile over median; a quiet machine's shortest calls come to 2
-MOST_OTHERS = 0.2  # of the machine's processors; more share caches, memory and cores with the prediction
+MOST_OTHERS = 0.2  # of the processors that the process may use; more share caches and memory with it
 MOST_APART = 1.2  # largest over smallest median of the quiet series
+LONGEST = 120.0  # seconds of patience at most, however long a call takes
 
 
 class Series(NamedTuple):
@@ -68,58 +72,75 @@ class Timing(NamedTuple):
     doubt: str | None
 
 
-def settled(call: Call, shape: Shape, patience: float) -> Timing:
-    """Time predictions of one picture until NEEDED series were quiet and alike, for at most so many seconds.
+def settled(
+    call: Call, shape: Shape, patience: float, clock: Clock = time.perf_counter, books: Look = Books.now
+) -> Timing:
+    """Time predictions of one picture until NEEDED series were quiet and alike, and no longer than it has
+    patience. What came is told then, with a doubt; one series always is.
 
-    patience  seconds, after which the quietest that came is told, with a doubt; one series always is
+    patience  seconds; to these it adds the time of twice as many calls as it needs, up to LONGEST in all
+    clock     seconds on any scale
+    books     the system's, as they stand
     """
     x = np.zeros((1, *shape[:3]), np.float32)
-    began, calls = time.perf_counter(), 0
-    while calls < WARM_UP and (calls == 0 or time.perf_counter() - began < 1):
-        call(x)
-        calls += 1
+    until = clock() + max(patience, min(LONGEST, patience + 2 * NEEDED * FEWEST * _warm(call, x, clock)))
     found: list[Series] = []
-    until = time.perf_counter() + patience
-    while not found or time.perf_counter() < until:
-        found.append(timed(call, x))
+    while not found or clock() < until:
+        found.append(timed(call, x, clock, books))
         latest = [series for series in found if series.disturbed is None][-NEEDED:]
         if len(latest) == NEEDED and doubt(latest) is None:
             return _told(latest, None)
     return _at_last(found)
 
 
-def timed(call: Call, x: NDArray[np.float32]) -> Series:
+def _warm(call: Call, x: NDArray[np.float32], clock: Clock) -> float:
+    """Call a few times before any call counts; seconds of the quickest."""
+    began, took = clock(), [math.inf]
+    while len(took) <= WARM_UP and (len(took) == 1 or clock() - began < 1):
+        start = clock()
+        call(x)
+        took.append(clock() - start)
+    return min(took)
+
+
+def timed(
+    call: Call, x: NDArray[np.float32], clock: Clock = time.perf_counter, books: Look = Books.now
+) -> Series:
     """One series: FEWEST calls at least, and SECONDS at least."""
     times: list[float] = []
-    before = Books.now()
-    while len(times) < FEWEST or time.perf_counter() - before.clock < SECONDS:
-        start = time.perf_counter()
+    before, began = books(), clock()
+    while len(times) < FEWEST or clock() - began < SECONDS:
+        start = clock()
         call(x)
-        times.append(1000 * (time.perf_counter() - start))
-    return Series(tuple(times), shares(before, Books.now()))
+        times.append(1000 * (clock() - start))
+    return Series(tuple(times), shares(before, books()))
 
 
 def doubt(quiet: Sequence[Series]) -> str | None:
-    """What speaks against series that were quiet each by itself."""
+    """What speaks against NEEDED series that were quiet each by itself."""
     medians = [series.median for series in quiet]
     apart = max(medians) / min(medians)
     if apart > MOST_APART:
         return f"one series of calls took {apart:.1f} times as long as another"
     # The machine's book counts in hundredths of a second, which is coarse for a single series.
     others = [series.shares.others for series in quiet if series.shares.others is not None]
-    mean, all_ = statistics.fmean(others or [0.0]), os.cpu_count() or 1
-    if len(quiet) >= NEEDED and mean > MOST_OTHERS * all_:
-        return f"other work kept {mean:.1f} of the machine's {all_} processors busy"
+    mean, tied = statistics.fmean(others or [0.0]), len(processors())
+    # Under a quota the rest of a shared host is not for this process: others may work there.
+    if tied - mean < (1 - MOST_OTHERS) * cores():
+        return f"other work kept {mean:.1f} of the {tied} processors busy that the process may use"
     return None
 
 
 def _at_last(found: Sequence[Series]) -> Timing:
     """The best that can be told when patience is at its end."""
     quiet = [series for series in found if series.disturbed is None][-NEEDED:]
-    if quiet:
+    if not quiet:
+        least = min(found, key=_disturbance)
+        return _told([least], least.disturbed)
+    if len(quiet) == NEEDED:
         return _told(quiet, doubt(quiet))
-    least = min(found, key=_disturbance)
-    return _told([least], least.disturbed)
+    was = "was" if len(quiet) == 1 else "were"
+    return _told(quiet, f"only {len(quiet)} of {len(found)} series {was} quiet, {NEEDED} are needed")
 
 
 def _disturbance(series: Series) -> tuple[float, float]:

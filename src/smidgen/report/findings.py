@@ -52,7 +52,7 @@ def _number(report: Report, test: Tested) -> Html:
     """The accuracy in large digits, with the balanced one beside it where it alone would flatter."""
     beside, found = prose.balanced_headline(report), prose.worth(report)
     small = tag("small", beside) if beside else ""
-    doubtful = "doubtful" if beside or (found and found.at_chance) else None
+    doubtful = "doubtful" if found and found.doubtful else None
     gap = " " if beside else ""
     return tag("h1", formats.percent(test["accuracy"]), gap, small, class_=doubtful)
 

@@ -127,7 +127,7 @@ def cautions(report: Report) -> list[str]:
     """The sentences that have to stand beside the accuracy."""
     found, source = worth(report), report["provenance"]
     weighted = bool(source and (source["recipe"] or {}).get("class_weights"))
-    return found.sentences(report["resolution"], weighted=weighted) if found else []
+    return found.sentences(report["resolution"], weighted=weighted, again=True) if found else []
 
 
 def memory(row: Memory) -> str:

@@ -13,6 +13,9 @@ from smidgen.report.statistics import Interval, balanced_accuracy, balanced_inte
 __all__ = ["FAR", "Standing", "advice", "standing"]
 
 FAR = 0.05  # balanced accuracy so far below accuracy: the common classes hide the rare ones
+# Of the way from guessing to being always right. An interval that holds chance and ends within is that of a
+# network that has learnt little at most; one that reaches further is that of too few pictures.
+NEAR = 1 / 3
 
 
 class Standing(NamedTuple):
@@ -22,6 +25,7 @@ class Standing(NamedTuple):
     balanced   mean recall of the classes that have pictures, with its 95 % interval
     commonest  share of the pictures that belong to the commonest class: what naming it always would get
     present    classes that have pictures
+    classes    that the network chooses from
     """
 
     accuracy: float
@@ -29,24 +33,50 @@ class Standing(NamedTuple):
     interval: Interval
     commonest: float
     present: int
+    classes: int
+
+    @property
+    def chance(self) -> float:
+        """Balanced accuracy of guessing."""
+        return 1 / self.classes
 
     @property
     def at_chance(self) -> bool:
-        """Whether the interval of the balanced accuracy holds 1 / classes, which is what guessing gets."""
-        return self.present > 1 and self.interval.low <= 1 / self.present
+        """Whether the interval of the balanced accuracy holds chance, and nothing far above it."""
+        return self._holds_chance and not self.too_few
+
+    @property
+    def too_few(self) -> bool:
+        """Whether the interval holds chance, but is so wide that it tells nothing."""
+        return self._holds_chance and self.interval.high > self.chance + NEAR * (1 - self.chance)
 
     @property
     def misleading(self) -> bool:
         """Whether the accuracy alone would flatter: it is at most what naming the commonest class always
-        gets, or the balanced accuracy is more than FAR below it.
+        gets, or the balanced accuracy is more than FAR below it. Where classes are as large as each other,
+        chance says it already.
         """
-        return self.accuracy <= self.commonest or self.balanced < self.accuracy - FAR
+        even = self.commonest <= 1 / self.present + FAR
+        no_more = self.accuracy <= self.commonest and not (even and self._holds_chance)
+        return no_more or self.balanced < self.accuracy - FAR
 
-    def sentences(self, resolution: int | None = None, *, weighted: bool = False) -> list[str]:
+    @property
+    def doubtful(self) -> bool:
+        """Whether something has to stand beside the accuracy."""
+        return self.misleading or self._holds_chance
+
+    @property
+    def _holds_chance(self) -> bool:
+        return self.classes > 1 and self.interval.low <= self.chance
+
+    def sentences(
+        self, resolution: int | None = None, *, weighted: bool | None = None, again: bool = False
+    ) -> list[str]:
         """What has to stand beside the accuracy, where something has.
 
         resolution  of the pictures as the network sees them, in pixels
-        weighted    whether the classes counted alike in training
+        weighted    whether the classes counted alike in training; None where nobody knows
+        again       whether the reader can train it anew
         """
         told = []
         if self.misleading:
@@ -54,15 +84,16 @@ class Standing(NamedTuple):
                 f"The commonest class alone is {formats.percent(self.commonest)} of these pictures; "
                 f"balanced accuracy, which counts every class alike, is {formats.percent(self.balanced)}."
             )
-        if self.balanced < self.accuracy - FAR and not weighted:
+        if again and weighted is False and self.balanced < self.accuracy - FAR:
             told.append("Trained with --class-weights, rare classes count like common ones.")
-        if self.at_chance:
-            told.append(
-                "No better than chance: guessing gets a balanced accuracy of "
-                f"{formats.percent(1 / self.present)}, and here its 95\u202f% interval is "
-                f"{formats.percents(*self.interval)}."
-            )
-            told.append(advice(resolution))
+        beside = (
+            f"guessing gets a balanced accuracy of {formats.percent(self.chance)}, and here its "
+            f"95\u202f% interval is {formats.percents(*self.interval)}."
+        )
+        if self.too_few:
+            told.append(f"Too few pictures to tell from chance: {beside}")
+        elif self.at_chance:
+            told += [f"No better than chance: {beside}", advice(resolution, again=again)]
         return told
 
 
@@ -82,14 +113,20 @@ def standing(confusion: ArrayLike) -> Standing | None:
         interval,
         int(sizes.max()) / total,
         int(np.count_nonzero(sizes)),
+        len(sizes),
     )
 
 
-def advice(resolution: int | None = None) -> str:
-    """What to look at where a network has learnt nothing, the likeliest cause first."""
+def advice(resolution: int | None = None, *, again: bool = True) -> str:
+    """What to look at where a network has learnt nothing, the likeliest cause first.
+
+    again   whether the reader can train it anew
+    """
     seen = f" at {resolution} x {resolution} pixels" if resolution else ""
-    return (
-        f"Look first at the pictures as the network sees them{seen}: can you tell the classes apart? "
-        "(--resolution makes them larger.) Then at the crop: pictures far from square lose their sides. "
-        "Then at the labels: are they mixed up? Only then give more --epochs or a larger budget."
+    larger = " (Training with --resolution makes them larger.)" if again else ""
+    told = (
+        f"Look first at the pictures as the network sees them{seen}: can you tell the classes apart?{larger} "
+        "Then at the crop: pictures far from square lose their sides. "
+        "Then at the labels: are they mixed up?"
     )
+    return f"{told} Only then train with more --epochs or a larger budget." if again else told

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from smidgen import report
@@ -322,7 +322,7 @@ def _prepared(job: Job, watch: Watch, again: bool = False) -> Material:
         scratch=_scratch(job),
         watch=watch,
     )
-    _describe(material, watch)
+    _describe(material, job.class_weights, watch)
     return material
 
 
@@ -452,14 +452,23 @@ def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
 
 
 def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:
-    """Say so where the network does no better than to name the commonest class every time."""
-    labels = [material.dataset.pictures[index].label for index in material.split.val]
-    if last.val_accuracy <= np.bincount(labels).max() / len(labels):
+    """Say so where the network does no better than guessing, as far as the validation pictures tell."""
+    counts = Counter(material.dataset.pictures[index].label for index in material.split.val)
+    n, right = counts.total(), last.val_balanced_accuracy
+    worth = report.Standing(
+        accuracy=last.val_accuracy,
+        balanced=right,
+        interval=report.wilson(round(right * n), n),
+        commonest=max(counts.values()) / n,
+        present=len(counts),
+        classes=len(material.dataset.classes),
+    )
+    if worth.at_chance:
         watch.say(f"no better than chance. {report.advice(material.resolution)}")
     watch.say(f"validation {100 * last.val_accuracy:.1f} % after {counted(last.epoch, 'epoch')}")
 
 
-def _describe(material: Material, watch: Watch) -> None:
+def _describe(material: Material, weighted: bool, watch: Watch) -> None:
     dataset, parts = material.dataset, material.split
     watch.heading(f"{dataset.name}: {len(dataset.pictures):,} pictures, {len(dataset.classes)} classes")
     colour = "grey" if material.channels == 1 else "colour"
@@ -468,7 +477,8 @@ def _describe(material: Material, watch: Watch) -> None:
     watch.say(
         f"networks see {material.resolution}x{material.resolution} pixels, {colour}; --resolution changes it"
     )
-    if unbalanced := unbalanced_news(class_counts(dataset, material.survey)):
+    counts = class_counts(dataset, material.survey)
+    if unbalanced := unbalanced_news(counts, weighted=weighted):
         watch.say(unbalanced)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 
+from smidgen.forks import Guard
 from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.search.plan import SCRATCH, Plan, Trial
@@ -40,17 +39,7 @@ LESSONS = "lessons"  # folder of its answers, below its own
 _FEWEST_MEASURED, _MACS = 2, 2e10
 
 # Initial weights come from torch's one generator; trials are built one after another.
-_BUILDING = threading.Lock()
-
-
-def _renew() -> None:
-    """In a forked child, where a thread that held it is lost."""
-    global _BUILDING
-    _BUILDING = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
+_BUILDING = Guard()
 
 
 class _Asking(Watch):
@@ -275,13 +264,13 @@ class Runner:
 
     def _parts(self, network: Network, stopping: Callable[[], bool] = lambda: False) -> tuple[Pixels, Pixels]:
         """Train and validation pictures at the network's size; two trials never decode the same ones."""
-        with _BUILDING:
+        with _BUILDING.lock:
             train, val = (self.material.pixels(part, _Asking(stopping), network) for part in ("train", "val"))
             return train, val
 
     def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
         """The network as it is before the first step, the same for the same seed."""
-        with _BUILDING, torch.random.fork_rng(devices=[]):
+        with _BUILDING.lock, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if trial.start == SCRATCH or not fresh:
                 return create(trial.network)

@@ -7,7 +7,6 @@ Source   Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2; that teache
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen import atomic
-from smidgen.forks import renew_in_children
+from smidgen.forks import Guard
 from smidgen.graph import Preprocess
 from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
@@ -51,8 +50,7 @@ class Teacher:
         self.model = model.eval().requires_grad_(False)
         self.size, self.preprocess, self.batch = size, preprocess, batch
         self._tables: dict[object, Tensor] = {}
-        self._renew_lock()
-        renew_in_children(self._renew_lock)
+        self._guard = Guard()  # held while the first pupil's thread works the answers out
 
     def answers(
         self,
@@ -75,7 +73,7 @@ class Teacher:
         Raises    CheckpointError where the disk refuses
         """
         key = (id(data), strengths, seed, device)
-        with self._lock:
+        with self._guard.lock:
             if key not in self._tables:
                 views = []
                 for view in range(VIEWS):
@@ -98,10 +96,6 @@ class Teacher:
             unit = F.interpolate(unit, self.size, mode="bilinear", align_corners=False, antialias=True)
         logits: Tensor = self.model(normalise(unit, self.preprocess))
         return logits.float()
-
-    def _renew_lock(self) -> None:
-        """Held while the first pupil's thread works the answers out, perhaps when a child is forked."""
-        self._lock = threading.Lock()
 
     def _view(
         self,

@@ -224,6 +224,7 @@ def _embedded(
     return {
         "seed": provenance["seed"],
         "data": data,
+        "training": {"class_weights": provenance["recipe"]["class_weights"]},
         "versions": provenance["versions"],
         "test": dict(test),
         "none_of_these": None if refusal is None else dict(refusal),

@@ -52,8 +52,8 @@ def score(
     group_by  as the training had it, so that the split is the same
     part     "auto" is the test part where the data are those that the model was trained on, else all
     returns  part, accuracy, interval, n, top5_accuracy (None up to 5 classes), balanced_accuracy,
-             cautions (sentences that belong beside the accuracy), at_chance, misleading (see `Standing`),
-             classes (scores of each), confused (the most frequent mistakes), unreadable (why)
+             cautions (sentences that belong beside the accuracy), at_chance, too_few, misleading (see
+             `Standing`), classes (scores of each), confused (the most frequent mistakes), unreadable (why)
     Raises   DataError where the data has classes that the model does not know, or pictures that cannot be
              read unless these are skipped.
     """
@@ -77,8 +77,9 @@ def score(
         **scored(logits, labels),
         "top5_accuracy": report.top_accuracy(logits, labels),
         "balanced_accuracy": report.balanced_accuracy(matrix),
-        "cautions": worth.sentences(predictor.network.input.height) if worth else [],
+        "cautions": _cautions(worth, predictor) if worth else [],
         "at_chance": worth is not None and worth.at_chance,
+        "too_few": worth is not None and worth.too_few,
         "misleading": worth is not None and worth.misleading,
         "classes": [
             {"name": name, **scores._asdict()}
@@ -88,6 +89,17 @@ def score(
         "confused": _confused(matrix, classes),
         "unreadable": [bad.reason for bad in found.unreadable],
     }
+
+
+def _cautions(worth: report.Standing, predictor: Predictor) -> list[str]:
+    """What has to stand beside the accuracy. Only what was trained here can be trained anew."""
+    training = predictor.provenance.get("training")
+    weighted = training.get("class_weights") if isinstance(training, dict) else None
+    return worth.sentences(
+        predictor.network.input.height,
+        weighted=weighted if isinstance(weighted, bool) else None,
+        again=isinstance(predictor.provenance.get("data"), dict),
+    )
 
 
 def _outputs(

@@ -10,6 +10,7 @@ import torch
 
 from smidgen.kernels.threads import lost
 from smidgen.machine import cores
+from smidgen.spec import SmidgenWarning
 
 __all__ = ["WORTH_SHARING", "WORTH_SHARING_ALONE", "sharing", "threads_here", "threads_worth"]
 
@@ -27,14 +28,14 @@ WORTH_SHARING_ALONE = 100_000_000
 def sharing(macs_per_step: int, asked: int | None = None, *, alone: bool = False) -> Iterator[None]:
     """Use one thread for small steps and as many as there are here for large ones, or as many as `asked`.
 
-    Where a fork has cost torch its threads it is always one, and a warning says so if more were asked for.
+    Where a fork has cost torch its threads it is always one, and a warning says so if it would be more.
     """
-    if lost() and asked is not None and asked > 1:
-        left = "torch has one thread in this forked process, as its OpenMP does not survive a fork"
-        warnings.warn(f"{left}; start it by spawn for {asked}", RuntimeWarning, stacklevel=3)
-        asked = 1
+    wanted = asked or threads_worth(macs_per_step, _threads(), alone=alone)
+    if lost() and wanted > 1:
+        _warn_of_loss(f" for {asked}" if asked else "", 4)
+        wanted = 1
     before = torch.get_num_threads()
-    torch.set_num_threads(asked or threads_worth(macs_per_step, threads_here(), alone=alone))
+    torch.set_num_threads(wanted)
     try:
         yield
     finally:
@@ -43,9 +44,23 @@ def sharing(macs_per_step: int, asked: int | None = None, *, alone: bool = False
 
 def threads_here() -> int:
     """The number that torch has, but no more than there are cores: torch knows of no quota. One where a
-    fork has cost it the others.
+    fork has cost it the others, and a warning says so.
     """
-    return 1 if lost() else min(torch.get_num_threads(), cores())
+    found = _threads()
+    if lost() and found > 1:
+        _warn_of_loss("", 3)
+        return 1
+    return found
+
+
+def _threads() -> int:
+    """What there would be without a fork."""
+    return min(torch.get_num_threads(), cores())
+
+
+def _warn_of_loss(remedy: str, stacklevel: int) -> None:
+    left = "torch has one thread in this forked process, as its OpenMP does not survive a fork"
+    warnings.warn(f"{left}; start it by spawn{remedy or ' for more'}", SmidgenWarning, stacklevel)
 
 
 def threads_worth(macs_per_step: int, most: int, *, alone: bool = False) -> int:
