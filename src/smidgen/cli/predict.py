@@ -21,7 +21,8 @@ from smidgen.cli.gate import same_as
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
-from smidgen.data.runs import holds_runs
+from smidgen.data.folder import run_news
+from smidgen.data.runs import count_pictures, holds_runs
 from smidgen.engine import Engine
 from smidgen.engine.predictor import Prediction, Predictor, model_path, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
@@ -247,7 +248,7 @@ def _expanded(arguments: Iterable[str], bad: list[str]) -> Iterator[str]:
 def _search(folder: str, bad: list[str]) -> Iterator[str]:
     """Visible pictures at any depth, sorted; links to folders are not followed, they may form a loop.
 
-    Folders that hold runs are passed over: what is drawn there is no picture of anybody's.
+    Folders that hold runs are passed over, and said: what is drawn there is no picture of anybody's.
     """
     from smidgen.images import is_picture_name
 
@@ -263,12 +264,14 @@ def _search(folder: str, bad: list[str]) -> Iterator[str]:
         except OSError as error:
             bad.append(f"{path}: cannot be read ({error.strerror or error})")
             continue
-        kinds = [(entry, entry.is_dir(follow_symlinks=False)) for entry in found if entry.name[0] != "."]
-        waiting += [
-            (entry.path, deep)
-            for entry, deep in kinds
-            if (not holds_runs(Path(entry.path)) if deep else is_picture_name(entry.name))
-        ]
+        for entry in found:
+            deep = entry.is_dir(follow_symlinks=False)
+            if entry.name[0] == "." or (not deep and not is_picture_name(entry.name)):
+                continue
+            if deep and holds_runs(Path(entry.path)):
+                say(_printable(run_news(f"{entry.path}/", count_pictures(Path(entry.path)))), err=True)
+            else:
+                waiting.append((entry.path, deep))
 
 
 def _is_folder(path: str) -> bool:
