@@ -19,7 +19,7 @@ from smidgen.families.family import Family
 
 ABOVE = (
     "spec", "download", "graph", "families", "modelfile", "images", "data", "weights", "native", "engine",
-    "scaling", "report",
+    "scaling", "gate", "report",
 )  # fmt: skip
 BELOW = ("kernels", "modules", "train", "search", "compress", "export", "bench", "models", "cli", "__main__")
 LAYERS = ABOVE + BELOW

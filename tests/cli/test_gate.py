@@ -12,7 +12,7 @@ from PIL import Image
 import smidgen as package
 from command_line import smidgen
 from smidgen import modelfile
-from smidgen.cli import bench
+from smidgen.cli import bench, show
 from smidgen.engine.drawn import draw_weights
 from tiny_set import files
 
@@ -20,6 +20,11 @@ SIGNATURES = {
     "photo.jpg": b"\xff\xd8\xff\xe0 and the rest",
     "photo.csv": b"\x89PNG\r\n\x1a\n and the rest",
     "notes.csv": b"name,born\nAda,1815\n",
+    "mine.csv": b"module,parameters,my notes\nfeatures.0,9,first\n",
+    "answers.csv": b"picture,class,probability,none_of_these,checked by\n1.png,a,0.9,,me\n",
+    "layers.csv": ",".join([*show.COLUMNS, "mine"]).encode() + b"\n1\n",
+    "bench.csv": ",".join(bench.COLUMNS).encode() + b"\n1\n",
+    "latin.csv": ",".join(bench.COLUMNS).encode() + "\nprocesseur à café\n".encode("latin-1"),
     "notes.md": b"---\ntitle: mine\n---\n",
     "figure.svg": b'<svg xmlns="http://www.w3.org/2000/svg"><text>mine</text></svg>',
     "plot.png": b"\x89PNG\r\n\x1a\n and the rest",
@@ -58,6 +63,24 @@ HARMFUL = [
     "predict m.safetensors 1.png new.csv --csv new.csv",
     "predict m.safetensors 1.png --csv new.png",
     "predict m.safetensors 1.png --csv new.safetensors",
+    "count resnet20 --csv mine.csv",
+    "show resnet20 --csv layers.csv",
+    "predict m.safetensors 1.png --csv answers.csv",
+    "bench resnet20 --csv bench.csv",
+    "bench resnet20 --append latin.csv",
+    "models --csv shift*",
+    "models --csv *.png",
+    "models --csv resnet20",
+    "show --csv squeezenet1_? squeezenet1_1",
+    "count --csv --json squeezenet1_1",
+    "count --csv --classes squeezenet1_1",
+    "predict --csv --json m.safetensors 1.png",
+    "eval --csv --skip-bad m.safetensors labels.csv",
+    "bench --csv --json resnet20",
+    "bench --append --json resnet20",
+    "draw resnet20 -o --json",
+    "info --measure -o --json",
+    "convert photo.jpg --as resnet20 -o --force",
     "eval m.safetensors labels.csv --csv labels.csv",
     "eval m.safetensors labels.csv --csv 1.png",
     "show m.safetensors --csv m.safetensors",
@@ -117,7 +140,7 @@ def test_what_a_command_made_itself_is_made_anew(place: Path, line: str) -> None
     name = "out.svg" if line.startswith("draw") else "out.csv"
     first = smidgen(*line.format(name).split())
     made = (place / name).read_bytes()
-    (place / name).write_bytes(made[: len(made) // 2])
+    (place / name).write_bytes(made[: max(len(made) // 2, made.index(b"\n") + 1)])  # with its header
     again = smidgen(*line.format(name).split())
     assert (first.code, again.code) == (0, 0), (first.err, again.err)
     assert (place / name).read_bytes() == made
@@ -238,6 +261,52 @@ def test_a_measurement_without_a_place_is_refused_first(place: Path, monkeypatch
     assert "SMIDGEN_CACHE" in outcome.err
 
 
+def test_bench_names_the_option_that_adds_to_a_table_and_begins_one_that_has_no_rows(place: Path) -> None:
+    outcome = smidgen("bench", "resnet20", "--csv", "bench.csv")
+    assert "bench.csv holds 1 row of other measurements; --append bench.csv adds" in outcome.err
+    begun = ",".join(bench.COLUMNS).encode() + b"\n"
+    assert bench.NEW_TABLE.is_ours(place / "x.csv", begun)
+    assert not bench.NEW_TABLE.is_ours(place / "x.csv", begun + b"1\n")
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r\n"], ids=["as here", "as a spreadsheet on another system ends lines"]
+)
+def test_what_a_table_holds_stays_byte_by_byte_when_rows_are_added(place: Path, end: str) -> None:
+    before = "\ufeff" + ",".join(bench.COLUMNS) + end + "“Größe”" + end
+    (place / "b.csv").write_bytes(before.encode())
+    bench._append(place / "b.csv", [[7] * len(bench.COLUMNS)])
+    row = ",".join(["7"] * len(bench.COLUMNS))
+    assert (place / "b.csv").read_bytes() == (before + row + end).encode()
+
+
+def test_of_many_who_add_rows_at_once_none_loses_any(place: Path) -> None:
+    import subprocess
+    import sys
+
+    script = (
+        "from pathlib import Path; from smidgen.cli import bench\n"
+        "for _ in range(20): bench._append(Path('b.csv'), [[7] * len(bench.COLUMNS)])"
+    )
+    several = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=place, stderr=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    assert [one.wait() for one in several] == [0, 0, 0]
+    assert len((place / "b.csv").read_text().splitlines()) == 61
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no memory disk here")
+def test_a_table_on_a_memory_disk_is_written_and_its_place_is_said() -> None:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder, "x.csv")
+        outcome = smidgen("count", "resnet20", "--csv", path)
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", f"{path}: written\n")
+        assert path.read_text().startswith("module,parameters\n")
+
+
 def test_rows_are_added_to_a_table_of_the_same_columns_only(place: Path) -> None:
     table = place / "bench.csv"
     table.write_text(",".join(bench.COLUMNS) + "\n1")  # its last line was never finished
@@ -250,8 +319,8 @@ def test_rows_are_added_to_a_table_of_the_same_columns_only(place: Path) -> None
 def test_a_plot_carries_a_mark_by_which_it_is_known(tmp_path: Path, kind: str) -> None:
     from matplotlib.figure import Figure
 
+    from smidgen import gate
     from smidgen.bench.plot import marked
-    from smidgen.cli import gate
 
     for metadata, known in ((None, False), (marked(kind), True)):
         path = tmp_path / f"plot.{kind}"

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from smidgen import families
-from smidgen.cli import gate
+from smidgen import families, gate
 from smidgen.cli.output import bytes_text, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import output_option

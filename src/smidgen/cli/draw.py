@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from smidgen import families
-from smidgen.cli import gate
+from smidgen import families, gate
 from smidgen.cli.output import say
 from smidgen.cli.targets import is_file, network_options, open_network, output_option
 from smidgen.graph.draw import (

@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.command("resume", short_help="Go on with a run that was stopped or killed.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, alone on standard output.")
 @click.option("--profile", is_flag=True, help="Say where the time went.")
 @outliving_readers()
 def command(run: Path, as_json: bool, profile: bool) -> None:

@@ -48,22 +48,14 @@ def _inside(path: Path, data: str) -> bool:
     if data in sets.names() or Path(data).is_file():
         return False
     # A class may be a link to a folder elsewhere, below train and test as well.
-    homes = {_identity(folder) for folder in (data, *_links(data, 2))} - {None}
+    homes = {atomic.identity(folder) for folder in (data, *_links(data, 2))} - {None}
     real = Path(os.path.realpath(path))
     around = (
         real,
         *real.parents,
     )
     # By name as well: the demo's pictures are yet to be written.
-    return Path(os.path.realpath(data)) in around or any(_identity(place) in homes for place in around)
-
-
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 (text and paths alike)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    return Path(os.path.realpath(data)) in around or any(atomic.identity(place) in homes for place in around)
 
 
 def _links(folder: str, levels: int) -> Iterator[str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smidgen import atomic, modelfile
-from smidgen.images.filetypes import SIGNATURE_LENGTH, identify, is_picture_name
 from smidgen.spec import SmidgenError
 
 __all__ = [
@@ -50,17 +49,18 @@ class Kind(NamedTuple):
     named: bool = True
 
 
-def table(columns: Sequence[str], *, exactly: bool = False) -> Kind:
-    """A CSV whose header begins with these columns, or is these."""
+def table(columns: Sequence[str], is_header: Callable[[list[str]], bool] | None = None) -> Kind:
+    """A CSV whose header is these columns and no others, or that `is_header` knows."""
 
     def is_ours(_path: Path, head: bytes) -> bool:
-        line = head.decode("utf-8", "replace").split("\n", 1)[0]
+        line = head.decode("utf-8-sig", "replace").split("\n", 1)[0]
         with contextlib.suppress(csv.Error, StopIteration):
             header = next(csv.reader([line]))
-            return header == [*columns] if exactly else header[: len(columns)] == [*columns]
+            return is_header(header) if is_header else header == [*columns]
         return False
 
-    return Kind(f"a table that begins with {','.join(columns[:4])}", is_ours)
+    more = ", …" if len(columns) > 4 or is_header else ""
+    return Kind(f"a table with the columns {','.join(columns[:4])}{more} alone", is_ours)
 
 
 def _is_model(path: Path, _head: bytes) -> bool:
@@ -106,6 +106,8 @@ def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
     Raises   SmidgenError where something else than an older result of the same kind is there, where the
              command reads it, or where it cannot be written.
     """
+    if str(path).startswith("-"):
+        raise SmidgenError(f"'{path}': the name of a file is needed; for a file of that name write ./{path}")
     if not path.name or path.is_dir():
         raise SmidgenError(f"'{path}': a folder; the name of a file is needed")
     if not path.parent.is_dir():
@@ -128,6 +130,8 @@ def unharmed(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
         raise cannot(path, error) from None
     if found and not kind.is_ours(path, found):
         raise SmidgenError(f"{path} holds {_what(found)}, and only {kind.name} is written over; {other}")
+    from smidgen.images.filetypes import is_picture_name  # it brings Pillow, which few commands need
+
     if _is_stream(path):
         raise SmidgenError(f"{path}: is a standard stream of this command; name another file to write")
     if not found and (
@@ -155,12 +159,12 @@ def replacing(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> Itera
 
 def same_as(path: Path) -> Callable[[str | Path], bool]:
     """Whether other paths lead to the same file: by links of any kind, by name where it is not there yet."""
-    identity = _identity(path)
+    identity = atomic.identity(path)
     real = os.path.realpath(path)
 
     def is_same(other: str | Path) -> bool:
         if identity is not None:
-            return _identity(other) == identity
+            return atomic.identity(other) == identity
         return Path(other).name == path.name and os.path.realpath(other) == real
 
     return is_same
@@ -171,14 +175,6 @@ def cannot(path: Path, error: OSError) -> SmidgenError:
     return SmidgenError(f"{path}: cannot be written ({error.strerror or error})")
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 (text and paths alike)
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _is_stream(path: Path) -> bool:
     """Whether standard input, output or error of this process is that file."""
     found = set()
@@ -187,7 +183,7 @@ def _is_stream(path: Path) -> bool:
             status = os.fstat(number)
             if stat.S_ISREG(status.st_mode):
                 found.add((status.st_dev, status.st_ino))
-    return _identity(path) in found
+    return atomic.identity(path) in found
 
 
 def _head(path: Path) -> bytes:
@@ -202,6 +198,8 @@ def _head(path: Path) -> bytes:
 
 def _what(head: bytes) -> str:
     """What a file is, as far as its first bytes tell."""
+    from smidgen.images.filetypes import SIGNATURE_LENGTH, identify
+
     if found := identify(head[:SIGNATURE_LENGTH]):
         return f"a {found.name} picture"
     if head[8:9] == b"{":
