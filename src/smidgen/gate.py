@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smidgen import atomic, modelfile
+from smidgen.machine import machine_name
+from smidgen.seal import is_sealed
 from smidgen.spec import SmidgenError
 
 __all__ = [
     "CARD",
+    "CONVERTED",
     "DEVICE",
     "FIGURE",
-    "MODEL",
     "PAGE",
     "PLOT",
+    "TRAINED",
     "Kind",
     "cannot",
     "replacing",
     "require",
+    "require_run",
     "same_as",
     "table",
     "unharmed",
@@ -63,19 +67,28 @@ def table(columns: Sequence[str], is_header: Callable[[list[str]], bool] | None 
     return Kind(f"a table with the columns {','.join(columns[:4])}{more} alone", is_ours)
 
 
-def _is_model(path: Path, _head: bytes) -> bool:
-    with contextlib.suppress(SmidgenError):
-        modelfile.read(path)
-        return True
-    return False
+def _is_model_with(key: str) -> Callable[[Path, bytes], bool]:
+    """Whether a file is a model file whose provenance has this key."""
+
+    def is_ours(path: Path, _head: bytes) -> bool:
+        with contextlib.suppress(SmidgenError):
+            return key in modelfile.read(path).provenance
+        return False
+
+    return is_ours
 
 
 def _is_device(path: Path, _head: bytes) -> bool:
     from smidgen.scaling import device
 
     with contextlib.suppress(SmidgenError):
-        device.read(path)
-        return True
+        return device.read(path).machine == machine_name()
+    return False
+
+
+def _is_sealed(path: Path, _head: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return is_sealed(path.read_bytes())
     return False
 
 
@@ -89,14 +102,14 @@ FIGURE = Kind(
     "a figure of `smidgen draw`", lambda _, head: head.startswith(b"<svg") and b'class="sm-figure"' in head
 )
 PLOT = Kind("a plot of `smidgen bench`", _is_plot, pictures=True)
-DEVICE = Kind("a device file", _is_device)
-MODEL = Kind("a model file", _is_model, models=True)
-PAGE = Kind("a run's page", lambda _, head: b'<meta name="generator" content="Smidgen">' in head, named=False)
-CARD = Kind(
-    "a model card",
-    lambda _, head: head.startswith(b"---\n") and b"library_name: smidgen" in head[:4096],
-    named=False,
-)
+DEVICE = Kind("a device file of this machine", _is_device)
+CONVERTED = Kind("a model file of `smidgen convert`", _is_model_with("converted_from"), models=True)
+TRAINED = Kind("a model file of a training", _is_model_with("test"), models=True, named=False)
+PAGE = Kind("a run's page that nobody has changed", _is_sealed, named=False)
+CARD = Kind("a model card that nobody has changed", _is_sealed, named=False)
+
+
+RUN_FILES = {"model.safetensors": TRAINED, "report.html": PAGE, "model_card.md": CARD}
 
 
 def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
@@ -117,6 +130,15 @@ def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
         atomic.probe(path)
     except OSError as error:
         raise cannot(path, error) from None
+
+
+def require_run(folder: Path) -> None:
+    """See that what a finished run writes, beside its report.json, is written over nothing of anybody's.
+
+    Raises   SmidgenError as `require`.
+    """
+    for name, kind in RUN_FILES.items():
+        require(folder / name, kind)
 
 
 def unharmed(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:

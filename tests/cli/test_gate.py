@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from command_line import smidgen
 from smidgen import modelfile
 from smidgen.cli import bench, show
 from smidgen.engine.drawn import draw_weights
+from smidgen.machine import machine_name
+from smidgen.spec import SmidgenError
 from tiny_set import files
 
 SIGNATURES = {
@@ -38,6 +42,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder, and the current one, with a model, two pictures, and files of somebody else."""
     network = package.network("resnet20", num_classes=2, resolution=16)
     modelfile.write(tmp_path / "m.safetensors", modelfile.ModelFile(network, draw_weights(network)))
+    trained = modelfile.ModelFile(network, draw_weights(network), {"test": {"accuracy": 1.0}, "seed": 0})
+    modelfile.write(tmp_path / "trained.safetensors", trained)
     for number in (1, 2):
         Image.fromarray(np.full((16, 16, 3), 60 * number, np.uint8)).save(tmp_path / f"{number}.png")
     for name, content in SIGNATURES.items():
@@ -104,6 +110,8 @@ HARMFUL = [
     "convert photo.jpg --as resnet20 -o 1.png --force",
     "convert photo.jpg --as resnet20 -o notes.md --force",
     "convert photo.jpg --as resnet20 -o weights.safetensors --force",
+    "convert photo.jpg --as resnet20 -o m.safetensors --force",
+    "convert photo.jpg --as resnet20 -o trained.safetensors --force",
 ]
 
 
@@ -328,3 +336,67 @@ def test_a_plot_carries_a_mark_by_which_it_is_known(tmp_path: Path, kind: str) -
         figure.subplots()
         figure.savefig(path, format=kind, metadata=metadata)
         assert gate.PLOT.is_ours(path, path.read_bytes()[:65536]) is known
+
+
+def test_a_model_file_that_was_converted_is_converted_anew(place: Path) -> None:
+    from smidgen import gate
+
+    file = modelfile.read(place / "m.safetensors")
+    modelfile.write(
+        place / "c.safetensors", modelfile.ModelFile(file.network, file.tensors, {"converted_from": "x"})
+    )
+    gate.require(place / "c.safetensors", gate.CONVERTED)
+    with pytest.raises(SmidgenError, match="holds a model file, and only a model file of `smidgen conv"):
+        gate.require(place / "m.safetensors", gate.CONVERTED)
+
+
+@pytest.mark.parametrize("name", ["model_card.md", "report.html", "model.safetensors"])
+def test_a_file_of_somebodys_in_a_stopped_run_is_refused_before_it_goes_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def worked(*_: object, **__: object) -> None:
+        raise AssertionError("it worked before it looked")
+
+    monkeypatch.setattr("smidgen.cli.resume.before_training", worked)
+    run = place / "run"
+    run.mkdir()
+    (run / "run.json").write_text('{"format": 3, "job": {}, "plan": {}}')
+    content = (place / ("m.safetensors" if name.endswith("rs") else "photo.csv")).read_bytes()
+    (run / name).write_bytes(content)
+    outcome = smidgen("resume", run)
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert f"{name} holds" in outcome.err
+    assert (run / name).read_bytes() == content
+    (run / name).unlink()
+    with pytest.raises(AssertionError, match="it worked before it looked"):
+        smidgen("resume", run)
+
+
+def test_the_device_file_of_another_machine_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from smidgen import gate
+
+    read = types.SimpleNamespace
+    path = place / "device.json"
+    for machine, known in ((machine_name(), True), ("another", False)):
+        monkeypatch.setattr("smidgen.scaling.device.read", lambda _, name=machine: read(machine=name))
+        assert gate.DEVICE.is_ours(path, b"{") is known
+
+
+def test_a_file_of_somebodys_that_appears_during_the_training_is_refused_before_the_test_part_is_looked_at(
+    tmp_path: Path,
+) -> None:
+    from smidgen.train.evidence import write_run
+    from smidgen.watch import Watch
+
+    (tmp_path / "report.html").write_bytes(b"mine")
+    nothing: Any = None  # there is nothing yet that it could look at
+    with pytest.raises(SmidgenError, match=r"report\.html holds something else"):
+        write_run(
+            tmp_path,
+            *[nothing] * 5,
+            budget=None,
+            candidates=(),
+            command="",
+            watch=Watch(),
+        )
+    assert files(tmp_path) == {"report.html": b"mine"}

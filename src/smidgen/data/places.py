@@ -10,7 +10,7 @@ from smidgen import atomic
 from smidgen.data import sets
 from smidgen.spec import SmidgenError
 
-__all__ = ["place_for", "require_place"]
+__all__ = ["place_for", "require_place", "taken"]
 
 
 def place_for(base: Path, data: str) -> Path:
@@ -29,18 +29,33 @@ def require_place(out: Path | None, base: Path, data: str | None = None) -> None
 
     data   what is trained on, which may not hold the run
     """
+    if out is not None and str(out).startswith("-"):
+        raise SmidgenError(f"--out {out}: the name of a folder is needed; for one of that name write ./{out}")
     if out is not None and os.path.lexists(out):
-        raise SmidgenError(f"{out} exists; a run is never overwritten, choose another --out")
+        raise taken(out)
     place = base.with_name(f"{base.name}-1") if out is None else out
     if data is not None and _inside(place, data):
-        raise SmidgenError(
-            f"{place} lies inside the data, {data}, where its files would count as pictures of a class; "
-            "choose an --out beside them"
-        )
+        raise _amid(place, data)
     try:
         atomic.probe_folder(place.parent / place.name)
     except OSError as error:
-        raise SmidgenError(f"{place}: cannot be created ({error.strerror or error})") from None
+        way_out = "; choose another place with --out" if out is None else ""
+        raise SmidgenError(f"{place}: cannot be created ({error.strerror or error}){way_out}") from None
+
+
+def taken(out: Path) -> SmidgenError:
+    """What to say where something is in the place of a run."""
+    return SmidgenError(f"{out} exists; a run is never overwritten, choose another --out")
+
+
+def _amid(place: Path, data: str) -> SmidgenError:
+    """What to say where a run would lie among the pictures."""
+    if os.path.realpath(data) == os.path.sep:
+        return SmidgenError(f"{data}: everything here lies inside it; name the folder of the pictures")
+    return SmidgenError(
+        f"{place} lies inside the data, {data}, where its files would count as pictures of a class; "
+        "choose an --out beside them"
+    )
 
 
 def _inside(path: Path, data: str) -> bool:
