@@ -98,18 +98,22 @@ def _is_plot(_path: Path, head: bytes) -> bool:
     return svg or (head.startswith(b"\x89PNG") and b"tEXtSoftware\0smidgen bench" in head)
 
 
-FIGURE = Kind(
-    "a figure of `smidgen draw`", lambda _, head: head.startswith(b"<svg") and b'class="sm-figure"' in head
-)
+FIGURE = Kind("a figure of `smidgen draw` that nobody has changed", _is_sealed)
 PLOT = Kind("a plot of `smidgen bench`", _is_plot, pictures=True)
 DEVICE = Kind("a device file of this machine", _is_device)
 CONVERTED = Kind("a model file of `smidgen convert`", _is_model_with("converted_from"), models=True)
+METRICS = table(("epoch", "step"), lambda header: header[:2] == ["epoch", "step"])._replace(named=False)
 TRAINED = Kind("a model file of a training", _is_model_with("test"), models=True, named=False)
 PAGE = Kind("a run's page that nobody has changed", _is_sealed, named=False)
 CARD = Kind("a model card that nobody has changed", _is_sealed, named=False)
 
 
-RUN_FILES = {"model.safetensors": TRAINED, "report.html": PAGE, "model_card.md": CARD}
+RUN_FILES = {
+    "model.safetensors": TRAINED,
+    "report.html": PAGE,
+    "model_card.md": CARD,
+    "metrics.csv": METRICS,
+}
 
 
 def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:

@@ -26,6 +26,7 @@ from smidgen.graph.draw import (
 from smidgen.scaling import scale, strategies
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.rules import DEPTH, PAPER, RESOLUTION, WIDTH, Rule
+from smidgen.seal import sealed
 from smidgen.spec import SmidgenError
 from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
 
@@ -85,7 +86,7 @@ def command(
     else:
         svg = _networks(what, path, options)
     with gate.replacing(output, gate.FIGURE) as temporary:
-        temporary.write_text(svg, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(sealed(svg), encoding="utf-8", errors="backslashreplace")
     say(str(output))
 
 
