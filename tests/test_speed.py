@@ -17,7 +17,9 @@ from smidgen import families
 from smidgen.graph import Node
 
 ROUNDS = 7
-HEAVY = {"torch", "kornia", "triton", "optuna", "matplotlib", "scipy", "pandas", "sklearn", "onnxruntime"}
+HEAVY = {
+    "torch", "kornia", "triton", "optuna", "matplotlib", "scipy", "pandas", "sklearn", "onnxruntime", "PIL",
+}  # fmt: skip
 
 
 def loaded(*arguments: str) -> set[str]:
@@ -84,10 +86,20 @@ def test_help_takes_less_than_twelve_bare_interpreters() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["show resnet20", "count resnet20", "models resnet*", "scale resnet --phi 1", "fit --help"],
+    [
+        "show resnet20",
+        "count resnet20",
+        "models resnet*",
+        "scale resnet --phi 1",
+        "bench --help",
+    ],
 )
 def test_looking_at_networks_loads_nothing_heavy(line: str) -> None:
     assert not roots(loaded(*line.split())) & HEAVY
+
+
+def test_help_on_training_loads_nothing_heavy_but_what_reads_pictures() -> None:
+    assert not roots(loaded("fit", "--help")) & (HEAVY - {"PIL"})
 
 
 def test_all_efficientnets_are_costed_in_four_calls_for_each_node() -> None:

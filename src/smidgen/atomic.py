@@ -9,7 +9,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["probe", "probe_folder", "replacing", "write_bytes", "write_text"]
+__all__ = ["identity", "probe", "probe_folder", "replacing", "write_bytes", "write_text"]
 
 _BLOCK = 1 << 16  # bytes that are written to see whether any can be
 
@@ -58,6 +58,15 @@ def probe_folder(folder: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.lstat(folder)
     _try(present / folder.name)
+
+
+def identity(path: str | Path) -> tuple[int, int] | None:
+    """What two paths to the same file have in common; None where nothing is there."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 (text and paths alike)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -26,7 +26,7 @@ def test_json_rows_and_plot_of_a_name(tmp_path: Path) -> None:
     table, picture = tmp_path / "b.csv", tmp_path / "b.png"
     varied = ("--resolution", 16, "--batch", 1, "--batch", 3)
     outcome = smidgen("bench", "resnet20", *SHORT, *varied, "--json", "--csv", table, "--plot", picture)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, f"{table}: written\n")
     found = json.loads(outcome.out)
     assert (found["network"], found["input"], found["left_out"]) == ("resnet20", [3, 16, 16], {})
     assert found["machine"]["threads"] == 1
@@ -50,7 +50,7 @@ def test_lines_of_a_model_file_and_rows_after_those_that_are_there(tmp_path: Pat
     modelfile.write(model, ModelFile(net, draw_weights(net)))
     table.write_text(",".join(COLUMNS) + "\nold" + "," * (len(COLUMNS) - 1) + "\n")
     outcome = smidgen("bench", model, *SHORT, "--batch", 2, "--resolution", 24, "--append", table)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, f"{table}: 2 rows added\n")
     assert "1x24x24" in outcome.out.splitlines()[0]
     lines = [line.split() for line in outcome.out.splitlines()]
     assert [line[0] for line in lines if line[:1] in (["smidgen"], ["onnxruntime"])] == [

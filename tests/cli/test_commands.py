@@ -360,7 +360,7 @@ def test_convert_replaces_a_file_when_forced(tmp_path: Path) -> None:
     torch.save(create("squeezenet1_1", num_classes=5).state_dict(), tmp_path / "mine.pth")
     target = tmp_path / "other.safetensors"
     network = families.network("resnet20")
-    save(target, network, create(network))
+    save(target, network, create(network), {"converted_from": "yours.pth"})
     arguments = ("convert", tmp_path / "mine.pth", "--as", "squeezenet1_1", "-o", target)
     assert smidgen(*arguments).code == 2
     assert modelfile.read(target).network.name == "resnet20"

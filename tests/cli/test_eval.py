@@ -38,7 +38,7 @@ def test_the_text_says_what_the_json_says(model: Path, shapes: Path) -> None:
 def test_the_csv_holds_the_classes_of_the_json(model: Path, shapes: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.csv"
     outcome = smidgen("eval", model, shapes, "--part", "all", "--csv", out, "--json")
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, outcome.err) == (0, f"{out}: written\n")
     for row, expected in zip(rows(out.read_text()), json.loads(outcome.out)["classes"], strict=True):
         assert list(row) == ["class", "precision", "recall", "f1", "pictures"]
         assert (row["class"], int(row["pictures"])) == (expected["name"], expected["support"])

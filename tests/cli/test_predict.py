@@ -205,7 +205,7 @@ def test_a_csv_file_leaves_stdout_empty_and_says_how_fast_it_was(
     outcome = smidgen("predict", model, shapes / "cross", "--csv", tmp_path / "out.csv", "--top", 99)
     assert (outcome.code, outcome.out) == (0, "")
     said, _, speed = outcome.err.rstrip().removesuffix(" a second").rpartition(", ")
-    assert said == f"20 pictures in {tmp_path / 'out.csv'}"
+    assert said == f"{tmp_path / 'out.csv'}: written\n20 pictures"
     assert int(speed.replace(",", "")) > 0
     assert list(rows((tmp_path / "out.csv").read_text())[0])[-1] == f"probability_{len(CLASSES)}"
 

@@ -11,6 +11,8 @@ import smidgen as library
 from command_line import smidgen
 from smidgen import report
 from smidgen.modules import create, save
+from smidgen.seal import sealed
+from tiny_set import files
 
 
 @pytest.fixture
@@ -27,8 +29,22 @@ def test_page_and_card_are_written_and_their_paths_printed(folder: Path) -> None
     done = smidgen("report", folder)
     assert (done.code, done.err) == (0, "")
     assert done.out.split() == [str(folder / "report.html"), str(folder / "model_card.md")]
-    assert (folder / "report.html").read_text("utf-8") == report.render(example_report.whole())
-    assert (folder / "model_card.md").read_text("utf-8") == report.card(example_report.whole())
+    assert (folder / "report.html").read_text("utf-8") == sealed(report.render(example_report.whole()))
+    assert (folder / "model_card.md").read_text("utf-8") == sealed(report.card(example_report.whole()))
+
+
+@pytest.mark.parametrize("name", ["report.html", "model_card.md"])
+def test_what_somebody_changed_is_not_written_over(folder: Path, name: str) -> None:
+    assert smidgen("report", folder).code == 0
+    assert smidgen("report", folder).code == 0  # what it made, it makes again
+    path = folder / name
+    path.write_text(path.read_text("utf-8").replace("Smidgen", "Smidgen, and we", 1) + "By hand.\n", "utf-8")
+    before = files(folder)
+    done = smidgen("report", folder)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    assert f"{name} holds something else, and only a " in done.err
+    assert "that nobody has changed is written over; move it away first" in done.err
+    assert files(folder) == before
 
 
 def test_the_drawing_comes_from_the_model_file(folder: Path) -> None:

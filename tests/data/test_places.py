@@ -79,6 +79,24 @@ def test_a_place_that_cannot_be_made_is_one_line_and_leaves_nothing(photos: Path
     Path("gone").symlink_to("nowhere")
     before = sorted(photos.parent.rglob("*"))
     for wanted, base in ((Path(out), Path("runs/x")), (None, Path(out))):
-        with pytest.raises(SmidgenError, match=r"cannot be created \([^\n]+\)$"):
+        with pytest.raises(SmidgenError, match=r"cannot be created \([^\n]+\)(; choose .* --out)?$"):
             require_place(wanted, base)
     assert sorted(photos.parent.rglob("*")) == before
+
+
+def test_a_default_place_that_cannot_be_made_names_the_option_that_chooses_another(photos: Path) -> None:
+    (photos.parent / "file").touch()
+    with pytest.raises(SmidgenError, match=r"\); choose another place with --out$"):
+        require_place(None, photos.parent / "file" / "run", "photos")
+    with pytest.raises(SmidgenError, match=r"cannot be created \([^\n]+\)$"):
+        require_place(photos.parent / "file" / "run", photos / "x", "photos")
+
+
+def test_nothing_lies_beside_the_root_of_all_files(photos: Path) -> None:
+    with pytest.raises(SmidgenError, match=r"^/: .*name the folder of the pictures$"):
+        require_place(None, place_for(Path("runs", "x"), "/"), "/")
+
+
+def test_an_option_is_no_name_of_a_run(photos: Path) -> None:
+    with pytest.raises(SmidgenError, match="the name of a folder is needed"):
+        require_place(Path("--json"), Path("runs", "x"), "photos")

@@ -2,27 +2,54 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from command_line import smidgen
-from smidgen.data import fingerprint, inspect_dataset, open_dataset, survey
+from smidgen.cli.predict import _expanded
+from smidgen.data import (
+    fingerprint,
+    inspect_dataset,
+    open_dataset,
+    passed_over,
+    passed_over_news,
+    survey,
+)
 from smidgen.data.runs import holds_runs, is_run, read_record
-from smidgen.spec import SmidgenError
+from smidgen.spec import DataError, SmidgenError
+from smidgen.train.material import prepare
+from smidgen.watch import Watch
 from tiny_set import shapes
 
 ELSEWHERE = "/nowhere/at/all"
 
 
-def lay_run(folder: Path, data: str | Path = ELSEWHERE, name: str = "run.json") -> Path:
+class Lines(Watch):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        """Keep it."""
+        self.lines.append(text)
+
+
+def lay_run(
+    folder: Path, data: str | Path = ELSEWHERE, name: str = "run.json", command: str = "smidgen fit"
+) -> Path:
     """A run as far as it can be told: its record, and a picture as a search draws one."""
     folder.mkdir(parents=True)
-    document: dict[str, Any] = {"format": 3, "job": {"data": str(data)}, "plan": {}}
+    document: dict[str, Any] = {"format": 3, "job": {"data": str(data), "command": command}, "plan": {}}
     if name == "study.json":
         document = {"format": 2, "data": str(data), "agenda": {}}
     (folder / name).write_text(json.dumps(document))
@@ -35,7 +62,9 @@ def photos(tmp_path: Path) -> Path:
     return shapes(tmp_path / "photos", per_class=4)
 
 
-@pytest.mark.parametrize("place", ["run", "runs/photos-1", "project/runs/photos-1"])
+@pytest.mark.parametrize(
+    "place", ["run", "runs/photos-1", "project/runs/photos-1", "exp/2024/may/1/runs/photos-1"]
+)
 @pytest.mark.parametrize("record", ["run.json", "study.json"])
 def test_a_folder_that_holds_a_run_is_no_class(photos: Path, place: str, record: str) -> None:
     before = open_dataset(photos)
@@ -48,11 +77,142 @@ def test_a_folder_that_holds_a_run_is_no_class(photos: Path, place: str, record:
 
 
 def test_the_folder_of_a_demo_is_no_class_though_it_holds_pictures(photos: Path) -> None:
-    digits = shapes(photos / "smidgen-demo" / "digits", per_class=1)
-    lay_run(photos / "smidgen-demo" / "run-1", digits)
+    lay_demo(photos / "smidgen-demo")
     assert open_dataset(photos).classes == ("circle", "cross", "square")
     moved = photos.rename(photos.parent / "moved")  # its record names a place that is no more
-    assert open_dataset(moved).classes == ("circle", "cross", "square")
+    found = open_dataset(moved)
+    assert found.classes == ("circle", "cross", "square")
+    assert passed_over(found) == {"smidgen-demo/": 3}
+
+
+def lay_demo(folder: Path) -> None:
+    """Two classes of one picture as `smidgen demo` writes them, and a run on them, which drew a picture."""
+    digits = shapes(folder / "digits", per_class=1)
+    (digits / "circle").rename(digits / "0")
+    (digits / "cross").rename(digits / "1")
+    shutil.rmtree(digits / "square")
+    lay_run(folder / "run-1", digits, command="smidgen demo --time 1m")
+
+
+@pytest.mark.parametrize(
+    ("foreign", "change"),
+    [
+        ("a picture beside", lambda demo: (demo / "mine.png").touch()),
+        ("a folder beside", lambda demo: shapes(demo / "cats", per_class=1)),
+        ("a class among the digits", lambda demo: shapes(demo / "digits" / "cats", per_class=1)),
+        ("a file among the digits", lambda demo: (demo / "digits" / "mine.png").touch()),
+        ("no run", lambda demo: (demo / "run-1" / "run.json").unlink()),
+        ("another name", lambda demo: (demo / "digits").rename(demo / "numbers")),
+        (
+            "another command",
+            lambda demo: (demo / "run-1" / "run.json").write_text('{"format": 3, "job": {}, "plan": {}}'),
+        ),
+    ],
+)
+def test_a_folder_that_holds_more_than_a_demo_is_a_class(
+    photos: Path, foreign: str, change: Callable[[Path], object]
+) -> None:
+    lay_demo(photos / "smidgen-demo")
+    change(photos / "smidgen-demo")
+    assert "smidgen-demo" in open_dataset(photos).classes, foreign
+
+
+@pytest.mark.parametrize("place", ["animals/run", "animals/runs/cats-1", "animals/a/runs/cats-1"])
+def test_a_class_on_a_part_of_which_a_run_was_trained_stays_a_class(tmp_path: Path, place: str) -> None:
+    for name in ("animals/cats", "plants/a", "rocks/a"):
+        shapes(tmp_path / "p" / name, per_class=2)
+    before = open_dataset(tmp_path / "p")
+    lay_run(tmp_path / "p" / place, tmp_path / "p" / "animals" / "cats")
+    lay_run(tmp_path / "p" / "plants" / "runs", tmp_path / "old" / "a")  # as it was before it was moved
+    found = open_dataset(tmp_path / "p")
+    assert found.classes == ("animals", "plants", "rocks")
+    assert found.pictures == before.pictures
+
+
+def test_every_folder_that_is_passed_over_is_said_with_its_pictures(photos: Path, fitted: Any) -> None:
+    lay_run(photos / "runs" / "photos-1")
+    lay_run(photos / "cross" / "deep" / "run")
+    model = fitted.folder / "model.safetensors"
+    lines = {
+        "cross/deep/": "passed over, for it holds runs: cross/deep/ (1 picture in it)",
+        "runs/": "passed over, for it holds runs: runs/ (1 picture in it)",
+    }
+    told = Lines()
+    prepare(str(photos), watch=told)
+    assert told.lines[:2] == [*lines.values()]
+    scored = smidgen("eval", model, photos, "--part", "all")
+    assert all(line in scored.out + scored.err for line in lines.values())
+    predicted = smidgen("predict", model, photos)
+    assert all(line.replace(name, f"{photos}/{name}") in predicted.err for name, line in lines.items())
+
+
+def test_of_a_hundred_folders_that_are_passed_over_ten_are_named(photos: Path) -> None:
+    for number in range(100):
+        lay_run(photos / "cross" / f"run-{number:02}")
+    *named, rest = passed_over_news(open_dataset(photos))
+    assert len(named) == 10
+    assert rest == "passed over: 90 more folders with runs, 90 pictures in them"
+
+
+def test_check_calls_a_folder_a_folder(photos: Path) -> None:
+    lay_run(photos / "runs" / "photos-1")
+    (photos / "notes.txt").touch()
+    told = smidgen("check", photos).out
+    assert "1 file was passed over\n  notes.txt\n" in told
+    assert "1 folder with runs was passed over\n  runs/ (1 picture)\n" in told
+
+
+def test_pictures_that_a_file_server_made_are_none_of_a_folder_of_runs(photos: Path) -> None:
+    lay_run(photos / "runs" / "photos-1")
+    (photos / "runs" / "@eaDir").mkdir()
+    (photos / "runs" / "@eaDir" / "small.jpg").touch()
+    assert open_dataset(photos).classes == ("circle", "cross", "square")
+
+
+@contextlib.contextmanager
+def nobody(*folders: Path) -> Iterator[None]:
+    """As a user who may enter these folders, but none that are closed: root may enter all."""
+    for folder in folders:
+        folder.chmod(0o755)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o600])
+def test_a_folder_that_may_not_be_entered_is_named_by_fit_and_noted_by_predict(
+    photos: Path, mode: int
+) -> None:
+    closed = photos / "cross" / "closed"
+    closed.mkdir()
+    (closed / "run.json").touch()
+    closed.chmod(mode)
+    bad: list[str] = []
+    try:
+        with nobody(photos, photos.parent, *photos.parent.parents[:2]):
+            assert not holds_runs(closed)
+            with pytest.raises(DataError, match=r"cross/closed: cannot be read \(Permission denied\)"):
+                open_dataset(photos)
+            found = [*_expanded([str(photos)], bad)]
+    finally:
+        closed.chmod(0o755)
+    assert len(found) == 12
+    assert bad == [f"{closed}: cannot be read (Permission denied)"]
+
+
+@pytest.mark.parametrize("inside", ["cats/1.png", "digits/cats/1.png", "notes.txt", "digits"])
+def test_a_demo_is_not_put_among_other_things(tmp_path: Path, inside: str) -> None:
+    path = tmp_path / "photos" / inside
+    path.parent.mkdir(parents=True)
+    path.touch()
+    outcome = smidgen("demo", "--into", tmp_path / "photos")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert "holds other things" in outcome.err
+    assert [path] == [found for found in (tmp_path / "photos").rglob("*") if found.is_file()]
 
 
 @pytest.mark.parametrize("place", ["cross/run-1", "cross/runs/photos-1", "cross/deep/er/runs/photos-1"])

@@ -13,6 +13,7 @@ import pytest
 import example_report
 from smidgen.report.card import card, write_card
 from smidgen.report.schema import Report
+from smidgen.seal import sealed
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "`x` *y* _z_", "two\nlines", "# title", "", "---\nlicense: x")
 
@@ -118,4 +119,4 @@ def test_of_many_classes_the_weakest_are_listed() -> None:
 
 
 def test_the_card_written_is_the_card_made(hostile: Report, tmp_path: Path) -> None:
-    assert write_card(tmp_path / "model_card.md", hostile).read_text("utf-8") == card(hostile)
+    assert write_card(tmp_path / "model_card.md", hostile).read_text("utf-8") == sealed(card(hostile))

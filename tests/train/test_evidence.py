@@ -12,6 +12,7 @@ import smidgen
 from smidgen import modelfile, report
 from smidgen.modules import create
 from smidgen.scaling.stairs import PROVENANCE_RESERVE
+from smidgen.seal import sealed
 from smidgen.search import Fitted, Job, fit
 from smidgen.train.evidence import _embedded, evaluated, none_of_these, scored, write_run
 from smidgen.train.material import prepare
@@ -123,7 +124,7 @@ def test_the_run_holds_every_kind_of_evidence(fitted: Fitted) -> None:
     assert measured["size_bytes"] == (folder / "model.safetensors").stat().st_size
     for name, row in (("latency", measured["latency_ms"]), ("memory", measured["memory"])):
         assert (row is None) == (f"{name}: " in (measured["note"] or ""))
-    assert (folder / "model_card.md").read_text("utf-8") == report.card(document)
+    assert (folder / "model_card.md").read_text("utf-8") == sealed(report.card(document))
     assert report.read(folder / "report.json") == document
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import fcntl
+import io
 import os
 import shlex
 import statistics
@@ -17,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smidgen.cli import gate
+from smidgen import gate
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.targets import STDOUT, csv_option, is_file, open_network, require_table, write_table
 from smidgen.machine import cores
-from smidgen.spec import DependencyError, SmidgenError
+from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
     from smidgen.bench.runner import Report, Row
@@ -35,7 +37,10 @@ COLUMNS = (
     "cold_ms", "library_bytes", "difference", "turns_ms", "processor", "features", "isa", "load", "command",
 )  # fmt: skip
 
-TABLE = gate.table(COLUMNS, exactly=True)
+TABLE = gate.table(COLUMNS)
+NEW_TABLE = gate.Kind(
+    "a table without rows", lambda path, head: TABLE.is_ours(path, head) and not _rows(head)
+)
 
 
 @click.command("bench", short_help="Measure a model against other runtimes, in turns.")
@@ -94,9 +99,7 @@ def command(
     """
     if append_file is not None and csv_file is not None:
         raise SmidgenError("--csv begins a table and --append goes on with one; give one of them")
-    require_table(csv_file, COLUMNS, as_json, [model])
-    if append_file is not None:
-        gate.require(append_file, TABLE, [model])
+    _require_tables(csv_file, append_file, as_json, model)
     if plot_file is not None:
         if plot_file.suffix not in (".png", ".svg"):
             raise SmidgenError(f"{plot_file}: plots are written as .png or .svg")
@@ -114,7 +117,7 @@ def command(
         report = runner.measure(path, names, sizes, threads, rounds, Path(folder), news)
     report = replace(report, left_out={**left_out, **report.left_out})
     if csv_file is not None:
-        write_table(csv_file, COLUMNS, _table(report, before))
+        write_table(csv_file, COLUMNS, _table(report, before), NEW_TABLE)
     if append_file is not None:
         _append(append_file, _table(report, before))
     if plot_file is not None:
@@ -124,6 +127,39 @@ def command(
         print_json(_document(report, before))
     elif csv_file != STDOUT:
         _tell(report, before)
+
+
+def _require_tables(csv_file: str | None, append_file: Path | None, as_json: bool, model: str) -> None:
+    """Refuse before the measuring a table that cannot be written, or that holds earlier measurements."""
+    if csv_file not in (None, STDOUT):
+        _require_no_rows(Path(csv_file))
+    require_table(csv_file, NEW_TABLE, as_json, [model])
+    if append_file is not None:
+        gate.require(append_file, TABLE, [model])
+        _require_utf8(append_file)
+
+
+def _require_no_rows(path: Path) -> None:
+    if path.is_file() and os.access(path, os.R_OK):
+        found = path.read_bytes()
+        if TABLE.is_ours(path, found) and (rows := _rows(found)):
+            told = f"{path} holds {counted(rows, 'row')} of other measurements"
+            raise SmidgenError(
+                f"{told}; --append {shlex.quote(str(path))} adds to them, or name another file"
+            )
+
+
+def _require_utf8(path: Path) -> None:
+    try:
+        if path.exists():
+            path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise SmidgenError(f"{path}: byte {error.start + 1:,} is no UTF-8; save the table as UTF-8") from None
+
+
+def _rows(table: bytes) -> int:
+    """Lines below the header that hold anything."""
+    return sum(bool(line.strip()) for line in table.splitlines()[1:])
 
 
 def _rivals(wanted: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
@@ -295,9 +331,28 @@ def _table(report: Report, before: dict[str, Any]) -> list[list[Any]]:
 
 
 def _append(path: Path, rows: list[list[Any]]) -> None:
-    """Add rows to a table, which begins here where the file is new; it has all of them or none."""
-    with gate.replacing(path, TABLE) as temporary:
-        before = path.read_text("utf-8") if path.exists() else ""
-        with temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(before if before.endswith("\n") or not before else before + "\n")
-            csv.writer(file, lineterminator="\n").writerows(rows if before else [COLUMNS, *rows])
+    """Add rows to a table, which begins here where the file is new; it has all of them or none.
+
+    What was there stays as it is, byte by byte; the lines end as its first one does.
+    """
+    with _alone_in(Path(os.path.realpath(path)).parent), gate.replacing(path, TABLE) as temporary:
+        before = path.read_bytes() if path.exists() else b""
+        end = "\r\n" if before.partition(b"\n")[0].endswith(b"\r") else "\n"
+        added = io.StringIO()
+        if before and not before.endswith(b"\n"):
+            added.write(end)
+        csv.writer(added, lineterminator=end).writerows(rows if before else [COLUMNS, *rows])
+        temporary.write_bytes(before + added.getvalue().encode(errors="backslashreplace"))
+    say(f"{path}: {counted(len(rows), 'row')} added", err=True)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until nobody else adds to a table in a folder: of two at once, one would lose its rows."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # not every file system knows locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -19,6 +19,7 @@ from smidgen.data import (
     fingerprint,
     inspect_dataset,
     near_identical,
+    passed_over,
     require_readable,
     sets,
     split,
@@ -129,8 +130,10 @@ def _warnings(found: Findings) -> Iterator[tuple[str, list[str]]]:
     yield _counted(left_out, f"picture is {what}", f"pictures are {what}"), left_out
     alone = _ungrouped(found.dataset)
     yield _counted(alone, "picture is in no group", "pictures are in no group"), alone
-    ignored = list(found.dataset.ignored)
+    ignored = [name for name in found.dataset.ignored if not name.endswith("/")]
     yield _counted(ignored, "file was passed over", "files were passed over"), ignored
+    runs = [f"{name} ({counted(count, 'picture')})" for name, count in passed_over(found.dataset).items()]
+    yield _counted(runs, "folder with runs was passed over", "folders with runs were passed over"), runs
 
 
 def _counted(lines: Sequence[str], one: str, several: str) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from smidgen import families
-from smidgen.cli import gate
+from smidgen import families, gate
 from smidgen.cli.output import bytes_text, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import output_option
@@ -20,13 +19,13 @@ __all__ = ["command"]
 @click.argument("source", metavar="FILE.pth", type=click.Path(path_type=Path))
 @click.option("--as", "name", required=True, metavar="NAME", help="The network whose weights these are.")
 @output_option(required=False, help="Model file to write; default: FILE.safetensors.")
-@click.option("--force", is_flag=True, help="Replace an existing model file.")
+@click.option("--force", is_flag=True, help="Replace a model file that `convert` made before.")
 def command(source: Path, name: str, output: Path | None, force: bool) -> None:
     """Turn the weights in FILE.pth into a model file. Code in the file is refused, never run."""
     families.family_of(name)
     _require_file(source)
     target = output or source.parent / f"{source.stem}.safetensors"
-    gate.require(target, gate.MODEL, [source])
+    gate.require(target, gate.CONVERTED, [source])
     if target.exists() and not force:
         raise SmidgenError(f"{target} exists; --force replaces it, -o writes elsewhere")
     require_torch()
@@ -35,7 +34,7 @@ def command(source: Path, name: str, output: Path | None, force: bool) -> None:
 
     network, state = convert(source, name)
     arrays = {key: tensor.detach().numpy() for key, tensor in state.items()}
-    gate.unharmed(target, gate.MODEL, [source])
+    gate.unharmed(target, gate.CONVERTED, [source])
     size = write(target, ModelFile(network, arrays, {"converted_from": source.name}))
     say(f"{target}: {network.name}, {network.num_classes} classes, {bytes_text(size)}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from smidgen import gate
 from smidgen.cli.output import print_json
 from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
 from smidgen.graph import parameters
@@ -24,7 +25,7 @@ COLUMNS = ("module", "parameters")
 @csv_option(help="Write the table as CSV instead")
 def command(network: str, as_json: bool, csv_file: str | None, **options: Any) -> None:
     """Count the trainable parameters of a network, tensor by tensor."""
-    require_table(csv_file, COLUMNS, as_json, [network])
+    require_table(csv_file, gate.table(COLUMNS), as_json, [network])
     rows = [(name, math.prod(shape)) for name, shape in parameters(open_network(network, **options).tree)]
     total = sum(count for _, count in rows)
     if csv_file is not None:

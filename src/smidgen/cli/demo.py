@@ -11,7 +11,8 @@ import click
 from smidgen.cli.output import say
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
 from smidgen.cli.streams import outliving_readers
-from smidgen.spec import Budget
+from smidgen.data.runs import DIGITS, foreign_to_demo
+from smidgen.spec import Budget, SmidgenError
 
 __all__ = ["command"]
 
@@ -34,7 +35,11 @@ def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     from smidgen.data import open_dataset, write_folder
 
     refuse_processes("demo")
-    pictures = into / "digits"
+    if foreign := _foreign(into):
+        more = ", …" if len(foreign) > 3 else ""
+        told = f"{into} holds other things ({', '.join(foreign[:3])}{more})"
+        raise SmidgenError(f"{told}; a new folder for the demo is needed, choose another --into")
+    pictures = into / DIGITS
     asked = job(str(pictures), base=into / "run", **options)
     if not pictures.exists():
         write_folder(open_dataset("digits"), pictures)
@@ -43,3 +48,11 @@ def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
     from smidgen.search import fit
 
     finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json, profile)
+
+
+def _foreign(into: Path) -> list[str]:
+    """What the folder holds beside earlier demos. Raises SmidgenError where it cannot be looked into."""
+    try:
+        return foreign_to_demo(into) if into.is_dir() else []
+    except OSError as error:
+        raise SmidgenError(f"{into}: cannot be read ({error.strerror or error})") from None

@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from smidgen import families
-from smidgen.cli import gate
+from smidgen import families, gate
 from smidgen.cli.output import say
 from smidgen.cli.targets import is_file, network_options, open_network, output_option
 from smidgen.graph.draw import (
@@ -27,6 +26,7 @@ from smidgen.graph.draw import (
 from smidgen.scaling import scale, strategies
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.rules import DEPTH, PAPER, RESOLUTION, WIDTH, Rule
+from smidgen.seal import sealed
 from smidgen.spec import SmidgenError
 from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
 
@@ -86,7 +86,7 @@ def command(
     else:
         svg = _networks(what, path, options)
     with gate.replacing(output, gate.FIGURE) as temporary:
-        temporary.write_text(svg, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(sealed(svg), encoding="utf-8", errors="backslashreplace")
     say(str(output))
 
 

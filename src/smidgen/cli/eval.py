@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from smidgen import gate
 from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
@@ -46,7 +47,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure the accuracy of MODEL (a model file or a published name) on DATA."""
-    require_table(csv_file, CSV_COLUMNS, as_json, [model, data])
+    require_table(csv_file, gate.table(CSV_COLUMNS), as_json, [model, data])
     require_known(model)
     open_dataset(data, group_by=group_by)  # refuses in no time what torch would take seconds to load for
     require_torch()

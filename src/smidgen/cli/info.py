@@ -12,8 +12,7 @@ from typing import Any
 import click
 
 import smidgen
-from smidgen import atomic, native
-from smidgen.cli import gate
+from smidgen import atomic, gate, native
 from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import output_option

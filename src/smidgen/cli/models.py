@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smidgen import families, weights
+from smidgen import families, gate, weights
 from smidgen.cli.output import count_text, print_json, print_table, say
 from smidgen.cli.targets import csv_option, require_table, write_table
 from smidgen.spec import UnknownNameError, closest
@@ -28,7 +28,7 @@ def command(pattern: str, as_json: bool, csv_file: str | None) -> None:
     if not found:
         hint = closest(pattern, families.names())
         raise UnknownNameError(f"no network matches '{pattern}'; {hint}`smidgen models` lists all")
-    require_table(csv_file, COLUMNS, as_json)
+    require_table(csv_file, gate.table(COLUMNS), as_json)
     rows = [_row(name) for name in found]
     if csv_file is not None:
         write_table(csv_file, COLUMNS, rows)

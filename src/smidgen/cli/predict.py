@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from smidgen import families, modelfile, native, weights
-from smidgen.cli.gate import same_as
+from smidgen import families, gate, modelfile, native, weights
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
-from smidgen.data.runs import holds_runs
+from smidgen.data.folder import run_news
+from smidgen.data.runs import count_pictures, holds_runs
 from smidgen.engine import Engine
 from smidgen.engine.predictor import Prediction, Predictor, model_path, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
@@ -78,7 +78,7 @@ def command(
     PICTURES are files, folders (searched to any depth), or - for a list of paths on standard input.
     Those that cannot be read are reported at the end, with exit code 1; the rest is done.
     """
-    require_table(csv_file, COLUMNS, as_json, [model])
+    require_table(csv_file, TABLE, as_json, [model])
     named = _named(pictures, null, csv_file)
     with progress(f"fetching {model}") as report:
         predictor = _on_torch(model, threads, report) if engine == "torch" else _open(model, threads, report)
@@ -86,7 +86,7 @@ def command(
     # A progress bar takes sys.stdout over and would send what is printed to its own stream.
     out, start = sys.stdout, time.perf_counter()
     rows_only = csv_file is not None and not as_json
-    with csv_table(csv_file, _columns(top), COLUMNS) as write, _bar(csv_file, rows_only) as report:
+    with csv_table(csv_file, _columns(top), TABLE) as write, _bar(csv_file, rows_only) as report:
         names, paths = itertools.tee(named)
         answers = predictor.stream(paths, top=top, batch_size=batch_size, threads=threads)
         done = failed = 0
@@ -109,7 +109,7 @@ def command(
     if failed:
         say(f"{failed:,} of {done:,} pictures could not be read", err=True)
     if (rows_only and csv_file != STDIN) or sys.stderr.isatty():  # where stdout is not the news already
-        _say_speed(done - failed, time.perf_counter() - start, csv_file)
+        _say_speed(done - failed, time.perf_counter() - start)
     return 1 if named.bad else 0
 
 
@@ -166,7 +166,7 @@ class _Named:
     table: Path | None = None
 
     def __iter__(self) -> Iterator[str]:
-        is_table = same_as(self.table) if self.table else None
+        is_table = gate.same_as(self.table) if self.table else None
         for path in self.paths:
             if is_table and is_table(path):
                 raise SmidgenError(f"{self.table}: it is among the pictures; name another file to write")
@@ -199,7 +199,7 @@ def _named(arguments: tuple[str, ...], null: bool, csv_file: str | None) -> _Nam
     if not named.exists:
         named.bad += [f"{path}: no such file" for path in paths[:1]]
         named.require_some()
-    named.paths = list(named)  # before any work
+    named.paths, named.table = list(named), None  # looked at before any work, and once
     return named
 
 
@@ -247,7 +247,7 @@ def _expanded(arguments: Iterable[str], bad: list[str]) -> Iterator[str]:
 def _search(folder: str, bad: list[str]) -> Iterator[str]:
     """Visible pictures at any depth, sorted; links to folders are not followed, they may form a loop.
 
-    Folders that hold runs are passed over: what is drawn there is no picture of anybody's.
+    Folders that hold runs are passed over, and said: what is drawn there is no picture of anybody's.
     """
     from smidgen.images import is_picture_name
 
@@ -263,12 +263,14 @@ def _search(folder: str, bad: list[str]) -> Iterator[str]:
         except OSError as error:
             bad.append(f"{path}: cannot be read ({error.strerror or error})")
             continue
-        kinds = [(entry, entry.is_dir(follow_symlinks=False)) for entry in found if entry.name[0] != "."]
-        waiting += [
-            (entry.path, deep)
-            for entry, deep in kinds
-            if (not holds_runs(Path(entry.path)) if deep else is_picture_name(entry.name))
-        ]
+        for entry in found:
+            deep = entry.is_dir(follow_symlinks=False)
+            if entry.name[0] == "." or (not deep and not is_picture_name(entry.name)):
+                continue
+            if deep and holds_runs(Path(entry.path)):
+                say(_printable(run_news(f"{entry.path}/", count_pictures(Path(entry.path)))), err=True)
+            else:
+                waiting.append((entry.path, deep))
 
 
 def _is_folder(path: str) -> bool:
@@ -314,6 +316,9 @@ def _columns(top: int) -> list[str]:
     return [*COLUMNS, *further]
 
 
+TABLE = gate.table(COLUMNS, lambda header: header == _columns((len(header) - len(COLUMNS)) // 2 + 1))
+
+
 def _row(name: str, ranked: list[Prediction], predictor: Predictor) -> list[str]:
     """A row of the table; where the model knows no threshold, nothing is said of none of these."""
     best, *others = ([answer.name, f"{answer.probability:.6g}"] for answer in ranked)
@@ -336,6 +341,5 @@ def _bar(csv_file: str | None, rows_only: bool) -> Iterator[Callable[[int, int],
         yield report
 
 
-def _say_speed(pictures: int, seconds: float, csv_file: str | None) -> None:
-    to_file = f" in {csv_file}" if csv_file not in (None, STDIN) else ""
-    say(f"{pictures:,} pictures{to_file}, {pictures / seconds:,.0f} a second", err=True)
+def _say_speed(pictures: int, seconds: float) -> None:
+    say(f"{pictures:,} pictures, {pictures / seconds:,.0f} a second", err=True)

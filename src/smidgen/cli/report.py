@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from smidgen.cli import gate
+from smidgen import gate
 from smidgen.cli.output import say
 from smidgen.spec import SmidgenError
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from smidgen import gate
 from smidgen.cli.running import before_training, finish
 from smidgen.cli.streams import outliving_readers
 from smidgen.data.runs import RUN, read_record
@@ -16,7 +17,7 @@ __all__ = ["command"]
 
 @click.command("resume", short_help="Go on with a run that was stopped or killed.")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, alone on standard output.")
 @click.option("--profile", is_flag=True, help="Say where the time went.")
 @outliving_readers()
 def command(run: Path, as_json: bool, profile: bool) -> None:
@@ -27,6 +28,8 @@ def command(run: Path, as_json: bool, profile: bool) -> None:
     read_record(run, RUN)
     if (run / "report.json").exists() and not any(run.glob("**/checkpoints")):
         raise SmidgenError(f"{run}: this run is finished; its report is {run / 'report.html'}")
+    if not (run / "report.json").exists():
+        gate.require_run(run)
     before_training()
     from smidgen.search import resume
 

@@ -122,7 +122,10 @@ def run_options(function: Decorated) -> Decorated:
                 "--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder to create."
             ),
             click.option(
-                "--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else."
+                "--json",
+                "as_json",
+                is_flag=True,
+                help="Print the report as JSON, alone on standard output.",
             ),
             click.option(
                 "--threads",

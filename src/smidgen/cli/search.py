@@ -66,7 +66,7 @@ __all__ = ["command"]
 @click.option(
     "--workers", type=click.IntRange(1, 1024), help="Processes, one thread each; default: one a core."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print search.json, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print search.json, alone on standard output.")
 @click.pass_context
 @outliving_readers()
 def command(

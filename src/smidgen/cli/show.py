@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from smidgen import modelfile
+from smidgen import gate, modelfile
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
 from smidgen.graph import Layer, Network, layers
@@ -28,7 +28,7 @@ LEFT_OUT = "BatchNorm, activations, pooling, sums, gates and biases"
 @csv_option(help="Write the table as CSV instead, unfolded")
 def command(network: str, unfold: bool, as_json: bool, csv_file: str | None, **options: Any) -> None:
     """Show a network layer by layer: shapes, parameters, MACs, memory, receptive field, exact totals."""
-    require_table(csv_file, COLUMNS, as_json, [network])
+    require_table(csv_file, gate.table(COLUMNS), as_json, [network])
     net = open_network(network, **options)
     table = layers(net.tree, net.input)
     if csv_file is not None:

@@ -11,8 +11,8 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from smidgen import families, modelfile
-from smidgen.cli import gate
+from smidgen import families, gate, modelfile
+from smidgen.cli.output import say
 from smidgen.graph import Network
 from smidgen.spec import SmidgenError, UnknownNameError
 
@@ -57,13 +57,29 @@ def output_option(*, required: bool, help: str) -> Callable[[Decorated], Decorat
 
 def csv_option(*, help: str) -> Callable[[Decorated], Decorated]:  # noqa: A002
     """--csv FILE, or - for stdout; for `require_table` before the work and `csv_table` or `write_table`."""
-    return click.option("--csv", "csv_file", metavar="FILE", help=f"{help}, - for standard output.")
+    return click.option(
+        "--csv", "csv_file", metavar="FILE", callback=_no_swallowed, help=f"{help}, - for standard output."
+    )
+
+
+def _no_swallowed(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """The value of --csv. Raises SmidgenError where it was meant for something else, as of a flag."""
+    if value in (None, STDOUT):
+        return value
+    asked = "--csv takes the name of a file, or - for standard output"
+    if value.startswith("-"):
+        raise SmidgenError(f"--csv {value}: {asked}; for a file of that name write ./{value}")
+    if {*"*?"} & {*value} or families.names(value):
+        raise SmidgenError(f"--csv '{value}': {asked}, and this stands for networks or pictures")
+    return value
 
 
 def require_table(
-    csv_file: str | None, columns: Sequence[str], as_json: bool, reads: Iterable[str | Path] = ()
+    csv_file: str | None, kind: gate.Kind, as_json: bool, reads: Iterable[str | Path] = ()
 ) -> None:
     """See before the work that its table can be written, and that nothing is lost by it.
+
+    kind     tables that may be written over
 
     Raises   SmidgenError as `gate.require`; where CSV and JSON would both go to standard output.
     """
@@ -72,18 +88,19 @@ def require_table(
             "--csv - and --json would both print; give one of them, or name a file for the CSV"
         )
     if csv_file not in (None, STDOUT):
-        if csv_file.startswith(("/dev/", "/proc/")):
+        path = Path(csv_file)
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise SmidgenError(f"{csv_file}: cannot be written (not a regular file); - is standard output")
-        gate.require(Path(csv_file), gate.table(columns), reads)
+        gate.require(path, kind, reads)
 
 
 @contextlib.contextmanager
 def csv_table(
-    csv_file: str | None, columns: Sequence[str], kind: Sequence[str] | None = None
+    csv_file: str | None, columns: Sequence[str], kind: gate.Kind | None = None
 ) -> Iterator[Callable[[Sequence[object]], None]]:
-    """What writes a row; a file has its old content until all rows are there. Without a file, nothing does.
+    """What writes a row; a file has its old content until all rows are there, and is named then.
 
-    kind     the columns with which an older table begins, where these are not always the same
+    kind     tables that may be written over; default: those of these columns
     Raises   SmidgenError where the file cannot be written.
     """
     if csv_file is None:
@@ -93,7 +110,7 @@ def csv_table(
     else:
         path = Path(csv_file)
         with (
-            gate.replacing(path, gate.table(kind or columns)) as temporary,
+            gate.replacing(path, kind or gate.table(columns)) as temporary,
             # Half characters of file names in foreign encodings are escaped, as everywhere.
             temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream,
         ):
@@ -102,11 +119,14 @@ def csv_table(
                 stream.flush()
             except OSError as error:
                 raise (gate.cannot(path, error) if error.filename is None else error) from None
+        say(f"{path}: written", err=True)
 
 
-def write_table(csv_file: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_table(
+    csv_file: str, columns: Sequence[str], rows: Iterable[Sequence[object]], kind: gate.Kind | None = None
+) -> None:
     """All rows at once."""
-    with csv_table(csv_file, columns) as write:
+    with csv_table(csv_file, columns, kind) as write:
         for row in rows:
             write(row)
 

@@ -7,7 +7,7 @@ Torch-free. Nothing here ever writes to a user's data.
 
 from smidgen.data.balance import class_counts, unbalanced_news
 from smidgen.data.dataset import Dataset, FilePicture, MemoryPicture, Picture, SplitName
-from smidgen.data.folder import open_folder
+from smidgen.data.folder import open_folder, passed_over, passed_over_news
 from smidgen.data.labels import open_labels
 from smidgen.data.memory import memory_limit, pictures_limit
 from smidgen.data.near import Near, near_identical
@@ -50,6 +50,8 @@ __all__ = [
     "open_dataset",
     "open_folder",
     "open_labels",
+    "passed_over",
+    "passed_over_news",
     "pictures_limit",
     "require_readable",
     "split",

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from smidgen.data.dataset import PART_NAMES, Dataset, FilePicture, SplitName, require_sound
-from smidgen.data.runs import holds_runs
+from smidgen.data.runs import count_pictures, holds_runs, is_hidden
 from smidgen.images import SUFFIXES, is_picture_name
-from smidgen.spec import DataError
+from smidgen.spec import DataError, counted
 
-__all__ = ["inspect_folder", "open_folder"]
+__all__ = ["inspect_folder", "open_folder", "passed_over", "passed_over_news", "run_news"]
 
-# Left behind by operating systems and file servers; names that start with a dot are hidden as well.
-_HIDDEN = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
+_MOST_TOLD = 10  # folders that are named one by one
 
 _LOOKED_FOR = "looked for " + ", ".join(SUFFIXES)
 
@@ -31,6 +30,28 @@ def open_folder(folder: Path) -> Dataset:
              or when its parts hold different classes.
     """
     return require_sound(inspect_folder(folder))
+
+
+def passed_over(dataset: Dataset) -> dict[str, int]:
+    """Folders that were passed over because they hold runs, with the number of pictures in each."""
+    names = [name for name in dataset.ignored if name.endswith("/")]
+    return {name: count_pictures(Path(dataset.source, name)) for name in names}
+
+
+def passed_over_news(dataset: Dataset) -> tuple[str, ...]:
+    """Lines to say of the folders that were passed over: each by name, of very many the first."""
+    found = passed_over(dataset)
+    lines = [run_news(name, pictures) for name, pictures in found.items()]
+    more = len(lines) - _MOST_TOLD
+    if more <= 1:
+        return tuple(lines)
+    rest = counted(sum([*found.values()][_MOST_TOLD:]), "picture")
+    return (*lines[:_MOST_TOLD], f"passed over: {more:,} more folders with runs, {rest} in them")
+
+
+def run_news(name: str, pictures: int) -> str:
+    """The line on one folder that was passed over."""
+    return f"passed over, for it holds runs: {name} ({counted(pictures, 'picture')} in it)"
 
 
 def inspect_folder(folder: Path) -> Dataset:
@@ -132,7 +153,9 @@ def _by_class(folder: Path) -> tuple[dict[str, list[Path]], list[str]]:
 
 def _empty_class(folder: Path, files: int) -> str:
     others = f"{files:,} other files; " if files else ""
-    return f"{folder}: no pictures in this class ({others}{_LOOKED_FOR}); add some or remove the folder"
+    return (
+        f"{folder}: no pictures in this class ({others}{_LOOKED_FOR}); add some or move the folder elsewhere"
+    )
 
 
 def _nothing_found(folder: Path) -> str:
@@ -164,7 +187,7 @@ def _differences(
 def _subfolders(folder: Path) -> list[Path]:
     """Those that may be classes or parts: visible, and not there for runs."""
     try:
-        found = sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path.name))
+        found = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     except OSError as error:
         raise _unreadable(error) from None
     return [path for path in found if not holds_runs(path)]
@@ -181,16 +204,12 @@ def _walk(folder: Path) -> tuple[list[Path], list[Path]]:
     """
     found, runs = [], []
     for place, folders, files in os.walk(folder, onerror=_refuse):
-        visible = [name for name in folders if not _is_hidden(name)]
+        visible = [name for name in folders if not is_hidden(name)]
         passed = {name for name in visible if holds_runs(Path(place, name))}
         folders[:] = [name for name in visible if name not in passed]
-        found += [Path(place, name) for name in files if not _is_hidden(name)]
+        found += [Path(place, name) for name in files if not is_hidden(name)]
         runs += [Path(place, name) for name in passed]
     return sorted(found), sorted(runs)
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name in _HIDDEN
 
 
 def _refuse(error: OSError) -> None:

@@ -10,7 +10,7 @@ from smidgen import atomic
 from smidgen.data import sets
 from smidgen.spec import SmidgenError
 
-__all__ = ["place_for", "require_place"]
+__all__ = ["place_for", "require_place", "taken"]
 
 
 def place_for(base: Path, data: str) -> Path:
@@ -29,18 +29,33 @@ def require_place(out: Path | None, base: Path, data: str | None = None) -> None
 
     data   what is trained on, which may not hold the run
     """
+    if out is not None and str(out).startswith("-"):
+        raise SmidgenError(f"--out {out}: the name of a folder is needed; for one of that name write ./{out}")
     if out is not None and os.path.lexists(out):
-        raise SmidgenError(f"{out} exists; a run is never overwritten, choose another --out")
+        raise taken(out)
     place = base.with_name(f"{base.name}-1") if out is None else out
     if data is not None and _inside(place, data):
-        raise SmidgenError(
-            f"{place} lies inside the data, {data}, where its files would count as pictures of a class; "
-            "choose an --out beside them"
-        )
+        raise _amid(place, data)
     try:
         atomic.probe_folder(place.parent / place.name)
     except OSError as error:
-        raise SmidgenError(f"{place}: cannot be created ({error.strerror or error})") from None
+        way_out = "; choose another place with --out" if out is None else ""
+        raise SmidgenError(f"{place}: cannot be created ({error.strerror or error}){way_out}") from None
+
+
+def taken(out: Path) -> SmidgenError:
+    """What to say where something is in the place of a run."""
+    return SmidgenError(f"{out} exists; a run is never overwritten, choose another --out")
+
+
+def _amid(place: Path, data: str) -> SmidgenError:
+    """What to say where a run would lie among the pictures."""
+    if os.path.realpath(data) == os.path.sep:
+        return SmidgenError(f"{data}: everything here lies inside it; name the folder of the pictures")
+    return SmidgenError(
+        f"{place} lies inside the data, {data}, where its files would count as pictures of a class; "
+        "choose an --out beside them"
+    )
 
 
 def _inside(path: Path, data: str) -> bool:
@@ -48,22 +63,14 @@ def _inside(path: Path, data: str) -> bool:
     if data in sets.names() or Path(data).is_file():
         return False
     # A class may be a link to a folder elsewhere, below train and test as well.
-    homes = {_identity(folder) for folder in (data, *_links(data, 2))} - {None}
+    homes = {atomic.identity(folder) for folder in (data, *_links(data, 2))} - {None}
     real = Path(os.path.realpath(path))
     around = (
         real,
         *real.parents,
     )
     # By name as well: the demo's pictures are yet to be written.
-    return Path(os.path.realpath(data)) in around or any(_identity(place) in homes for place in around)
-
-
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 (text and paths alike)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
+    return Path(os.path.realpath(data)) in around or any(atomic.identity(place) in homes for place in around)
 
 
 def _links(folder: str, levels: int) -> Iterator[str]:

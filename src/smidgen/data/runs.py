@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from smidgen.images import is_picture_name
 from smidgen.spec import SmidgenError
 
-__all__ = ["RUN", "STUDY", "holds_runs", "is_run", "read_record"]
+__all__ = [
+    "DIGITS",
+    "RUN",
+    "STUDY",
+    "count_pictures",
+    "foreign_to_demo",
+    "has_pictures",
+    "holds_runs",
+    "is_hidden",
+    "is_run",
+    "read_record",
+    "runs_below",
+]
 
 RUN, STUDY = "run.json", "study.json"
 
@@ -19,7 +31,11 @@ RUN, STUDY = "run.json", "study.json"
 _KEYS = {RUN: {"format", "job", "plan"}, STUDY: {"format", "agenda"}}
 _MADE_BY = {RUN: "`smidgen fit` and `train` make a run folder", STUDY: "`smidgen search DATA` begins a study"}
 _WHAT = {RUN: "a run", STUDY: "a search"}
-_DEEP = 2  # folders below the one that is looked at: runs/photos-1, project/runs/photos-1
+# Left behind by operating systems and file servers; names that start with a dot are hidden as well.
+_HIDDEN = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
+
+DIGITS = "digits"  # folder of the pictures that `smidgen demo` writes
+_CLASSES = frozenset("0123456789")  # in it
 
 
 def read_record(folder: Path, name: str) -> dict[str, Any]:
@@ -39,6 +55,11 @@ def read_record(folder: Path, name: str) -> dict[str, Any]:
     return document
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is none of the user's data."""
+    return name.startswith(".") or name in _HIDDEN
+
+
 def is_run(folder: Path) -> bool:
     """Whether this is the folder of a run or of a search."""
     return _record(folder) is not None
@@ -47,13 +68,67 @@ def is_run(folder: Path) -> bool:
 def holds_runs(folder: Path) -> bool:
     """Whether a folder is there for runs, so that nothing in it is data.
 
-    It is a run itself, or has one or two levels down, and no pictures of its own; those that a run in it was
-    trained on do not count, as in the folder of `smidgen demo`.
+    It is a run itself, or holds some at any depth and no picture outside them, or is the folder of
+    `smidgen demo`. Any other folder with pictures is data, whatever was trained inside it.
     """
-    found = list(_records_below(folder, _DEEP))
-    return bool(found) and (
-        is_run(folder) or any(_trained_inside(one, folder) for one in found) or not _has_pictures(folder)
-    )
+    if is_run(folder) or _is_demo(folder):
+        return True
+    return not has_pictures(folder) and any(True for _ in runs_below(folder))
+
+
+def runs_below(folder: Path) -> Iterator[Path]:
+    """Folders of runs at any depth; what lies inside a run is its own."""
+    for place, folders, _ in os.walk(folder):
+        runs = [name for name in sorted(folders) if is_run(Path(place, name))]
+        yield from (Path(place, name) for name in runs)
+        folders[:] = [name for name in folders if not is_hidden(name) and name not in runs]
+
+
+def has_pictures(folder: Path) -> bool:
+    """Whether a picture lies in a folder at any depth, outside its runs.
+
+    It may also lie where nobody can look.
+    """
+    closed: list[OSError] = []
+    found = any(any(map(is_picture_name, files)) for files in _visible_files(folder, closed.append))
+    return found or bool(closed)
+
+
+def count_pictures(folder: Path) -> int:
+    """How many pictures lie in a folder at any depth, in its runs as well."""
+    return sum(sum(map(is_picture_name, files)) for files in _visible_files(folder, runs=True))
+
+
+def foreign_to_demo(folder: Path) -> list[str]:
+    """Names in a folder that `smidgen demo` has not put there, sorted.
+
+    It makes runs, and a folder with digits/0 to digits/9.
+    """
+    foreign = []
+    for place in sorted(folder.iterdir()):
+        if place.name == DIGITS and place.is_dir():
+            inside = sorted(path.name for path in place.iterdir() if not is_hidden(path.name))
+            foreign += [f"{DIGITS}/{name}" for name in inside if name not in _CLASSES]
+        elif not is_hidden(place.name) and not is_run(place):
+            foreign.append(place.name)
+    return foreign
+
+
+def _is_demo(folder: Path) -> bool:
+    """Whether a folder is that of `smidgen demo`, with a run to show for it, and nothing else."""
+    try:
+        if not (folder / DIGITS).is_dir() or foreign_to_demo(folder):
+            return False
+        records = map(_record, folder.iterdir())
+        return any(_command(record).startswith("smidgen demo") for record in records)
+    except OSError:
+        return False
+
+
+def _command(record: Mapping[str, Any] | None) -> str:
+    """The command that a run was begun with."""
+    job = record.get("job") if record else None
+    return str(job.get("command", "")) if isinstance(job, Mapping) else ""
 
 
 def _advice(folder: Path, name: str) -> str:
@@ -73,48 +148,25 @@ def _quoted(folder: Path) -> str:
 
 def _record(folder: Path, *names: str) -> Mapping[str, Any] | None:
     for name in names or _KEYS:
-        if (folder / name).is_file():
-            try:
-                document = read_record(folder, name)
-            except SmidgenError:
+        try:
+            if not (folder / name).is_file():
                 continue
-            if _KEYS[name] <= document.keys():
-                return document
+            document = read_record(folder, name)
+        except (OSError, SmidgenError):  # a folder that may not be entered shows no record
+            continue
+        if _KEYS[name] <= document.keys():
+            return document
     return None
 
 
-def _records_below(folder: Path, depth: int) -> Iterator[Mapping[str, Any]]:
-    """Records in a folder and so many levels below it; what lies inside a run is its own."""
-    record = _record(folder)
-    if record is not None:
-        yield record
-        return
-    if depth:
-        for place in _visible_folders(folder):
-            yield from _records_below(place, depth - 1)
+def _visible_files(
+    folder: Path, closed: Callable[[OSError], None] | None = None, runs: bool = False
+) -> Iterator[list[str]]:
+    """Names of the files of each folder, at any depth; of runs where they count.
 
-
-def _visible_folders(folder: Path) -> list[Path]:
-    try:
-        with os.scandir(folder) as entries:
-            return [Path(entry.path) for entry in entries if entry.name[0] != "." and entry.is_dir()]
-    except OSError:  # whoever reads the pictures will say so
-        return []
-
-
-def _trained_inside(record: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the data of a run lie below this folder, or did before it was moved."""
-    job = record.get("job", record)
-    data = job.get("data") if isinstance(job, Mapping) else None
-    if not isinstance(data, str) or not os.path.isabs(data):  # noqa: PTH117 (as it was typed)
-        return False
-    place, name = Path(os.path.realpath(data)), Path(data).name
-    return Path(os.path.realpath(folder)) in place.parents or bool(name and (folder / name).is_dir())
-
-
-def _has_pictures(folder: Path) -> bool:
-    for place, folders, files in os.walk(folder):
-        if any(is_picture_name(name) for name in files if name[0] != "."):
-            return True
-        folders[:] = [name for name in folders if name[0] != "." and not is_run(Path(place, name))]
-    return False
+    closed  hears of the folders that cannot be read
+    """
+    for place, folders, files in os.walk(folder, onerror=closed):
+        yield [name for name in files if not is_hidden(name)]
+        visible = [name for name in folders if not is_hidden(name)]
+        folders[:] = [name for name in visible if runs or not is_run(Path(place, name))]

@@ -12,6 +12,7 @@ from smidgen import atomic
 from smidgen.report import formats, limits, prose, statistics
 from smidgen.report.parts import data_row, latency_row, memory_row
 from smidgen.report.schema import Report, Tested, complete
+from smidgen.seal import sealed
 from smidgen.spec import counted
 
 __all__ = ["card", "write_card"]
@@ -44,11 +45,11 @@ def card(report: Report) -> str:
 
 
 def write_card(path: str | Path, report: Report) -> Path:
-    """Write `model_card.md` atomically.
+    """Write `model_card.md` atomically, with a seal by which it is known whether anybody edits it.
 
     Raises   as `card` does; OSError as the file system gives it.
     """
-    atomic.write_text(Path(path), card(report))
+    atomic.write_text(Path(path), sealed(card(report)))
     return Path(path)
 
 

@@ -12,6 +12,7 @@ from smidgen.report import contest, findings, formats, making, prose
 from smidgen.report.markup import Html, join, tag
 from smidgen.report.parts import section
 from smidgen.report.schema import Report, complete
+from smidgen.seal import sealed
 
 __all__ = ["render", "write_page"]
 
@@ -43,11 +44,11 @@ def render(report: Report, architecture_svg: str | None = None) -> str:
 
 
 def write_page(path: str | Path, report: Report, architecture_svg: str | None = None) -> Path:
-    """Write `report.html` atomically.
+    """Write `report.html` atomically, with a seal by which it is known whether anybody edits it.
 
     Raises   as `render` does; OSError as the file system gives it.
     """
-    atomic.write_text(Path(path), render(report, architecture_svg))
+    atomic.write_text(Path(path), sealed(render(report, architecture_svg)))
     return Path(path)
 
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 import smidgen
-from smidgen import modelfile, report
+from smidgen import gate, modelfile, report
 from smidgen.data import FilePicture
 from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
@@ -69,6 +69,7 @@ def write_run(
     trained         device, threads and processes of the training
     predicted       milliseconds on the device that the network is meant for, as the report's schema has it
     """
+    gate.require_run(folder)  # a person may have put files there meanwhile
     val = material.pixels("val", watch, network)
     refusal = none_of_these(_outputs(model, val, network), val.labels)
     data = material.pixels("test", watch, network)

@@ -22,6 +22,7 @@ from smidgen.data import (
     load_pixels,
     near_identical,
     open_dataset,
+    passed_over_news,
     require_readable,
     split,
     survey,
@@ -152,6 +153,8 @@ def prepare(
     """
     _check_numbers(resolution, seed)
     dataset = open_dataset(data, group_by=group_by)
+    for line in passed_over_news(dataset):
+        watch.say(line)
     with watch.progress("checking pictures") as report:
         found = survey(dataset, report)
     require_readable(found, skip_bad)

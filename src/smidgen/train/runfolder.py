@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from smidgen.data.places import require_place
+from smidgen.data.places import require_place, taken
 from smidgen.data.runs import RUN as RECORD
 from smidgen.spec import SmidgenError
 
@@ -49,7 +49,7 @@ def _exactly(folder: Path) -> Path:
         folder.mkdir(parents=True)
     except FileExistsError:
         if os.path.lexists(folder):
-            raise SmidgenError(f"{folder} exists; a run is never overwritten, choose another --out") from None
+            raise taken(folder) from None
         raise SmidgenError(f"{folder}: cannot be created (a file is in the way)") from None
     except OSError as error:
         raise SmidgenError(f"{folder}: cannot be created ({error.strerror or error})") from None

@@ -15,6 +15,7 @@ from smidgen.data import (
     Survey,
     fingerprint,
     open_dataset,
+    passed_over_news,
     require_readable,
     split,
     survey,
@@ -58,6 +59,8 @@ def score(
              read unless these are skipped.
     """
     dataset = open_dataset(data, group_by=group_by)
+    for line in passed_over_news(dataset):
+        watch.say(line)
     with watch.progress(f"fetching {model}") as progress:
         predictor = open_predictor(model, progress)
     _warn_of_groups(predictor.provenance, group_by, watch)

@@ -11,20 +11,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from smidgen import atomic, modelfile
-from smidgen.images.filetypes import SIGNATURE_LENGTH, identify, is_picture_name
+from smidgen.machine import machine_name
+from smidgen.seal import is_sealed
 from smidgen.spec import SmidgenError
 
 __all__ = [
     "CARD",
+    "CONVERTED",
     "DEVICE",
     "FIGURE",
-    "MODEL",
     "PAGE",
     "PLOT",
+    "TRAINED",
     "Kind",
     "cannot",
     "replacing",
     "require",
+    "require_run",
     "same_as",
     "table",
     "unharmed",
@@ -50,32 +53,42 @@ class Kind(NamedTuple):
     named: bool = True
 
 
-def table(columns: Sequence[str], *, exactly: bool = False) -> Kind:
-    """A CSV whose header begins with these columns, or is these."""
+def table(columns: Sequence[str], is_header: Callable[[list[str]], bool] | None = None) -> Kind:
+    """A CSV whose header is these columns and no others, or that `is_header` knows."""
 
     def is_ours(_path: Path, head: bytes) -> bool:
-        line = head.decode("utf-8", "replace").split("\n", 1)[0]
+        line = head.decode("utf-8-sig", "replace").split("\n", 1)[0]
         with contextlib.suppress(csv.Error, StopIteration):
             header = next(csv.reader([line]))
-            return header == [*columns] if exactly else header[: len(columns)] == [*columns]
+            return is_header(header) if is_header else header == [*columns]
         return False
 
-    return Kind(f"a table that begins with {','.join(columns[:4])}", is_ours)
+    more = ", …" if len(columns) > 4 or is_header else ""
+    return Kind(f"a table with the columns {','.join(columns[:4])}{more} alone", is_ours)
 
 
-def _is_model(path: Path, _head: bytes) -> bool:
-    with contextlib.suppress(SmidgenError):
-        modelfile.read(path)
-        return True
-    return False
+def _is_model_with(key: str) -> Callable[[Path, bytes], bool]:
+    """Whether a file is a model file whose provenance has this key."""
+
+    def is_ours(path: Path, _head: bytes) -> bool:
+        with contextlib.suppress(SmidgenError):
+            return key in modelfile.read(path).provenance
+        return False
+
+    return is_ours
 
 
 def _is_device(path: Path, _head: bytes) -> bool:
     from smidgen.scaling import device
 
     with contextlib.suppress(SmidgenError):
-        device.read(path)
-        return True
+        return device.read(path).machine == machine_name()
+    return False
+
+
+def _is_sealed(path: Path, _head: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return is_sealed(path.read_bytes())
     return False
 
 
@@ -85,18 +98,22 @@ def _is_plot(_path: Path, head: bytes) -> bool:
     return svg or (head.startswith(b"\x89PNG") and b"tEXtSoftware\0smidgen bench" in head)
 
 
-FIGURE = Kind(
-    "a figure of `smidgen draw`", lambda _, head: head.startswith(b"<svg") and b'class="sm-figure"' in head
-)
+FIGURE = Kind("a figure of `smidgen draw` that nobody has changed", _is_sealed)
 PLOT = Kind("a plot of `smidgen bench`", _is_plot, pictures=True)
-DEVICE = Kind("a device file", _is_device)
-MODEL = Kind("a model file", _is_model, models=True)
-PAGE = Kind("a run's page", lambda _, head: b'<meta name="generator" content="Smidgen">' in head, named=False)
-CARD = Kind(
-    "a model card",
-    lambda _, head: head.startswith(b"---\n") and b"library_name: smidgen" in head[:4096],
-    named=False,
-)
+DEVICE = Kind("a device file of this machine", _is_device)
+CONVERTED = Kind("a model file of `smidgen convert`", _is_model_with("converted_from"), models=True)
+METRICS = table(("epoch", "step"), lambda header: header[:2] == ["epoch", "step"])._replace(named=False)
+TRAINED = Kind("a model file of a training", _is_model_with("test"), models=True, named=False)
+PAGE = Kind("a run's page that nobody has changed", _is_sealed, named=False)
+CARD = Kind("a model card that nobody has changed", _is_sealed, named=False)
+
+
+RUN_FILES = {
+    "model.safetensors": TRAINED,
+    "report.html": PAGE,
+    "model_card.md": CARD,
+    "metrics.csv": METRICS,
+}
 
 
 def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
@@ -106,6 +123,8 @@ def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
     Raises   SmidgenError where something else than an older result of the same kind is there, where the
              command reads it, or where it cannot be written.
     """
+    if str(path).startswith("-"):
+        raise SmidgenError(f"'{path}': the name of a file is needed; for a file of that name write ./{path}")
     if not path.name or path.is_dir():
         raise SmidgenError(f"'{path}': a folder; the name of a file is needed")
     if not path.parent.is_dir():
@@ -115,6 +134,15 @@ def require(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
         atomic.probe(path)
     except OSError as error:
         raise cannot(path, error) from None
+
+
+def require_run(folder: Path) -> None:
+    """See that what a finished run writes, beside its report.json, is written over nothing of anybody's.
+
+    Raises   SmidgenError as `require`.
+    """
+    for name, kind in RUN_FILES.items():
+        require(folder / name, kind)
 
 
 def unharmed(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
@@ -128,6 +156,8 @@ def unharmed(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> None:
         raise cannot(path, error) from None
     if found and not kind.is_ours(path, found):
         raise SmidgenError(f"{path} holds {_what(found)}, and only {kind.name} is written over; {other}")
+    from smidgen.images.filetypes import is_picture_name  # it brings Pillow, which few commands need
+
     if _is_stream(path):
         raise SmidgenError(f"{path}: is a standard stream of this command; name another file to write")
     if not found and (
@@ -155,12 +185,12 @@ def replacing(path: Path, kind: Kind, reads: Iterable[str | Path] = ()) -> Itera
 
 def same_as(path: Path) -> Callable[[str | Path], bool]:
     """Whether other paths lead to the same file: by links of any kind, by name where it is not there yet."""
-    identity = _identity(path)
+    identity = atomic.identity(path)
     real = os.path.realpath(path)
 
     def is_same(other: str | Path) -> bool:
         if identity is not None:
-            return _identity(other) == identity
+            return atomic.identity(other) == identity
         return Path(other).name == path.name and os.path.realpath(other) == real
 
     return is_same
@@ -171,14 +201,6 @@ def cannot(path: Path, error: OSError) -> SmidgenError:
     return SmidgenError(f"{path}: cannot be written ({error.strerror or error})")
 
 
-def _identity(path: str | Path) -> tuple[int, int] | None:
-    try:
-        found = os.stat(path)  # noqa: PTH116 (text and paths alike)
-    except (OSError, ValueError):
-        return None
-    return found.st_dev, found.st_ino
-
-
 def _is_stream(path: Path) -> bool:
     """Whether standard input, output or error of this process is that file."""
     found = set()
@@ -187,7 +209,7 @@ def _is_stream(path: Path) -> bool:
             status = os.fstat(number)
             if stat.S_ISREG(status.st_mode):
                 found.add((status.st_dev, status.st_ino))
-    return _identity(path) in found
+    return atomic.identity(path) in found
 
 
 def _head(path: Path) -> bytes:
@@ -202,6 +224,8 @@ def _head(path: Path) -> bytes:
 
 def _what(head: bytes) -> str:
     """What a file is, as far as its first bytes tell."""
+    from smidgen.images.filetypes import SIGNATURE_LENGTH, identify
+
     if found := identify(head[:SIGNATURE_LENGTH]):
         return f"a {found.name} picture"
     if head[8:9] == b"{":
