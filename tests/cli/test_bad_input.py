@@ -290,7 +290,7 @@ def test_weights_that_are_not_the_networks_are_not_converted(
 
 def test_converting_does_not_replace_a_file_unasked(things: Path, here: Path) -> None:
     line = refusal(things, here, "convert @linear.pth --as squeezenet1_1 -o @good.safetensors")
-    assert "--force" in line
+    assert "only a model file of `smidgen convert` is written over" in line
 
 
 @pytest.mark.parametrize("command", [f"fit @tiny {FIT}", f"train @tiny {TRAIN}"])

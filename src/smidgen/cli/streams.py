@@ -9,6 +9,7 @@ import errno
 import io
 import logging
 import os
+import select
 import sys
 import warnings
 from collections.abc import Iterator
@@ -72,7 +73,9 @@ class _Patient(io.FileIO):
     def write(self, content: Any) -> int | None:  # type: ignore[override]
         """As a file does; from the first failure on into nothing."""
         try:
-            return super().write(content)
+            while (written := super().write(content)) is None:  # a full pipe that does not block
+                select.select([], [self.fileno()], [])
+            return written
         except OSError as error:
             _silence(self.fileno())
             if self.fileno() == 1:
