@@ -73,24 +73,30 @@ class Timing(NamedTuple):
 
 
 def settled(
-    call: Call, shape: Shape, patience: float, clock: Clock = time.perf_counter, books: Look = Books.now
+    call: Call,
+    shape: Shape,
+    patience: float,
+    clock: Clock = time.perf_counter,
+    books: Look = Books.now,
+    needed: int = NEEDED,
 ) -> Timing:
-    """Time predictions of one picture until NEEDED series were quiet and alike, and no longer than it has
+    """Time predictions of one picture until enough series were quiet and alike, and no longer than it has
     patience. What came is told then, with a doubt; one series always is.
 
     patience  seconds; to these it adds the time of twice as many calls as it needs, up to LONGEST in all
+    needed    quiet series, the latest of them
     clock     seconds on any scale
     books     the system's, as they stand
     """
     x = np.zeros((1, *shape[:3]), np.float32)
-    until = clock() + max(patience, min(LONGEST, patience + 2 * NEEDED * FEWEST * _warm(call, x, clock)))
+    until = clock() + max(patience, min(LONGEST, patience + 2 * needed * FEWEST * _warm(call, x, clock)))
     found: list[Series] = []
     while not found or clock() < until:
         found.append(timed(call, x, clock, books))
-        latest = [series for series in found if series.disturbed is None][-NEEDED:]
-        if len(latest) == NEEDED and doubt(latest) is None:
+        latest = [series for series in found if series.disturbed is None][-needed:]
+        if len(latest) == needed and doubt(latest) is None:
             return _told(latest, None)
-    return _at_last(found)
+    return _at_last(found, needed)
 
 
 def _warm(call: Call, x: NDArray[np.float32], clock: Clock) -> float:
@@ -131,16 +137,16 @@ def doubt(quiet: Sequence[Series]) -> str | None:
     return None
 
 
-def _at_last(found: Sequence[Series]) -> Timing:
+def _at_last(found: Sequence[Series], needed: int) -> Timing:
     """The best that can be told when patience is at its end."""
-    quiet = [series for series in found if series.disturbed is None][-NEEDED:]
+    quiet = [series for series in found if series.disturbed is None][-needed:]
     if not quiet:
         least = min(found, key=_disturbance)
         return _told([least], least.disturbed)
-    if len(quiet) == NEEDED:
+    if len(quiet) == needed:
         return _told(quiet, doubt(quiet))
     was = "was" if len(quiet) == 1 else "were"
-    return _told(quiet, f"only {len(quiet)} of {len(found)} series {was} quiet, {NEEDED} are needed")
+    return _told(quiet, f"only {len(quiet)} of {len(found)} series {was} quiet, {needed} are needed")
 
 
 def _disturbance(series: Series) -> tuple[float, float]:
@@ -158,7 +164,7 @@ def main() -> None:
     """Time a model file and print what came out."""
     path, threads, patience = sys.argv[1:]
     engine = Engine(path, threads=int(threads) or None)
-    timing = settled(engine, engine.network.input, float(patience))
+    timing = settled(engine, engine.network.input, float(patience), needed=1)  # other processes follow
     answer: dict[str, Any] = {"backend": engine.backend, "threads": engine.threads}
     print(json.dumps(answer | timing._asdict()))
 
