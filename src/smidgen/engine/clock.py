@@ -85,12 +85,12 @@ def measure(
 
 
 def _middle(found: Sequence[Mapping[str, Any]]) -> tuple[float, float, str | None]:
-    """Median, 95th percentile and doubt of what the processes found: of the quiet ones, or of the least
-    disturbed.
+    """Median, 95th percentile and doubt of what the processes found: of the quiet ones, or where there are
+    none of all.
     """
     quiet = [one for one in found if one["doubt"] is None]
     disturbed = [one["doubt"] for one in found if one["doubt"] is not None]
-    chosen = quiet or [min(found, key=lambda one: float(one["median"]))]
+    chosen = quiet or found
     doubt = None
     if len(disturbed) >= len(quiet):
         doubt = f"only {len(quiet)} of {len(found)} processes found the machine quiet: {disturbed[0]}"
