@@ -169,3 +169,12 @@ def test_a_sound_accuracy_stands_alone() -> None:
         assert "commonest class" not in text
         assert "chance:" not in text
     assert "<h1>98.1" in page
+
+
+def test_a_class_without_pictures_is_named_as_unknown() -> None:
+    """Two classes, all pictures of the first: 100 % says nothing of the second."""
+    found = standing([[15, 0], [0, 0]])
+    assert found is not None
+    first, *_ = found.sentences(again=True)
+    assert first.startswith("1 of 2 classes has no picture here: how well they are told is not known")
+    assert not any("no picture here" in told for told in found.sentences(again=False))

@@ -269,8 +269,11 @@ def test_speeds_are_measured_in_a_small_share_of_the_time(material: Material) ->
         assert runner.patience / workers <= 0.0501 * limit
 
 
-def test_measuring_ends_where_single_steps_take_longer_than_it_may(material: Material) -> None:
+def test_measuring_ends_where_single_steps_take_longer_than_it_may(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A fifth of the time at most, whatever a step takes: the cheapest are measured, the others left out."""
+    monkeypatch.setattr(schedule, "RESERVE_LEAST", 0.0)
 
     class Slow(Fake):
         looks = 0

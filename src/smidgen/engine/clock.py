@@ -93,7 +93,8 @@ def _middle(found: Sequence[Mapping[str, Any]]) -> tuple[float, float, str | Non
     chosen = quiet or found
     doubt = None
     if len(disturbed) >= len(quiet):
-        doubt = f"only {len(quiet)} of {len(found)} processes found the machine quiet: {disturbed[0]}"
+        few = f"only {len(quiet)}" if quiet else "none"
+        doubt = f"{few} of {len(found)} processes found the machine quiet; in the first, {disturbed[0]}"
     middle = (statistics.geometric_mean(one[name] for one in chosen) for name in ("median", "p95"))
     return next(middle), next(middle), doubt
 

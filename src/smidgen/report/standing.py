@@ -79,10 +79,16 @@ class Standing(NamedTuple):
         again       whether the reader can train it anew
         """
         told = []
+        if again and (absent := self.classes - self.present):
+            told.append(
+                f"{absent:,} of {self.classes:,} classes {'has' if absent == 1 else 'have'} no picture here: "
+                "how well they are told is not known, and no figure speaks of them."
+            )
         if self.misleading:
             told.append(
                 f"The commonest class alone is {formats.percent(self.commonest)} of these pictures; "
-                f"balanced accuracy, which counts every class alike, is {formats.percent(self.balanced)}."
+                f"balanced accuracy, the mean over the classes that have some, is "
+                f"{formats.percent(self.balanced)}."
             )
         if again and weighted is False and self.balanced < self.accuracy - FAR:
             told.append("Trained with --class-weights, rare classes count like common ones.")

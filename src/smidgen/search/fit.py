@@ -6,7 +6,7 @@ import dataclasses
 import datetime
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -477,9 +477,22 @@ def _describe(material: Material, weighted: bool, watch: Watch) -> None:
     watch.say(
         f"networks see {material.resolution}x{material.resolution} pixels, {colour}; --resolution changes it"
     )
+    for line in _absent(material):
+        watch.say(line)
     counts = class_counts(dataset, material.survey)
     if unbalanced := unbalanced_news(counts, weighted=weighted):
         watch.say(unbalanced)
+
+
+def _absent(material: Material) -> Iterator[str]:
+    """A line for each part that lacks a class which there is to train on."""
+    dataset, parts = material.dataset, material.split
+    for part, indices in (("val", parts.val), ("test", parts.test)):
+        found = {dataset.pictures[index].label for index in indices}
+        absent = [name for label, name in enumerate(dataset.classes) if label not in found]
+        if absent:
+            names = ", ".join(absent[:5]) + (f" and {len(absent) - 5:,} more" if len(absent) > 5 else "")
+            yield f"no picture of {names} in {part}: its accuracy will not tell of {names}"
 
 
 def _now() -> str:

@@ -33,7 +33,7 @@ STEPS = 1200  # of the full training, in batches, as far as the bounds on the ep
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
-RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 12.0, 0.2, 0.04
+RESERVE_LEAST, RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 5.0, 12.0, 0.2, 0.04
 # Of a time limit: for measuring speeds, as far as steps are short, at most in any case, and seconds for each.
 MEASURED_SHARE, MOST_MEASURED, _LONGEST_LOOK = 0.05, 0.2, 1.0
 _NOISE = 4.0  # times that other work on the machine may make a measurement longer
@@ -200,7 +200,7 @@ def _seconds(trial: Trial) -> float:
 
 def _reserve(limit: float) -> float:
     """Seconds of a time limit for looking at the test pictures, measuring and writing the report."""
-    return min(RESERVE_SECONDS, RESERVE_OF_SHORT * limit) + RESERVE_SHARE * limit
+    return min(RESERVE_SECONDS, max(RESERVE_LEAST, RESERVE_OF_SHORT * limit)) + RESERVE_SHARE * limit
 
 
 def _gone(unseen: list[Trial], left_out: list[Trial]) -> Iterator[str]:
@@ -217,7 +217,8 @@ def _too_short(limit: float, clock: Clock, fastest: Trial) -> str:
     """Why the time does not do, and which would."""
     needed = clock.seconds + 1.5 * _seconds(fastest)
     share = 1 - RESERVE_SHARE - 2 * MEASURED_SHARE
-    enough = max(limit, min(needed / (share - RESERVE_OF_SHORT), (needed + RESERVE_SECONDS) / share))
+    enough = min(needed / (share - RESERVE_OF_SHORT), (needed + RESERVE_SECONDS) / share)
+    enough = max(limit, enough, (needed + RESERVE_LEAST) / share)
     step = 5 if enough < 60 else 30 if enough < 600 else 300
     wanted = step * math.ceil(1.1 * enough / step)
     written = f"{wanted}s" if wanted < 120 else f"{math.ceil(wanted / 60)}m"
