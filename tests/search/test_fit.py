@@ -375,7 +375,7 @@ def test_training_one_network_has_no_budget_and_no_rivals(tiny: Path, tmp_path: 
 
 
 def test_a_network_that_learned_nothing_is_called_no_better_than_chance(tmp_path: Path) -> None:
-    data = shapes(tmp_path / "data", 8)
+    data = shapes(tmp_path / "data", 60)  # fewer could not be told from chance
     heard: list[str] = []
 
     class Listener(Watch):
