@@ -1,7 +1,7 @@
 """Memory that a training takes, estimated before it begins, and batches that stay inside it.
 
 The factors are from peaks of eleven networks of all families, from 32 to 288 pixels, on a processor: the
-estimate was 1.0 to 1.3 times what the process grew by (`results/memory.py --steps` measures them again).
+estimate was 1.1 to 1.9 times what the process grew by (`results/memory.py --steps` measures them again).
 """
 
 from __future__ import annotations
