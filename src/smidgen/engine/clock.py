@@ -22,6 +22,7 @@ __all__ = ["measure", "measure_memory"]
 
 PROCESSES, FEWEST = 7, 3  # that are timed, and where ENOUGH seconds have gone into it
 ENOUGH = 12.0
+PAUSE = 0.3  # seconds between two of them: a machine is faster and slower in phases
 PATIENCE = 1.0  # seconds in which the machine may become quiet, in each
 LIMIT = 120.0  # seconds for a process that measures, and thrice that for the one that times many calls
 
@@ -69,6 +70,8 @@ def measure(
     found: list[dict[str, Any]] = []
     try:
         while len(found) < FEWEST or (len(found) < PROCESSES and time.monotonic() - began < ENOUGH):
+            if found:
+                time.sleep(PAUSE)
             found.append(_fresh(program, limit))
     except _UnmeasuredError as reason:
         return None, f"latency: {reason}"

@@ -33,7 +33,7 @@ STEPS = 1200  # of the full training, in batches, as far as the bounds on the ep
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
-RESERVE_LEAST, RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 5.0, 12.0, 0.2, 0.04
+RESERVE_LEAST, RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 7.0, 12.0, 0.2, 0.04
 # Of a time limit: for measuring speeds, as far as steps are short, at most in any case, and seconds for each.
 MEASURED_SHARE, MOST_MEASURED, _LONGEST_LOOK = 0.05, 0.2, 1.0
 _NOISE = 4.0  # times that other work on the machine may make a measurement longer
