@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from heard import Heard
 from smidgen import families
 from smidgen.graph import Network
 from smidgen.search import afford
@@ -22,14 +23,6 @@ from tiny_set import shapes
 HELD = 500 * 10**6
 NORMED = families.network("resnet20", num_classes=3, resolution=64)
 PLAIN = families.network("squeezenet1_1", num_classes=3, resolution=64)
-
-
-class Heard(Watch):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")

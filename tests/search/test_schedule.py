@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heard import Heard
 from smidgen import families
 from smidgen.cli.running import Duration
 from smidgen.graph import Network
@@ -93,14 +94,6 @@ class Fake(Runner):
     def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
         del fresh
         return create(trial.network)
-
-
-class Heard(Watch):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def named(seconds: float) -> Network:

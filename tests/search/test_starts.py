@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from heard import Heard
 from smidgen import families, weights
 from smidgen.scaling import costs
 from smidgen.search.plan import SCRATCH, Trial
@@ -18,14 +19,6 @@ from smidgen.watch import Watch
 from tiny_set import shapes
 
 ROOMY = Budget(params=30_000_000)
-
-
-class Heard(Watch):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")
