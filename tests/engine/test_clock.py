@@ -32,7 +32,7 @@ def test_a_latency_names_what_it_was_measured_on(model: Path, threads: int | Non
     assert row
     engine = Engine(model, threads)
     assert row["device"] == f"{machine_name()}, smidgen's engine on {engine.backend}"
-    assert (row["threads"], row["precision"]) == (engine.threads, "fp32")
+    assert (row["threads"], row["precision"]) == (engine.threads_of(), "fp32")
     assert 0 < row["value"] <= row["p95"]
     assert set(row) == {"value", "p95", "device", "precision", "threads", "doubt"}
 

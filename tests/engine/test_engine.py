@@ -224,3 +224,25 @@ def test_the_interpreter_takes_over_and_says_so(without_kernels: None) -> None:
     assert engine.backend == "numpy"
     with pytest.raises(DependencyError, match="native kernels only; the native library was not built"):
         engine.profile()
+
+
+def test_a_call_with_little_to_do_works_alone_unless_threads_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("smidgen.engine.engine.cores", lambda: 3)
+    little, much = random_file("shiftresnet20_e1", resolution=8), random_file("efficientnet_b0")
+    assert 0.5e6 < little.network.cost().macs < 4e6 < much.network.cost().macs
+    engine = Engine(little)
+    assert (engine.threads, engine.threads_of(), engine.threads_of(100)) == (3, 1, 3)
+    assert Engine(much).threads_of() == 3
+    assert Engine(little, threads=2).threads_of() == 2
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "squeezenet1_1", "shiftnet_a", "resnet20"])
+def test_a_plan_counts_the_multiply_adds_of_its_network(name: str) -> None:
+    """All of them, but for pixels that nobody reads."""
+    file = random_file(name, resolution=64)
+    engine = Engine(file)
+    planned = engine._ready(file.network.input).plan.macs
+    wanted = file.network.cost().macs
+    assert wanted * 0.9 < planned <= wanted

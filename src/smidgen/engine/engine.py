@@ -32,6 +32,9 @@ __all__ = ["Engine", "StepTime"]
 
 # Plans for so many resolutions are kept, the latest ones.
 PLANS = 4
+# Multiply-adds below which a call that may choose works alone, about 0.1 ms of one thread. A second one would
+# save at most a fifth of it where calls follow one another; elsewhere, waking it takes longer than that.
+ALONE = 4_000_000
 
 
 class StepTime(NamedTuple):
@@ -65,9 +68,10 @@ class StepTime(NamedTuple):
 
 
 class _Ready(NamedTuple):
-    """A plan and memory for it, as many pieces as there have been calls at the same time."""
+    """A plan, its multiply-adds, and memory for it: as many pieces as there have been calls at once."""
 
     plan: Plan
+    macs: int
     compiled: Compiled | None
     free: list[Array]
 
@@ -82,8 +86,8 @@ class Engine:
     memory.
 
     model    path of a model file, its content, or network and weights by state-dict name
-    threads  most that one call uses; default: the cores that this process may use when the engine is made, or
-             made anew from a pickle. A forked child keeps the parent's.
+    threads  that a call uses. Default: the cores that this process may use when the engine is made, or made
+             anew from a pickle, and one where the call has little to do. A forked child keeps the parent's.
     Raises   ModelFileError, also where weights are no numbers.
     """
 
@@ -128,6 +132,10 @@ class Engine:
         """Most that one call uses."""
         return self._threads
 
+    def threads_of(self, pictures: int = 1) -> int:
+        """What a call with so many pictures of the network's own size uses."""
+        return self._useful(self._ready(self.network.input), pictures)
+
     def __reduce__(self) -> tuple[type[Engine], tuple[ModelFile, int | None]]:
         model = ModelFile(self.network, dict(self._tensors), dict(self.provenance))
         return type(self), (model, self._asked)
@@ -147,7 +155,7 @@ class Engine:
             for row in range(len(x)):  # one by one: all maps of a picture are in memory
                 y[row] = interpret(ready.plan, x[row : row + 1])[0]
         else:
-            self._run(ready, ready.compiled, x, y)
+            self._run(ready, ready.compiled, x, y, self._useful(ready, len(x)))
         return y
 
     def predict(
@@ -184,11 +192,12 @@ class Engine:
             raise DependencyError(f"steps are timed on the native kernels only; {native.missing()}")
         names = ready.compiled.names
         y, seconds = np.empty((len(x), ready.compiled.outputs), np.float32), np.zeros((repeats, len(names)))
-        self._run(ready, ready.compiled, x, y)
+        threads = self._useful(ready, len(x))
+        self._run(ready, ready.compiled, x, y, threads)
         for row in seconds:
-            self._run(ready, ready.compiled, x, y, row)
+            self._run(ready, ready.compiled, x, y, threads, row)
         macs = {layer.path: layer.macs for layer in layers(self.network.tree, shape)}
-        peak = native.arithmetic(self.threads)
+        peak = native.arithmetic(threads)
         ms = 1000 * seconds / len(x)
         times = []
         for name, step in {step.name: step for step in reversed(ready.plan.steps)}.items():
@@ -208,12 +217,19 @@ class Engine:
         ready = self._ready(Shape(shape.channels, height or shape.height, width or shape.width))
         return 0 if ready.compiled is None else ready.compiled.arena_bytes
 
+    def _useful(self, ready: _Ready, pictures: int) -> int:
+        """Threads for a call: all that were asked for, or as many as pay."""
+        if self._asked is None and pictures * ready.macs < ALONE:
+            return 1
+        return self.threads
+
     def _run(
         self,
         ready: _Ready,
         compiled: Compiled,
         x: Array,
         y: Array,
+        threads: int,
         seconds: NDArray[np.float64] | None = None,
     ) -> None:
         with self._guard.lock:
@@ -225,7 +241,7 @@ class Engine:
                 needed = f"{self.threads} threads for pictures of {ready.plan.maps[ready.plan.input]}"
                 raise ShapeError(f"there is not enough memory for {needed}") from None
         try:
-            compiled.run(x, y, memory, self.threads, seconds)
+            compiled.run(x, y, memory, threads, seconds)
         finally:
             with self._guard.lock:
                 ready.free.append(memory)
@@ -257,7 +273,7 @@ class Engine:
                 with np.errstate(all="ignore"):
                     plan = only_what_is_read(lower(self.network.tree, shape, self._weights))
                     compiled = None if self.backend == "numpy" else Compiled(plan, self._packed)
-                ready = self._plans[shape] = _Ready(plan, compiled, [])
+                ready = self._plans[shape] = _Ready(plan, plan.macs, compiled, [])
                 if len(self._plans) > PLANS:
                     self._plans.popitem(last=False)
             self._plans.move_to_end(shape)

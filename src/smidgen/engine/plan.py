@@ -167,6 +167,19 @@ class Plan(NamedTuple):
     output: int
     input: int = 0
 
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the convolutions that one picture takes."""
+        return sum(self._macs(step) for step in self.steps)
+
+    def _macs(self, step: Step | None) -> int:
+        """Of a step, and of the one that it does on its way."""
+        if not isinstance(step, Conv | Depthwise):
+            return 0
+        y = self.maps[step.y.map]
+        on_its_way = self._macs(step.first) if isinstance(step, Depthwise) else 0
+        return step.weight.size * y.height * y.width + on_its_way
+
 
 def views_read(step: Step) -> list[View]:
     """What the step reads."""

@@ -165,7 +165,7 @@ def main() -> None:
     path, threads, patience = sys.argv[1:]
     engine = Engine(path, threads=int(threads) or None)
     timing = settled(engine, engine.network.input, float(patience), needed=1)  # other processes follow
-    answer: dict[str, Any] = {"backend": engine.backend, "threads": engine.threads}
+    answer: dict[str, Any] = {"backend": engine.backend, "threads": engine.threads_of()}
     print(json.dumps(answer | timing._asdict()))
 
 
