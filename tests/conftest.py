@@ -20,7 +20,7 @@ def impatience() -> None:
     """Tests run beside one another: no use in waiting for a quiet machine."""
     from smidgen.engine import clock
 
-    clock.PATIENCE, clock.PAUSE = 0.3, 0.0
+    clock.PATIENCE = 0.3
 
 
 @pytest.fixture(scope="session")

@@ -20,9 +20,8 @@ from smidgen.machine import machine_name
 
 __all__ = ["measure", "measure_memory"]
 
-PROCESSES, FEWEST = 7, 3  # that are timed, and where ENOUGH seconds have gone into it
+PROCESSES, FEWEST = 9, 3  # that are timed, and where ENOUGH seconds have gone into it
 ENOUGH = 12.0
-PAUSE = 0.3  # seconds between two of them: a machine is faster and slower in phases
 PATIENCE = 1.0  # seconds in which the machine may become quiet, in each
 LIMIT = 120.0  # seconds for a process that measures, and thrice that for the one that times many calls
 
@@ -56,10 +55,9 @@ def measure(
 ) -> tuple[dict[str, Any] | None, str | None]:
     """Milliseconds of one picture in fresh processes, as the report has them; or None and the reason.
 
-    Where threads find their processors and memory its pages differs from process to process, and so does the
-    time of small networks, by up to a factor of two. So PROCESSES are timed, one after the other, fewer where
-    that takes long. What is told lies in the middle of those that were quiet: the geometric mean of their
-    medians. Where most were disturbed, it bears a doubt.
+    Where a process finds its processor and its pages differs from one to the next, and so does the time of
+    small networks, by up to a factor of two. So PROCESSES are timed, one after the other, fewer where that
+    takes long. Told is the middle one of those that were quiet. Where most were disturbed, it bears a doubt.
 
     path     model file
     threads  that a prediction uses; default: as `Engine` has it
@@ -70,8 +68,6 @@ def measure(
     found: list[dict[str, Any]] = []
     try:
         while len(found) < FEWEST or (len(found) < PROCESSES and time.monotonic() - began < ENOUGH):
-            if found:
-                time.sleep(PAUSE)
             found.append(_fresh(program, limit))
     except _UnmeasuredError as reason:
         return None, f"latency: {reason}"
@@ -98,7 +94,7 @@ def _middle(found: Sequence[Mapping[str, Any]]) -> tuple[float, float, str | Non
     if len(disturbed) >= len(quiet):
         few = f"only {len(quiet)}" if quiet else "none"
         doubt = f"{few} of {len(found)} processes found the machine quiet; in the first, {disturbed[0]}"
-    middle = (statistics.geometric_mean(one[name] for one in chosen) for name in ("median", "p95"))
+    middle = (statistics.median(one[name] for one in chosen) for name in ("median", "p95"))
     return next(middle), next(middle), doubt
 
 

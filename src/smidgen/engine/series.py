@@ -29,7 +29,8 @@ Call: TypeAlias = Callable[[NDArray[np.float32]], object]
 Clock: TypeAlias = Callable[[], float]
 Look: TypeAlias = Callable[[], Books]
 
-WARM_UP = 10  # calls, or so many that take a second
+WARM_UP = 10  # calls, or so many that take a second; and so many that take WARM seconds
+WARM = 0.05  # a process may begin slowly, as on a processor that was idle
 FEWEST, SECONDS = 10, 0.1  # of a series
 NEEDED = 5  # quiet series, the latest of them
 MOST_SPREAD = 3.0  # 95th percentile over median; a quiet machine's shortest calls come to 2
@@ -102,7 +103,7 @@ def settled(
 def _warm(call: Call, x: NDArray[np.float32], clock: Clock) -> float:
     """Call a few times before any call counts; seconds of the quickest."""
     began, took = clock(), [math.inf]
-    while len(took) <= WARM_UP and (len(took) == 1 or clock() - began < 1):
+    while (len(took) <= WARM_UP or clock() - began < WARM) and (len(took) == 1 or clock() - began < 1):
         start = clock()
         call(x)
         took.append(clock() - start)
