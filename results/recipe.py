@@ -18,10 +18,10 @@ from rows import append
 from rungs import News
 
 from smidgen import solve
-from smidgen.search.contest import contest
-from smidgen.search.plan import Plan, Rung, Trial
-from smidgen.search.runner import Runner
-from smidgen.search.schedule import default_recipe
+from smidgen.run.contest import contest
+from smidgen.run.plan import Plan, Rung, Trial
+from smidgen.run.runner import Runner
+from smidgen.run.schedule import default_recipe
 from smidgen.spec import Budget
 from smidgen.train.material import prepare
 from smidgen.train.recipe import Recipe, recipe

@@ -16,11 +16,11 @@ from pathlib import Path
 from transfer import drawn
 
 from smidgen.data import open_dataset, write_folder
-from smidgen.search.contest import contest, spearman
-from smidgen.search.plan import RUNGS, Plan, Rung, Trial
-from smidgen.search.propose import propose
-from smidgen.search.runner import Runner
-from smidgen.search.schedule import default_recipe
+from smidgen.run.contest import contest, spearman
+from smidgen.run.plan import RUNGS, Plan, Rung, Trial
+from smidgen.run.propose import propose
+from smidgen.run.runner import Runner
+from smidgen.run.schedule import default_recipe
 from smidgen.spec import Budget
 from smidgen.train.material import prepare
 from smidgen.watch import Watch

@@ -34,7 +34,7 @@ import smidgen
 from smidgen.data import open_dataset
 from smidgen.families import network
 from smidgen.graph import Combinator, Conv, Init, Network, Node, Shift, leaves, pad
-from smidgen.search.schedule import augmentation_strength
+from smidgen.run.schedule import augmentation_strength
 from smidgen.train import Pixels, Recipe, accuracy, predict_logits, recipe
 from smidgen.train.loop import Training
 

@@ -19,7 +19,7 @@ import numpy as np
 from rows import append
 
 from smidgen.data import Dataset, open_dataset, write_folder
-from smidgen.search import Job, fit, train_one
+from smidgen.run import Job, fit, train_one
 from smidgen.spec import Budget
 from smidgen.watch import Watch
 from smidgen.weights import find

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from smidgen.search import Fitted
+    from smidgen.run import Fitted
 
 # Tests run in parallel processes, one a core: a second thread in each would only wait for the others.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -12,7 +12,7 @@ import pytest
 
 import smidgen
 from smidgen import forks, modelfile
-from smidgen.engine.drawn import draw_weights
+from smidgen.program.drawn import draw_weights
 from smidgen.forks import Guard
 from smidgen.modelfile import ModelFile
 
@@ -63,7 +63,8 @@ def test_what_is_gone_is_not_kept() -> None:
 
 MADE = """
 import sys, numpy
-from smidgen.engine import Engine, Predictor
+from smidgen.engine import Engine
+from smidgen.predict import Predictor
 engine = Engine(sys.argv[1], threads=1)
 picture = numpy.zeros((32, 32, 3), numpy.uint8)
 """
@@ -114,7 +115,7 @@ def test_a_script_that_keeps_an_engine_ends_in_silence(script: str, model: str) 
 
 @fork
 def test_the_lock_of_trials_is_free_in_a_forked_child() -> None:
-    from smidgen.search import runner
+    from smidgen.run import runner
 
     with runner._BUILDING.lock:
         assert in_child(lambda: runner._BUILDING.lock.acquire(timeout=5))

@@ -18,10 +18,10 @@ from smidgen import families, graph
 from smidgen.families.family import Family
 
 ABOVE = (
-    "spec", "download", "graph", "families", "modelfile", "images", "data", "weights", "native", "engine",
-    "scaling", "gate", "report",
+    "spec", "download", "graph", "draw", "families", "modelfile", "images", "data", "weights", "program",
+    "native", "predict", "engine", "scaling", "gate", "export", "report",
 )  # fmt: skip
-BELOW = ("kernels", "modules", "train", "search", "compress", "export", "bench", "models", "cli", "__main__")
+BELOW = ("kernels", "modules", "train", "run", "search", "bench", "models", "cli", "__main__")
 LAYERS = ABOVE + BELOW
 TORCH = ("torch", "kornia", "torchvision", "triton")
 
@@ -68,6 +68,10 @@ def test_file_belongs_to_a_layer_of_the_design(path: Path) -> None:
     assert layer_of(path) in {*LAYERS, *FREE}
 
 
+def test_every_layer_is_there() -> None:
+    assert {layer_of(path) for path in FILES} == {*LAYERS, *FREE}
+
+
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_file_imports_only_from_its_own_layer_and_those_above(path: Path) -> None:
     own = layer_of(path)
@@ -85,7 +89,7 @@ def test_file_above_the_line_never_imports_torch(path: Path) -> None:
 
 def test_spec_and_graph_need_nothing_but_the_standard_library() -> None:
     for path in FILES:
-        if layer_of(path) in ("spec", "download", "graph", "families"):
+        if layer_of(path) in ("spec", "download", "graph", "draw", "families"):
             roots = {module.split(".")[0] for module in imports(path)}
             assert roots <= STANDARD_LIBRARY | {"smidgen"}, name(path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from smidgen.search import Fitted, Job, fit
+from smidgen.run import Fitted, Job, fit
 from smidgen.spec import Budget
 from smidgen.watch import Watch
 from tiny_set import shapes

@@ -8,7 +8,7 @@ from command_line import smidgen
 from smidgen import modelfile, native
 from smidgen.bench import runner
 from smidgen.cli.bench import COLUMNS
-from smidgen.engine.drawn import draw_weights
+from smidgen.program.drawn import draw_weights
 from smidgen.families import network
 from smidgen.modelfile import ModelFile
 

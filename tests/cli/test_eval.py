@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from command_line import smidgen
-from smidgen.search import Fitted
+from smidgen.run import Fitted
 from tiny_run import CLASSES
 from tiny_set import files
 

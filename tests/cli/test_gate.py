@@ -15,7 +15,7 @@ import smidgen as package
 from command_line import smidgen
 from smidgen import modelfile
 from smidgen.cli import bench, show
-from smidgen.engine.drawn import draw_weights
+from smidgen.program.drawn import draw_weights
 from smidgen.machine import machine_name
 from smidgen.seal import sealed
 from smidgen.spec import SmidgenError

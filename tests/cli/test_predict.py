@@ -14,7 +14,7 @@ import smidgen as package
 from command_line import Outcome, smidgen
 from smidgen import modelfile
 from smidgen.modelfile import ModelFile
-from smidgen.search import Fitted
+from smidgen.run import Fitted
 from tiny_run import CLASSES
 from tiny_set import files
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 import smidgen as package
 from smidgen import modelfile
-from smidgen.engine.drawn import draw_weights
-from smidgen.search import Fitted
+from smidgen.program.drawn import draw_weights
+from smidgen.run import Fitted
 from tiny_set import shapes
 
 SMIDGEN = f"{shlex.quote(sys.executable)} -m smidgen"

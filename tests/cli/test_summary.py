@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 import example_report
-from smidgen import search
+from smidgen import run
 from smidgen.cli import running
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
@@ -30,7 +30,7 @@ def finished(report: Report) -> Any:
     class Network:
         name = report["network"]["name"]
 
-    return search.Fitted(Path("runs/x-1"), Network(), report, {})  # type: ignore[arg-type]
+    return run.Fitted(Path("runs/x-1"), Network(), report, {})  # type: ignore[arg-type]
 
 
 def line(said: Said, start: str) -> tuple[str, str]:

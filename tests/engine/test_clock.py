@@ -11,7 +11,7 @@ import smidgen
 from smidgen import Engine, modelfile
 from smidgen.engine import clock
 from smidgen.engine.clock import measure, measure_memory
-from smidgen.engine.drawn import draw_weights
+from smidgen.program.drawn import draw_weights
 from smidgen.machine import machine_name
 from smidgen.modelfile import ModelFile
 

@@ -15,10 +15,10 @@ from PIL import Image
 import smidgen
 from smidgen import Engine, modelfile, native
 from smidgen.engine.engine import PLANS, StepTime
-from smidgen.engine.work import Work
+from smidgen.program.work import Work
 from smidgen.graph import tensors
 from smidgen.modelfile import ModelFile
-from smidgen.search import Fitted
+from smidgen.run import Fitted
 from smidgen.spec import DependencyError, ModelFileError, PictureError, ShapeError
 
 Array = NDArray[Any]

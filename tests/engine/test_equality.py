@@ -17,8 +17,8 @@ import smidgen
 from random_trees import classifiers, maps
 from smidgen import native
 from smidgen.engine import Engine
-from smidgen.engine.interpreter import interpret
-from smidgen.engine.lower import Weights, lower
+from smidgen.program.interpreter import interpret
+from smidgen.program.lower import Weights, lower
 from smidgen.graph import Node, cost
 from smidgen.spec import Shape
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from smidgen import Engine
-from smidgen.engine.interpreter import interpret
-from smidgen.engine.lower import Weights, lower
+from smidgen.program.interpreter import interpret
+from smidgen.program.lower import Weights, lower
 from smidgen.graph import (
     Activation,
     BatchNorm,

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import smidgen
-from smidgen.engine import Engine, Predictor
+from smidgen.engine import Engine
+from smidgen.predict import Predictor
 from smidgen.engine import engine as engine_file
-from smidgen.engine.drawn import draw_weights
+from smidgen.program.drawn import draw_weights
 from smidgen.spec import SmidgenError
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")

@@ -11,7 +11,7 @@ import pytest
 import skimage
 
 from smidgen import Engine, create
-from smidgen.engine import Predictor
+from smidgen.predict import Predictor
 from smidgen.modules.published import published_file
 from smidgen.train.predict import forward_of
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from smidgen import families, images
-from smidgen.engine import Predictor
+from smidgen.predict import Predictor
 from smidgen.modules import create, load, save
-from smidgen.search import Fitted
+from smidgen.run import Fitted
 from smidgen.spec import ModelFileError, Shape, SmidgenError, UnknownNameError
 from smidgen.train.pixels import normalise, to_unit
 from smidgen.train.predict import forward_of, open_predictor

@@ -10,7 +10,7 @@ import pytest
 from smidgen import families, modelfile, report
 from smidgen.modelfile import ModelFile
 from smidgen.modules import create, save
-from smidgen.search import Fitted
+from smidgen.run import Fitted
 from smidgen.spec import DataError, SmidgenError
 from smidgen.train.predict import open_predictor
 from smidgen.train.scoring import MOST_CONFUSED, _cautions, _confused, score

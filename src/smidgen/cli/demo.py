@@ -45,7 +45,7 @@ def command(into: Path, as_json: bool, profile: bool, **options: Any) -> None:
         write_folder(open_dataset("digits"), pictures)
     if not as_json:
         say(f'$ smidgen fit {shlex.quote(str(pictures))} --budget "{BUDGET}"', "bold cyan")
-    from smidgen.search import fit
+    from smidgen.run import fit
 
     finish(lambda watch: fit(asked, Budget.parse(BUDGET), watch), as_json, profile)
 

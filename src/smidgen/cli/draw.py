@@ -10,7 +10,7 @@ import click
 from smidgen import families, gate
 from smidgen.cli.output import say
 from smidgen.cli.targets import is_file, network_options, open_network, output_option
-from smidgen.graph.draw import (
+from smidgen.draw import (
     Line,
     Panel,
     Point,

@@ -53,6 +53,6 @@ def command(
         read(device)
     open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
     asked = job(data, device=device, **options)
-    from smidgen.search import fit
+    from smidgen.run import fit
 
     finish(lambda watch: fit(asked, limits, watch, families), as_json, profile)

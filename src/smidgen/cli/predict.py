@@ -23,7 +23,7 @@ from smidgen.cli.targets import csv_option, csv_table, require_known, require_ta
 from smidgen.data.folder import run_news
 from smidgen.data.runs import count_pictures, holds_runs
 from smidgen.engine import Engine
-from smidgen.engine.predictor import Prediction, Predictor, model_path, require_sensible
+from smidgen.predict.predictor import Prediction, Predictor, model_path, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def command(run: Path) -> None:
 def _drawing(run: Path, model_file: str | None) -> str | None:
     """The architecture as SVG; a report may come from elsewhere, so only files of its own folder are read."""
     from smidgen import modelfile
-    from smidgen.graph.draw import architecture
+    from smidgen.draw import architecture
 
     path = run / Path(model_file or "").name
     return architecture(modelfile.read(path).network) if path.is_file() else None

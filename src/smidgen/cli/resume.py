@@ -31,6 +31,6 @@ def command(run: Path, as_json: bool, profile: bool) -> None:
     if not (run / "report.json").exists():
         gate.require_run(run)
     before_training()
-    from smidgen.search import resume
+    from smidgen.run import resume
 
     finish(lambda watch: resume(run, watch), as_json, profile)

@@ -25,7 +25,7 @@ from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
     from smidgen.report import Report
-    from smidgen.search import Fitted, Job
+    from smidgen.run import Fitted, Job
     from smidgen.watch import Watch
 
 __all__ = [
@@ -208,7 +208,7 @@ def job(data: str, *, out: Path | None, base: Path | None = None, **options: Any
     """
     base = run_place(data, out, base)
     before_training()
-    from smidgen.search import Job
+    from smidgen.run import Job
 
     command = shlex.join(["smidgen", *sys.argv[1:]])
     return Job(data=data, command=command, out=out, base=base, **options)

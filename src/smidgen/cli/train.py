@@ -59,7 +59,7 @@ def command(
         find(model, weights)
     open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
     asked = job(data, **options)
-    from smidgen.search import train_one
+    from smidgen.run import train_one
     from smidgen.train.recipe import recipe
     from smidgen.weights import fetch
 

@@ -10,9 +10,9 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.engine.lower import LARGEST_MAP
-from smidgen.engine.memory import lay_out
-from smidgen.engine.plan import (
+from smidgen.program.lower import LARGEST_MAP
+from smidgen.program.memory import lay_out
+from smidgen.program.program import (
     Affine,
     Array,
     Conv,

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from smidgen import modelfile, native
 from smidgen.engine.compiled import Compiled, Packed
-from smidgen.engine.lower import Weights, lower
-from smidgen.engine.needed import only_what_is_read
-from smidgen.engine.plan import Array, Conv, Depthwise, Plan
-from smidgen.engine.predictor import Picture, Prediction, Predictor, require_sensible
+from smidgen.program.lower import Weights, lower
+from smidgen.program.needed import only_what_is_read
+from smidgen.program.program import Array, Conv, Depthwise, Plan
+from smidgen.predict.predictor import Picture, Prediction, Predictor, require_sensible
 from smidgen.forks import Guard
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
@@ -26,7 +26,7 @@ from smidgen.modelfile import ModelFile
 from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError, SmidgenWarning
 
 if TYPE_CHECKING:
-    from smidgen.engine.work import Work
+    from smidgen.program.work import Work
 
 __all__ = ["Engine", "StepTime"]
 
@@ -150,7 +150,7 @@ class Engine:
         ready = self._ready(Shape(*x.shape[1:]))
         y = np.empty((len(x), ready.plan.maps[ready.plan.output].numel), np.float32)
         if ready.compiled is None:
-            from smidgen.engine.interpreter import interpret
+            from smidgen.program.interpreter import interpret
 
             for row in range(len(x)):  # one by one: all maps of a picture are in memory
                 y[row] = interpret(ready.plan, x[row : row + 1])[0]
@@ -179,7 +179,7 @@ class Engine:
         repeats  calls that are timed, after one that is not
         Raises   as a call; ShapeError on no picture; DependencyError without the native kernels.
         """
-        from smidgen.engine.work import work
+        from smidgen.program.work import work
 
         if repeats < 1:
             raise ValueError(f"{repeats} repeats; at least 1 is needed")

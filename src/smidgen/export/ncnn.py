@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import graph, modelfile
-from smidgen.engine.lower import Weights, lower
-from smidgen.engine.plan import (
+from smidgen.program.lower import Weights, lower
+from smidgen.program.program import (
     Affine,
     Array,
     Conv,

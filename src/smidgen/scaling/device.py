@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from smidgen import atomic, native
-from smidgen.engine.work import KINDS, Work, listed
+from smidgen.program.work import KINDS, Work, listed
 from smidgen.graph import Network
 from smidgen.graph.nodes import ActivationKind
 from smidgen.machine import cores, machine_name

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.engine.work import Work
+from smidgen.program.work import Work
 
 __all__ = ["Peaks", "StepModel"]
 

@@ -20,8 +20,8 @@ import smidgen
 from smidgen import native
 from smidgen.download import cache_folder
 from smidgen.engine import Engine
-from smidgen.engine.drawn import draw_weights
-from smidgen.engine.work import Work
+from smidgen.program.drawn import draw_weights
+from smidgen.program.work import Work
 from smidgen.families import Request, families, realise
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name

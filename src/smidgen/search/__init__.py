@@ -1,7 +1,1 @@
-"""Candidates against each other."""
-
-from smidgen.search.fit import Fitted, fit, resume, train_one
-from smidgen.search.job import Job
-from smidgen.search.propose import propose
-
-__all__ = ["Fitted", "Job", "fit", "propose", "resume", "train_one"]
+"""The search for α, β and γ: a study that any number of processes work on."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from smidgen.graph import Network
 from smidgen.search.growth import BASE, Base, grown, largest, rule_of
-from smidgen.search.plan import ETA
+from smidgen.run.plan import ETA
 from smidgen.train.recipe import Recipe
 
 __all__ = ["FINALISTS", "Agenda", "Heat", "Task"]

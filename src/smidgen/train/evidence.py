@@ -21,7 +21,7 @@ from smidgen import gate, modelfile, report
 from smidgen.data import FilePicture
 from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
-from smidgen.graph.draw import architecture
+from smidgen.draw import architecture
 from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
 from smidgen.spec import Budget

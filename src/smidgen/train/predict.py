@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smidgen.engine.predictor import Forward, Predictor, model_path, require_sensible
+from smidgen.predict.predictor import Forward, Predictor, model_path, require_sensible
 from smidgen.families import names
 from smidgen.modules import NetworkModule, create
 from smidgen.modules.saved import load_file

@@ -21,7 +21,7 @@ from smidgen.data import (
     survey,
     unreadable_news,
 )
-from smidgen.engine.predictor import Predictor
+from smidgen.predict.predictor import Predictor
 from smidgen.graph import Network
 from smidgen.images import Pixels, resize_crop
 from smidgen.spec import DataError, PictureError

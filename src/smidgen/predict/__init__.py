@@ -1,0 +1,5 @@
+"""Pictures in, names out."""
+
+from smidgen.predict.predictor import Picture, Prediction, Predictor
+
+__all__ = ["Picture", "Prediction", "Predictor"]

@@ -1,0 +1,178 @@
+"""The plan in numpy, slow and readable: what the native kernels must agree with, and runs without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from smidgen.program.program import (
+    Affine,
+    Array,
+    Conv,
+    Depthwise,
+    Mean,
+    Plan,
+    Pointwise,
+    Pooling,
+    Step,
+    Transpose,
+    View,
+)
+from smidgen.graph.leaves import sides
+from smidgen.graph.nodes import ActivationKind, Pool
+from smidgen.graph.nodes import Conv as ConvLeaf
+
+__all__ = ["interpret"]
+
+
+def interpret(plan: Plan, x: Array) -> Array:
+    """Run the plan: float32[N, C, H, W] -> float32[N, outputs]."""
+    maps = {
+        number: np.empty((len(x), *shape[:3]), np.float32) for number, shape in enumerate(plan.maps) if number
+    }
+    maps[plan.input] = x
+
+    def get(view: View) -> Array:
+        return maps[view.map][:, view.first : view.first + view.channels]
+
+    for step in plan.steps:
+        _run(step, get)
+    return maps[plan.output][:, :, 0, 0]
+
+
+def _run(step: Step, get: Callable[[View], Array]) -> None:
+    """One step; `get` gives a view's numbers, to read or to write."""
+    x, y = get(step.x), get(step.y)
+    match step:
+        case Conv():
+            taken = _before(_shifted(x, step.runs), step.before)
+            if step.gate is not None:
+                taken = taken * get(step.gate)
+            weight = step.weight if step.scale is None else step.weight * step.scale[:, None, None, None]
+            made = _convolved(taken, weight, step.bias, step.leaf)
+            made = _activated(made, step.after.activation)
+            if step.after.add is not None:
+                made = made + get(step.after.add)
+            y[:] = _activated(made, step.after.then)
+        case Depthwise():
+            if step.first is not None:
+                _run(step.first, get)
+            y[:] = _activated(_convolved(x, step.weight, step.bias, step.leaf), step.activation)
+            if step.mean is not None:
+                get(step.mean)[:] = y.mean((2, 3), keepdims=True)
+        case Pooling():
+            y[:] = _pooled(x, step.leaf, y.shape[2:])
+        case Mean():
+            y[:] = x.mean((2, 3), keepdims=True)
+        case Pointwise():
+            made = _before(_shifted(x, step.runs), step.before)
+            if step.factor is not None:
+                made = made * get(step.factor)
+            if step.add is not None:
+                made = made + get(step.add)
+            y[:] = _activated(made, step.then)
+        case Transpose():
+            y[:] = x.reshape(y.shape)
+        case _:
+            assert_never(step)
+
+
+def _activated(x: Array, kind: ActivationKind | None) -> Array:
+    match kind:
+        case None:
+            return x
+        case "relu":
+            return np.maximum(x, 0)
+        case "relu6":
+            return np.clip(x, 0, 6)
+        case "sigmoid":
+            return _sigmoid(x)
+        case "silu":
+            return x * _sigmoid(x)
+        case _:
+            assert_never(kind)
+
+
+def _sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):  # exp(-x) of a very negative number is infinite, and the sigmoid 0
+        return np.float32(1) / (np.float32(1) + np.exp(-x))
+
+
+def _before(x: Array, affine: Affine | None) -> Array:
+    if affine is None:
+        return x
+    if affine.scale is not None and affine.offset is not None:
+        x = x * affine.scale[:, None, None] + affine.offset[:, None, None]
+    return _activated(x, affine.activation)
+
+
+def _shifted(x: Array, runs: tuple[tuple[int, int, int], ...]) -> Array:
+    if not runs:
+        return x
+    y = np.zeros_like(x)
+    height, width = x.shape[2:]
+    first = 0
+    for count, dy, dx in runs:
+        part = slice(first, first + count)
+        rows = slice(max(0, -dy), max(0, height - max(0, dy)))
+        columns = slice(max(0, -dx), max(0, width - max(0, dx)))
+        from_rows = slice(rows.start + dy, rows.stop + dy)
+        from_columns = slice(columns.start + dx, columns.stop + dx)
+        if rows.start < rows.stop and columns.start < columns.stop:
+            y[:, part, rows, columns] = x[:, part, from_rows, from_columns]
+        first += count
+    return y
+
+
+def _convolved(x: Array, weight: Array, bias: Array | None, leaf: ConvLeaf) -> Array:
+    if leaf.kernel == 1 and leaf.padding in ("same", ((0, 0), (0, 0))):
+        windows = x[:, :, :: leaf.stride, :: leaf.stride, None, None]
+    else:
+        padded = np.pad(x, ((0, 0), (0, 0), *sides(leaf, *x.shape[2:])))
+        reach = leaf.dilation * (leaf.kernel - 1) + 1
+        windows = sliding_window_view(padded, (reach, reach), (2, 3))[
+            :, :, :: leaf.stride, :: leaf.stride, :: leaf.dilation, :: leaf.dilation
+        ]
+    if weight.shape[1] == x.shape[1]:
+        y = np.tensordot(windows, weight, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    else:
+        y = np.einsum("nchwij,cij->nchw", windows, weight[:, 0])
+    return y if bias is None else y + bias[:, None, None]
+
+
+def _pooled(x: Array, leaf: Pool, size: tuple[int, ...]) -> Array:
+    """Windows that lie over the edge see the padding: nothing for a maximum, zeros for an average."""
+    height, width = size
+    beyond = [
+        max(0, (out - 1) * leaf.stride + leaf.kernel - before - leaf.padding)
+        for out, before in zip(size, x.shape[2:], strict=True)
+    ]
+    around = ((0, 0), (0, 0), *((leaf.padding, after) for after in beyond))
+
+    def windows(array: Array, fill: float) -> Array:
+        padded = np.pad(array, around, constant_values=fill)
+        return sliding_window_view(padded, (leaf.kernel, leaf.kernel), (2, 3))[
+            :,
+            :,
+            : (height - 1) * leaf.stride + 1 : leaf.stride,
+            : (width - 1) * leaf.stride + 1 : leaf.stride,
+        ]
+
+    if leaf.kind == "max":
+        largest: Array = windows(x, -np.inf).max((4, 5))
+        return largest
+    # Torch counts the padding on both sides, but never what ceil_mode adds beyond it.
+    counted = np.ones((1, 1, *x.shape[2:]), np.float32)
+    if leaf.count_include_pad:
+        counted = np.pad(counted, ((0, 0), (0, 0), *((leaf.padding,) * 2,) * 2), constant_values=1)
+        room = [max(0, after - leaf.padding) for after in beyond]
+        counted = np.pad(counted, ((0, 0), (0, 0), (0, room[0]), (0, room[1])))
+        taken = sliding_window_view(counted, (leaf.kernel, leaf.kernel), (2, 3))
+        number = taken[:, :, :: leaf.stride, :: leaf.stride][:, :, :height, :width].sum((4, 5))
+    else:
+        number = windows(counted, 0).sum((4, 5))
+    mean: Array = windows(x, 0).sum((4, 5)) / number
+    return mean

@@ -1,0 +1,291 @@
+"""Trains one trial of a run at a time, from its last checkpoint on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import torch
+
+from smidgen.forks import Guard
+from smidgen.graph import Network
+from smidgen.modules import NetworkModule, create, pretrained
+from smidgen.run.plan import SCRATCH, Plan, Trial
+from smidgen.train import checkpoint
+from smidgen.train.batches import batch_sizes
+from smidgen.train.clock import Timer
+from smidgen.train.distil import VIEWS, Teacher
+from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train.footprint import prediction_batch
+from smidgen.train.loop import Training
+from smidgen.train.material import Material
+from smidgen.train.memory import release_freed
+from smidgen.train.metrics import Row, write_rows
+from smidgen.train.parallel import ALONE, World
+from smidgen.train.pixels import Pixels
+from smidgen.train.replay import recorder
+from smidgen.train.threads import sharing, threads_worth
+from smidgen.watch import Watch
+
+__all__ = ["LESSONS", "TEACHER", "Runner"]
+
+TEACHER = -1  # its number, beside those of the trials
+LESSONS = "lessons"  # folder of its answers, below its own
+
+# Speeds are measured on steps of so many pictures at least; and multiply-adds a second by which larger ones
+# would take too long.
+_FEWEST_MEASURED, _MACS = 2, 2e10
+
+# Initial weights come from torch's one generator; trials are built one after another.
+_BUILDING = Guard()
+
+
+class _Asking(Watch):
+    """Asks whether to stop whenever it hears how far some work is."""
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
+        """Raise Interrupted in the work that reports."""
+        del label
+
+        def report(done: int, total: int) -> None:
+            if self._stopping():
+                raise Interrupted(done, total)
+
+        yield report
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say it in one line where the device has not."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingError("the device ran out of memory; try smaller pictures or batches") from None
+
+
+class Runner:
+    """The trials of one run, each with a folder of its own below `folder`.
+
+    every    seconds between checkpoints
+    threads  of the processor for each trial; default: `all_threads` where they are worth it, else one
+    workers  trials that are trained at the same time
+    timer    where the time of all trials went
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: Plan,
+        material: Material,
+        *,
+        seed: int,
+        every: float,
+        threads: int | None = None,
+        all_threads: int = 1,
+        device: str = "cpu",
+        world: World = ALONE,
+        workers: int = 1,
+    ) -> None:
+        self.folder, self.plan, self.material = folder, plan, material
+        self.seed, self.every, self.threads, self.device = seed, every, threads, device
+        self.world, self.all_threads, self.workers = world, all_threads, workers
+        self.timer = Timer()
+        self._teacher: Teacher | None = None
+
+    def trial(self, number: int) -> Trial:
+        """A trial by its number, or the teacher."""
+        if number != TEACHER:
+            return self.plan.trials[number]
+        assert self.plan.teacher is not None, "only plans with a teacher train one"
+        return self.plan.teacher
+
+    def place(self, number: int) -> Path:
+        """Folder of one trial."""
+        name = self.trial(number).network.name
+        return self.folder / ("teacher" if number == TEACHER else f"candidates/{number + 1:02d}-{name}")
+
+    def steps(self, number: int, share: float) -> int:
+        """Steps of one trial up to a share of its training."""
+        trial = self.trial(number)
+        sizes = batch_sizes(len(self.material.split.train), trial.recipe.batch_size)
+        return len(sizes) * trial.epochs_at(share)
+
+    def train(
+        self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
+    ) -> tuple[Row, ...]:
+        """Bring one trial to a share of its training; the rows up to there.
+
+        advance   called with the number of steps that were done, those of earlier sessions included
+        stopping  asked after every step
+        Raises    Interrupted, TrainingError, CheckpointError
+        """
+        if stopping():  # before anything is decoded or taught that the next session would do again
+            raise Interrupted(0, self.steps(number, share))
+        trial, place = self.trial(number), self.place(number)
+        until = trial.epochs_at(share)
+        found = checkpoint.latest(place / "checkpoints")
+        if found is not None and len(found.position["rows"]) >= until:
+            advance(self.steps(number, share))
+            return tuple(Row(**row) for row in found.position["rows"][:until])
+        with self.threads_for(trial):
+            training = self.training(trial, self.world, fresh=found is None, stopping=stopping)
+            if found is not None:
+                training.restore(found)
+            place.mkdir(parents=True, exist_ok=True)
+            before = training.step
+            advance(before)
+
+            def step(_done: int, _total: int) -> None:
+                advance(1)
+
+            def epoch(_row: Row) -> None:
+                if self.world.leads:
+                    write_rows(place / "metrics.csv", training.rows)
+
+            try:
+                with _enough_memory():
+                    training.run(
+                        until,
+                        on_step=step,
+                        on_epoch=epoch,
+                        checkpoints=place / "checkpoints",
+                        every=self.every,
+                        stopping=stopping,
+                    )
+            finally:
+                for stage, seconds in training.timer.seconds.items():
+                    self.timer.seconds[stage] += seconds
+            return tuple(training.rows)
+
+    def epoch_seconds(
+        self, trial: Trial, patience: float, stopping: Callable[[], bool] = lambda: False
+    ) -> float:
+        """Estimate of one epoch, from so many seconds of a training that is thrown away.
+
+        Raises    TrainingError where even those cannot be trained, Interrupted
+        """
+        if stopping():
+            raise Interrupted(0, 1)
+        plan = trial.recipe
+        worth = round(patience * _MACS / (3 * trial.network.cost().macs))  # pictures of one step
+        batch = min(plan.batch_size, max(_FEWEST_MEASURED, worth))
+        quick = dataclasses.replace(
+            plan, batch_size=batch, parts=1 if batch < plan.batch_size else plan.parts
+        )
+        # The answers of a teacher stand ready when it learns from them.
+        asked = dataclasses.replace(trial, teacher=None, recipe=quick)
+        with self.threads_for(trial), _enough_memory():
+            return self.training(asked, ALONE, stopping=stopping).epoch_seconds(patience)
+
+    def finished(self, number: int) -> NetworkModule:
+        """The network of a trial that has come to its end, with the weights that are kept."""
+        found = checkpoint.latest(self.place(number) / "checkpoints")
+        assert found is not None, "a finished trial has a checkpoint"
+        training = self.training(self.trial(number), ALONE, fresh=False)
+        training.restore(found)
+        training.finish()
+        model = training.model.cpu()
+        assert isinstance(model, NetworkModule)
+        return model
+
+    def training(
+        self,
+        trial: Trial,
+        processes: World,
+        *,
+        fresh: bool = True,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> Training:
+        """A trial at its start, in these processes; not `fresh` where a checkpoint takes over at once.
+
+        Raises   Interrupted where it is asked to stop while pictures are decoded
+        """
+        release_freed()  # of the training before
+        train, val = self._parts(trial.network, stopping)
+        model, record = self.initial(trial, fresh), None
+        if self.workers == 1:  # while one thread records, none else may ask the device for memory
+            record = recorder(model, trial.recipe, torch.device(self.device), processes)
+        return Training(
+            model,
+            trial.recipe,
+            train,
+            val,
+            trial.network.preprocess,
+            seed=self.seed,
+            device=self.device,
+            teacher=self._teacher if trial.teacher else None,
+            world=processes,
+            record=record,
+        )
+
+    def learn_from(self, teacher: NetworkModule) -> None:
+        """Let the trials that want a teacher learn from this one, once it has given its lessons."""
+        network = teacher.network
+        self._teacher = Teacher(
+            teacher.to(self.device), network.input[1:3], network.preprocess, prediction_batch(network)
+        )
+
+    def lessons(self) -> int:
+        """Pictures that the teacher looks at: every view of each, at every size that its pupils see."""
+        return VIEWS * len(self.material.split.train) * len(self._pupils())
+
+    def teach(self, advance: Callable[[int], None], stopping: Callable[[], bool]) -> None:
+        """Let the teacher answer for all views of all pictures; what it has answered is kept.
+
+        advance   called with the number of pictures that it has looked at
+        stopping  asked between them
+        Raises    Interrupted, TrainingError, CheckpointError
+        """
+        assert self._teacher is not None, "there are no lessons without a teacher"
+        assert self.plan.teacher is not None, "pupils have a teacher"
+        kept = self.place(TEACHER) / LESSONS
+        with self.threads_for(self.plan.teacher), _enough_memory():  # always with the same threads
+            for pupil in self._pupils():
+                data = self._parts(pupil.network, stopping)[0]
+                self._teacher.answers(
+                    data,
+                    pupil.recipe.augment,
+                    self.seed,
+                    torch.device(self.device),
+                    kept=kept / str(pupil.network.input),
+                    advance=advance,
+                    stopping=stopping,
+                )
+
+    def _pupils(self) -> list[Trial]:
+        """One trial of each size of pictures that learn from the teacher."""
+        return list({trial.network.input: trial for trial in self.plan.trials if trial.teacher}.values())
+
+    def _parts(self, network: Network, stopping: Callable[[], bool] = lambda: False) -> tuple[Pixels, Pixels]:
+        """Train and validation pictures at the network's size; two trials never decode the same ones."""
+        with _BUILDING.lock:
+            train, val = (self.material.pixels(part, _Asking(stopping), network) for part in ("train", "val"))
+            return train, val
+
+    def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
+        """The network as it is before the first step, the same for the same seed."""
+        with _BUILDING.lock, torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            if trial.start == SCRATCH or not fresh:
+                return create(trial.network)
+            return pretrained(trial.network, trial.start)
+
+    def threads_for(self, trial: Trial) -> AbstractContextManager[None]:
+        """Processor threads for the steps of one trial."""
+        if self.device != "cpu":
+            return nullcontext()
+        return sharing(trial.recipe.batch_size * trial.network.cost().macs, self.threads_of(trial))
+
+    def threads_of(self, trial: Trial) -> int:
+        """How many processor threads the steps of one trial get."""
+        return self.threads or threads_worth(
+            trial.recipe.batch_size * trial.network.cost().macs,
+            self.all_threads,
+            alone=len(self.plan.trials) == 1,
+        )

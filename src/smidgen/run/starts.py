@@ -1,0 +1,138 @@
+"""Where candidates start: from nothing, from published weights, or under a teacher that has them.
+
+Few pictures teach a small network little by themselves. A published network that is tuned to the same
+pictures knows more, and the small one learns from its answers (distillation). Where that pays, and where
+it does not, is measured in results/transfer.csv.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from smidgen import families, weights
+from smidgen.scaling import costs
+from smidgen.scaling.device import Device
+from smidgen.scaling.on_device import network_ms
+from smidgen.run.plan import Trial
+from smidgen.spec import Budget
+from smidgen.train.distil import VIEWS
+from smidgen.train.material import Material
+from smidgen.train.recipe import Recipe, recipe
+from smidgen.watch import Watch
+from smidgen.weights import Published
+
+__all__ = ["DISTILLATION", "published_trials", "taught", "teacher_trial", "tuned"]
+
+# Sides that a published network sees small pictures at: below, its maps shrink to single pixels early.
+SMALLEST, LARGEST = 64, 224
+STEP = 32
+ENLARGED = 3  # times the pictures' own size
+
+FEWEST_PIXELS = 20  # of pictures in which a network that knows photographs can see anything
+
+# Multiply-adds of tuning and of lessons that are worth it unasked: some minutes on two processors.
+AFFORDABLE_MACS = 2e13
+
+DISTILLATION = 0.7  # share of the pupil's loss that the teacher gives
+
+
+def teacher_trial(material: Material, watch: Watch, sizes: int = 1) -> Trial | None:
+    """The published network that will teach: the cheapest whose weights are on this machine.
+
+    sizes   of pictures among its pupils, each of which takes lessons of its own
+    None where there are none, where pictures are too small for it, or where tuning it and its lessons would
+    take too long.
+    """
+    here = [row for row in weights.rows() if row.key == "imagenet" and weights.present(row)]
+    if not here or material.resolution < FEWEST_PIXELS:
+        return None
+    trial = min((tuned(row, material) for row in here), key=lambda trial: trial.network.cost().macs)
+    lessons = sizes * VIEWS * len(material.split.train) * trial.network.cost().macs
+    if _macs(trial, material) + lessons <= AFFORDABLE_MACS:
+        return trial
+    watch.say(
+        f"no teacher: tuning {trial.network.name}, the cheapest that is published, and its lessons "
+        f"would take too long for {len(material.split.train):,} pictures"
+    )
+    return None
+
+
+def published_trials(
+    material: Material,
+    budget: Budget,
+    chosen: tuple[str, ...] = (),
+    device: Device | None = None,
+    resolution: int | None = None,
+) -> list[Trial]:
+    """Published networks inside the budget, to start from their weights; `chosen` families, default all.
+
+    resolution  as for `tuned`
+    """
+    trials = [
+        tuned(row, material, resolution)
+        for row in weights.rows()
+        if row.key == "imagenet" and not _too_large(row, budget) and weights.present(row)
+    ]
+    return [
+        trial
+        for trial in trials
+        if (not chosen or trial.network.family in chosen)
+        and _macs(trial, material) <= AFFORDABLE_MACS
+        and _fits(trial, budget, device)
+    ]
+
+
+def _fits(trial: Trial, budget: Budget, device: Device | None) -> bool:
+    """Whether the network obeys every limit; the clock is asked last, and only about a limit in time."""
+    limit = budget.latency_ms
+    if dataclasses.replace(budget, latency_ms=None).excesses(costs(trial.network)):
+        return False
+    return limit is None or device is None or network_ms(trial.network, device) <= limit
+
+
+def _macs(trial: Trial, material: Material) -> float:
+    """Multiply-adds of the whole training; backward takes twice those of forward."""
+    return 3.0 * trial.recipe.epochs * len(material.split.train) * trial.network.cost().macs
+
+
+def taught(trial: Trial, teacher: Trial) -> Trial:
+    """The trial as the teacher's pupil: all pupils see the same views, at the recipe's full strength."""
+    views = recipe("small").augment
+    lessons = dataclasses.replace(trial.recipe, distillation=DISTILLATION, augment=views)
+    return dataclasses.replace(trial, recipe=lessons, teacher=teacher.network.name)
+
+
+def tuned(row: Published, material: Material, resolution: int | None = None) -> Trial:
+    """A published network for the data's classes, starting from its weights.
+
+    resolution  that it sees the pictures at; default: enlarged, so that its last map is more than a pixel
+    """
+    side = resolution or min(LARGEST, max(SMALLEST, -(-ENLARGED * material.resolution // STEP) * STEP))
+    network = families.network(
+        row.network,
+        num_classes=len(material.dataset.classes),
+        c_in=material.channels,
+        resolution=side,
+        dropped_strides=0,
+    )
+    mean, std = row.preprocess.mean, row.preprocess.std
+    if material.channels == 1:
+        mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
+    preprocess = dataclasses.replace(row.preprocess, resize=side, mean=mean, std=std)
+    fitted = dataclasses.replace(network, preprocess=preprocess, classes=material.dataset.classes)
+    return Trial(fitted, _tuning(len(material.split.train)), start=row.key)
+
+
+def _tuning(pictures: int) -> Recipe:
+    """The recipe for tuning published weights, shorter where there are many pictures."""
+    base = recipe("tuning")
+    epochs = max(3, min(base.epochs, round(base.epochs * 1500 / max(1, pictures))))
+    return base.shortened(epochs)
+
+
+def _too_large(row: Published, budget: Budget) -> bool:
+    """Whether its parameters alone, without the head for ImageNet's classes, break the budget."""
+    limit = budget.params
+    if limit is None:
+        return False
+    return families.network(row.network, num_classes=2).cost().params > limit
