@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,11 @@ from smidgen import graph, native
 from smidgen.spec import SmidgenError
 
 MOST_MACS, SMALL = 5e8, (96, 64, 32)  # of a network at its own resolution; resolutions for larger ones
+FORMS: tuple[Literal["slices", "depthwise"], ...] = ("slices", "depthwise")  # of an exported shift
 # The interpreter is slow, and what it means is decided by the kinds of step, not by sizes.
 INTERPRETED = (
-    "efficientnet_b0", "efficientnet_lite0", "efficientnet_v2_b0", "squeezenet1_0", "squeezenet1_1_complex_bypass",
-    "shiftnet_c", "shiftresnet20_e3", "resnet20", "resnet20_depthwise_e1",
+    "efficientnet_b0", "efficientnet_lite0", "efficientnet_v2_b0", "squeezenet1_0",
+    "squeezenet1_1_complex_bypass", "shiftnet_c", "shiftresnet20_e3", "resnet20", "resnet20_depthwise_e1",
 )  # fmt: skip
 
 
@@ -71,7 +72,9 @@ def compare(before: dict[str, str], after: dict[str, str]) -> None:
     other = [key for key in before if after.get(key) != before[key]]
     for key in other:
         print(f"{key}: {'another' if key in after else 'missing'}")
-    print(f"{len(before) - len(other)} of {len(before)} hashes are equal, {len(after.keys() - before)} are new")
+    print(
+        f"{len(before) - len(other)} of {len(before)} hashes are equal, {len(after.keys() - before)} are new"
+    )
     sys.exit(bool(other))
 
 
@@ -96,15 +99,15 @@ def exports(names: str) -> Iterator[tuple[str, str]]:
     from smidgen.export.onnx import to_onnx
 
     for network, weights in networks(names):
-        for form in ("slices", "depthwise") if "shift" in network.name else ("slices",):
+        for form in FORMS if "shift" in network.name else FORMS[:1]:
             model = to_onnx(network, weights, shift=form)
-            yield f"{network.name} onnx {form}", hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+            yield f"{network.name} onnx {form}", digest(model.SerializeToString(deterministic=True))
             try:
                 files = to_ncnn(network, weights, shift=form)
             except SmidgenError as error:
                 yield f"{network.name} ncnn {form}", f"refused: {error}"
                 continue
-            yield f"{network.name} ncnn {form}", hashlib.sha256(files.param.encode() + files.bin).hexdigest()
+            yield f"{network.name} ncnn {form}", digest(files.param.encode() + files.bin)
 
 
 def networks(names: str) -> Iterator[tuple[graph.Network, dict[str, NDArray[Any]]]]:
@@ -124,7 +127,9 @@ def drawn(network: graph.Network) -> dict[str, NDArray[Any]]:
     for name, shape, _ in graph.tensors(network.tree):
         numbers = generator.random(shape, np.float32) if shape else np.zeros((), np.int64)
         if len(shape) == 1:
-            weights[name] = numbers + np.float32(0.5) if name.endswith(("weight", "var")) else numbers - np.float32(0.5)
+            weights[name] = (
+                numbers + np.float32(0.5) if name.endswith(("weight", "var")) else numbers - np.float32(0.5)
+            )
         elif shape:
             weights[name] = (2 * numbers - 1) * np.float32(np.sqrt(6 / np.prod(shape[1:])))
         else:
@@ -141,7 +146,12 @@ def hashed(array: NDArray[Any]) -> str:
     """SHA-256 of the numbers, which must be some."""
     if not np.isfinite(array).all() or not array.std():
         raise SystemExit("the outputs say nothing: they are not finite, or all alike")
-    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
+    return digest(np.ascontiguousarray(array).tobytes())
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 if __name__ == "__main__":

@@ -47,7 +47,8 @@ for name in ("efficientnet_b0", "squeezenet1_1", "shiftnet_b"):
     network = smidgen.network(name)
     weights = {
         key: np.full(shape, key.endswith(("weight", "var")), np.float32) if len(shape) < 2
-        else np.random.default_rng(0).standard_normal(shape, np.float32) * np.float32((2 / np.prod(shape[1:])) ** 0.5)
+        else np.random.default_rng(0).standard_normal(shape, np.float32)
+        * np.float32((2 / np.prod(shape[1:])) ** 0.5)
         for key, shape, _ in graph.tensors(network.tree)
     }
     engine = smidgen.Engine((network, weights), threads=2)
@@ -97,10 +98,12 @@ def main() -> None:
         middle = statistics.median(ratios)
         worst = max(worst, middle)
         print(f"{case:40} new over old {told(ratios, 3)}")
-        values = (case, len(rounds), *(f"{statistics.median(side):.4f}" for side in (old, new)))
         if given.out:
-            append(given.out, COLUMNS, (*values, *(f"{one:.4f}" for one in (middle, min(ratios), max(ratios)))))
-    print(f"{'holds' if worst <= BAR else 'FAILS'}: every median ratio is at most {BAR}; the largest is {worst:.3f}")
+            middles = (f"{statistics.median(side):.4f}" for side in (old, new))
+            spread = (f"{one:.4f}" for one in (middle, min(ratios), max(ratios)))
+            append(given.out, COLUMNS, (case, len(rounds), *middles, *spread))
+    verdict = "holds" if worst <= BAR else "FAILS"
+    print(f"{verdict}: every median ratio is at most {BAR}; the largest is {worst:.3f}")
 
 
 def timed(python: Path, seconds: float) -> Times:

@@ -19,8 +19,8 @@ from smidgen.bench.process import RivalError, Worker, cold_start
 from smidgen.bench.runner import OURS, Row, _picture
 from smidgen.bench.worker import receive, send
 from smidgen.engine import Engine
-from smidgen.program.drawn import draw_weights
 from smidgen.images import decode, normalise, resize_crop
+from smidgen.program.drawn import draw_weights
 from smidgen.spec import UnknownNameError
 
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")

@@ -8,9 +8,9 @@ from command_line import smidgen
 from smidgen import modelfile, native
 from smidgen.bench import runner
 from smidgen.cli.bench import COLUMNS
-from smidgen.program.drawn import draw_weights
 from smidgen.families import network
 from smidgen.modelfile import ModelFile
+from smidgen.program.drawn import draw_weights
 
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
 

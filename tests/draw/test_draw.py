@@ -15,6 +15,20 @@ import matplotlib
 import pytest
 
 from smidgen import families
+from smidgen.draw import (
+    Line,
+    Panel,
+    Point,
+    architecture,
+    block,
+    compare,
+    locate,
+    panels,
+    scaling,
+    scatter,
+    shift_operation,
+)
+from smidgen.draw.cut import units
 from smidgen.families.efficientnet import mbconv
 from smidgen.families.shiftnet import csc, sc2, shift_runs
 from smidgen.families.squeezenet import fire
@@ -35,20 +49,6 @@ from smidgen.graph import (
     Shift,
     Sum,
 )
-from smidgen.draw import (
-    Line,
-    Panel,
-    Point,
-    architecture,
-    block,
-    compare,
-    locate,
-    panels,
-    scaling,
-    scatter,
-    shift_operation,
-)
-from smidgen.draw.cut import units
 from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError
 
 SVG = "{http://www.w3.org/2000/svg}"

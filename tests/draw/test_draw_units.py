@@ -7,15 +7,15 @@ from itertools import pairwise
 import pytest
 
 from smidgen import families
+from smidgen.draw.cut import units
+from smidgen.draw.svg import clip, escape, text_width
+from smidgen.draw.terms import compact
+from smidgen.draw.units import rows
 from smidgen.families.efficientnet import mbconv, squeeze_excite
 from smidgen.families.resnet import basic_block, depthwise_block
 from smidgen.families.shiftnet import csc, sc2
 from smidgen.families.squeezenet import fire
 from smidgen.graph import Activation, BatchNorm, Chain, Conv, Node, Shift, Sum
-from smidgen.draw.cut import units
-from smidgen.draw.svg import clip, escape, text_width
-from smidgen.draw.terms import compact
-from smidgen.draw.units import rows
 from smidgen.spec import Shape
 
 

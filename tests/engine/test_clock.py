@@ -11,9 +11,9 @@ import smidgen
 from smidgen import Engine, modelfile
 from smidgen.engine import clock
 from smidgen.engine.clock import measure, measure_memory
-from smidgen.program.drawn import draw_weights
 from smidgen.machine import machine_name
 from smidgen.modelfile import ModelFile
+from smidgen.program.drawn import draw_weights
 
 NETWORK = smidgen.network("squeezenet1_1", num_classes=10, resolution=64)
 

@@ -15,9 +15,9 @@ from PIL import Image
 import smidgen
 from smidgen import Engine, modelfile, native
 from smidgen.engine.engine import PLANS, StepTime
-from smidgen.program.work import Work
 from smidgen.graph import tensors
 from smidgen.modelfile import ModelFile
+from smidgen.program.work import Work
 from smidgen.run import Fitted
 from smidgen.spec import DependencyError, ModelFileError, PictureError, ShapeError
 

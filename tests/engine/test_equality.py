@@ -17,9 +17,9 @@ import smidgen
 from random_trees import classifiers, maps
 from smidgen import native
 from smidgen.engine import Engine
+from smidgen.graph import Node, cost
 from smidgen.program.interpreter import interpret
 from smidgen.program.lower import Weights, lower
-from smidgen.graph import Node, cost
 from smidgen.spec import Shape
 
 TOLERANCE = 1e-4  # of the outputs' scale

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from smidgen import Engine
-from smidgen.program.interpreter import interpret
-from smidgen.program.lower import Weights, lower
 from smidgen.graph import (
     Activation,
     BatchNorm,
@@ -28,6 +26,8 @@ from smidgen.graph import (
 )
 from smidgen.graph.validate import MAX_NODES
 from smidgen.modelfile import ModelFile
+from smidgen.program.interpreter import interpret
+from smidgen.program.lower import Weights, lower
 from smidgen.spec import ModelFileError, Shape, ShapeError
 
 END = (("pool", GlobalPool()), ("flatten", Flatten()))

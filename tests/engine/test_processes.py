@@ -16,8 +16,8 @@ import pytest
 
 import smidgen
 from smidgen.engine import Engine
-from smidgen.predict import Predictor
 from smidgen.engine import engine as engine_file
+from smidgen.predict import Predictor
 from smidgen.program.drawn import draw_weights
 from smidgen.spec import SmidgenError
 

@@ -11,8 +11,8 @@ import pytest
 import skimage
 
 from smidgen import Engine, create
-from smidgen.predict import Predictor
 from smidgen.modules.published import published_file
+from smidgen.predict import Predictor
 from smidgen.train.predict import forward_of
 
 PHOTOGRAPHS = sorted(

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from smidgen import Engine, families, modelfile
-from smidgen.predict import Picture, Predictor
-from smidgen.predict.predictor import MEMORY_LIMIT, require_sensible
 from smidgen.graph import Network
 from smidgen.modelfile import ModelFile
 from smidgen.modules import create, load, save
+from smidgen.predict import Picture, Predictor
+from smidgen.predict.predictor import MEMORY_LIMIT, require_sensible
 from smidgen.run import Fitted
 from smidgen.spec import ModelFileError, PictureError, Shape, SmidgenError
 

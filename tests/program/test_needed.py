@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 import smidgen
 from random_trees import examples
+from smidgen.families.shiftnet import Layout, shift_runs
+from smidgen.graph import Activation, BatchNorm, Chain, Concat, Flatten, GlobalPool, Node, Shift
+from smidgen.graph import Conv as ConvLeaf
 from smidgen.program.drawn import draw_weights
 from smidgen.program.interpreter import interpret
 from smidgen.program.lower import Weights, lower
 from smidgen.program.needed import only_what_is_read
 from smidgen.program.program import Conv, Plan
-from smidgen.families.shiftnet import Layout, shift_runs
-from smidgen.graph import Activation, BatchNorm, Chain, Concat, Flatten, GlobalPool, Node, Shift
-from smidgen.graph import Conv as ConvLeaf
 from smidgen.spec import Shape
 
 

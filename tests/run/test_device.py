@@ -10,11 +10,11 @@ import pytest
 
 from smidgen import native, report
 from smidgen.graph import Network
+from smidgen.run import Fitted, Job, fit, record
 from smidgen.scaling import device as device_file
 from smidgen.scaling import on_device
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import Timed, measure
-from smidgen.run import Fitted, Job, fit, record
 from smidgen.spec import Budget, BudgetError, SmidgenError
 from smidgen.watch import Watch
 

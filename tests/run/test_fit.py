@@ -14,11 +14,11 @@ import torch
 from smidgen import data, families, modelfile, report
 from smidgen.data import Dataset
 from smidgen.engine import Engine
-from smidgen.predict import Predictor
 from smidgen.graph import Network
 from smidgen.modules import load
-from smidgen.scaling import Solution
+from smidgen.predict import Predictor
 from smidgen.run import Fitted, Job, fit, propose, resume, train_one
+from smidgen.scaling import Solution
 from smidgen.spec import Budget, DataError, SmidgenError, UnknownNameError
 from smidgen.train.material import Material
 from smidgen.train.metrics import read_rows

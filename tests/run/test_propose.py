@@ -4,9 +4,9 @@ import pytest
 
 from smidgen import modelfile
 from smidgen.families import families
-from smidgen.scaling import Solution
 from smidgen.run import propose
 from smidgen.run.propose import LEAST_USE, SHAPES
+from smidgen.scaling import Solution
 from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material, prepare
 from smidgen.watch import Watch

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from command_line import smidgen
 from smidgen import report
-from smidgen.scaling import solve
 from smidgen.run import Fitted, Job, fit, record, resume, train_one
 from smidgen.run.plan import Trial
+from smidgen.scaling import solve
 from smidgen.spec import Budget, SmidgenError, StoppedError
 from smidgen.train.augment import Augment
 from smidgen.train.checkpoint import latest

@@ -8,9 +8,9 @@ import pytest
 
 from heard import Heard
 from smidgen import families, weights
-from smidgen.scaling import costs
 from smidgen.run.plan import SCRATCH, Trial
 from smidgen.run.starts import DISTILLATION, FEWEST_PIXELS, published_trials, taught, teacher_trial
+from smidgen.scaling import costs
 from smidgen.spec import Budget
 from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material, prepare

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from smidgen.run.propose import LEAST_USE
 from smidgen.scaling import PAPER, candidates, solve
 from smidgen.search.growth import PHI_STEPS, Base, base_within, groups, grown, largest, rule_label, rule_of
-from smidgen.run.propose import LEAST_USE
 from smidgen.spec import Budget, BudgetError, SmidgenError, UnknownNameError
 
 FAMILIES = [("shiftnet", 250_000), ("resnet", 300_000), ("squeezenet", 300_000), ("efficientnet", 1_400_000)]

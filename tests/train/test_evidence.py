@@ -11,9 +11,9 @@ from PIL import Image
 import smidgen
 from smidgen import modelfile, report
 from smidgen.modules import create
+from smidgen.run import Fitted, Job, fit
 from smidgen.scaling.stairs import PROVENANCE_RESERVE
 from smidgen.seal import sealed
-from smidgen.run import Fitted, Job, fit
 from smidgen.train.evidence import _embedded, evaluated, none_of_these, scored, write_run
 from smidgen.train.material import prepare
 from smidgen.train.predict import open_predictor

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from smidgen import families, images
-from smidgen.predict import Predictor
 from smidgen.modules import create, load, save
+from smidgen.predict import Predictor
 from smidgen.run import Fitted
 from smidgen.spec import ModelFileError, Shape, SmidgenError, UnknownNameError
 from smidgen.train.pixels import normalise, to_unit

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from smidgen.graph.cost import cost, output_shape
 from smidgen.draw.flow import diagram
 from smidgen.draw.svg import Canvas, clip, text_width
+from smidgen.graph.cost import cost, output_shape
 from smidgen.graph.nodes import Node
 from smidgen.spec import Shape
 

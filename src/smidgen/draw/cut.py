@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.draw.patterns import Step
 from smidgen.draw.recognise import norm_unit, recognise
 from smidgen.draw.terms import leaf_name
 from smidgen.draw.units import Unit
+from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.graph.layers import join
 from smidgen.graph.nodes import (
     Activation,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.draw.patterns import Finish, Step, main_branch, steps
 from smidgen.draw.pieces import APART, DETAIL, PAD, TITLE, Box, Diagram, Fork, Piece, label_width
 from smidgen.draw.svg import text_width
 from smidgen.draw.terms import is_depthwise, leaf_name, sentence, stride_of
+from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.graph.nodes import Chain, Combinator, Concat, Conv, Dropout, Gate, Linear, Node, Shift, Sum
 from smidgen.spec import Shape
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from smidgen.graph.cost import output_shape
 from smidgen.draw.cut import units
+from smidgen.graph.cost import output_shape
 from smidgen.graph.layers import join
 from smidgen.graph.network import Network
 from smidgen.graph.nodes import Chain, Combinator, Gate, Node

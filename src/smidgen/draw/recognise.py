@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.draw.patterns import Body, Step, main_branch, name_body, steps, stride, word
 from smidgen.draw.terms import leaf_name, sentence, stride_of
 from smidgen.draw.units import Kind, Unit
+from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.graph.nodes import (
     Activation,
     BatchNorm,

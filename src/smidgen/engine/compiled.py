@@ -10,6 +10,8 @@ from typing import Any, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.graph.leaves import sides
+from smidgen.native import network as native
 from smidgen.program.lower import LARGEST_MAP
 from smidgen.program.memory import lay_out
 from smidgen.program.program import (
@@ -26,8 +28,6 @@ from smidgen.program.program import (
     View,
     views_read,
 )
-from smidgen.graph.leaves import sides
-from smidgen.native import network as native
 from smidgen.spec import ShapeError
 
 __all__ = ["Compiled", "Packed", "by_winograd"]

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from smidgen import modelfile, native
 from smidgen.engine.compiled import Compiled, Packed
-from smidgen.program.lower import Weights, lower
-from smidgen.program.needed import only_what_is_read
-from smidgen.program.program import Array, Conv, Depthwise, Plan
-from smidgen.predict.predictor import Picture, Prediction, Predictor, require_sensible
 from smidgen.forks import Guard
 from smidgen.graph import Network, layers
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
+from smidgen.predict.predictor import Picture, Prediction, Predictor, require_sensible
+from smidgen.program.lower import Weights, lower
+from smidgen.program.needed import only_what_is_read
+from smidgen.program.program import Array, Conv, Depthwise, Plan
 from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError, SmidgenWarning
 
 if TYPE_CHECKING:

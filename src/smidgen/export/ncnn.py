@@ -16,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import graph, modelfile
+from smidgen.export.depthwise import ShiftForm, without_shifts
+from smidgen.export.pools import written_out
+from smidgen.graph.leaves import sides
+from smidgen.graph.nodes import ActivationKind
 from smidgen.program.lower import Weights, lower
 from smidgen.program.program import (
     Affine,
@@ -31,10 +35,6 @@ from smidgen.program.program import (
     Transpose,
     View,
 )
-from smidgen.export.depthwise import ShiftForm, without_shifts
-from smidgen.export.pools import written_out
-from smidgen.graph.leaves import sides
-from smidgen.graph.nodes import ActivationKind
 from smidgen.spec import Shape
 
 __all__ = ["INPUT", "OUTPUT", "NcnnModel", "to_ncnn"]

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from smidgen.predict.softmax import softmax
 from smidgen.graph import Network
 from smidgen.images import MAX_PIXELS, Pixels, decode, normalise, resize_crop
 from smidgen.images.appearance import to_pixels
 from smidgen.machine import cores
+from smidgen.predict.softmax import softmax
 from smidgen.spec import ModelFileError, PictureError, SmidgenError, UnknownNameError, closest
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from smidgen import native
-from smidgen.program.program import Array
 from smidgen.native import network
+from smidgen.program.program import Array
 
 __all__ = ["softmax"]
 

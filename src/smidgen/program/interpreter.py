@@ -8,6 +8,9 @@ from typing import assert_never
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from smidgen.graph.leaves import sides
+from smidgen.graph.nodes import ActivationKind, Pool
+from smidgen.graph.nodes import Conv as ConvLeaf
 from smidgen.program.program import (
     Affine,
     Array,
@@ -21,9 +24,6 @@ from smidgen.program.program import (
     Transpose,
     View,
 )
-from smidgen.graph.leaves import sides
-from smidgen.graph.nodes import ActivationKind, Pool
-from smidgen.graph.nodes import Conv as ConvLeaf
 
 __all__ = ["interpret"]
 

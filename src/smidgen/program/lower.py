@@ -15,6 +15,9 @@ from typing import Any, Literal, NamedTuple, TypeAlias, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from smidgen.graph import nodes
+from smidgen.graph.layers import join
+from smidgen.graph.leaves import leaf_cost
 from smidgen.program.program import (
     Affine,
     After,
@@ -30,9 +33,6 @@ from smidgen.program.program import (
     View,
     views_read,
 )
-from smidgen.graph import nodes
-from smidgen.graph.layers import join
-from smidgen.graph.leaves import leaf_cost
 from smidgen.spec import ModelFileError, Shape, ShapeError
 
 __all__ = ["Weights", "lower"]

@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import replace
 from typing import NamedTuple
 
-from smidgen.program.program import Array, Conv, Plan, Run, Step, views_read
 from smidgen.graph import pad
+from smidgen.program.program import Array, Conv, Plan, Run, Step, views_read
 from smidgen.spec import Shape
 
 __all__ = ["only_what_is_read"]

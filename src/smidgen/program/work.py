@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen.engine.compiled import by_winograd
+from smidgen.graph import Network, tensors
+from smidgen.graph.nodes import ActivationKind
 from smidgen.program.lower import Weights, lower
 from smidgen.program.needed import only_what_is_read
 from smidgen.program.program import Conv, Depthwise, Plan, Pointwise, Step
-from smidgen.graph import Network, tensors
-from smidgen.graph.nodes import ActivationKind
 
 __all__ = ["KINDS", "Work", "listed", "work"]
 

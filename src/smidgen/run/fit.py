@@ -19,10 +19,6 @@ from smidgen.data.places import place_for
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name, peak_memory
 from smidgen.report import Report
-from smidgen.scaling import costs
-from smidgen.scaling.compound import family_named
-from smidgen.scaling.device import Device
-from smidgen.scaling.measure import device_for, known
 from smidgen.run import forecast, record
 from smidgen.run.afford import affordable, sparing
 from smidgen.run.contest import Outcome, contest
@@ -33,6 +29,10 @@ from smidgen.run.record import Record
 from smidgen.run.runner import LESSONS, Runner
 from smidgen.run.schedule import default_recipe, foreseen, within
 from smidgen.run.starts import published_trials, taught, teacher_trial, tuned
+from smidgen.scaling import costs
+from smidgen.scaling.compound import family_named
+from smidgen.scaling.device import Device
+from smidgen.scaling.measure import device_for, known
 from smidgen.spec import Budget, SmidgenError, StoppedError, about, counted
 from smidgen.train import checkpoint
 from smidgen.train.checkpoint import CheckpointError

@@ -10,10 +10,10 @@ from __future__ import annotations
 import dataclasses
 
 from smidgen import families, weights
+from smidgen.run.plan import Trial
 from smidgen.scaling import costs
 from smidgen.scaling.device import Device
 from smidgen.scaling.on_device import network_ms
-from smidgen.run.plan import Trial
 from smidgen.spec import Budget
 from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material

@@ -20,12 +20,12 @@ import smidgen
 from smidgen import native
 from smidgen.download import cache_folder
 from smidgen.engine import Engine
-from smidgen.program.drawn import draw_weights
-from smidgen.program.work import Work
 from smidgen.families import Request, families, realise
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name
 from smidgen.native.network import padded
+from smidgen.program.drawn import draw_weights
+from smidgen.program.work import Work
 from smidgen.scaling import device as device_file
 from smidgen.scaling.device import Device, DeviceError
 from smidgen.scaling.latency import Peaks

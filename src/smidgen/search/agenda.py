@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smidgen.graph import Network
-from smidgen.search.growth import BASE, Base, grown, largest, rule_of
 from smidgen.run.plan import ETA
+from smidgen.search.growth import BASE, Base, grown, largest, rule_of
 from smidgen.train.recipe import Recipe
 
 __all__ = ["FINALISTS", "Agenda", "Heat", "Task"]

@@ -19,13 +19,13 @@ from typing import IO, Any
 from smidgen import machine
 from smidgen.data import from_anywhere, memory_limit
 from smidgen.data.places import place_for, require_place
+from smidgen.run.afford import HELD
+from smidgen.run.schedule import default_recipe
 from smidgen.scaling import rule_named
 from smidgen.scaling.compound import family_named, rounded_side
-from smidgen.run.afford import HELD
 from smidgen.search.agenda import Agenda
 from smidgen.search.growth import BASE, base_within, groups, grown, rule_label, rule_of
 from smidgen.search.outcome import conclude
-from smidgen.run.schedule import default_recipe
 from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
 from smidgen.spec import BudgetError, SmidgenError, StoppedError, counted

@@ -18,10 +18,10 @@ from typing import Any
 
 from smidgen.families import Request, realise
 from smidgen.graph import Network
+from smidgen.run.propose import DEPTHS, LEAST_USE
 from smidgen.scaling import PAPER, RULES, Rule, Scaling, candidates, rule_named, solve
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.stairs import last
-from smidgen.run.propose import DEPTHS, LEAST_USE
 from smidgen.spec import Budget, BudgetError, SmidgenError
 
 __all__ = ["BASE", "Base", "base_within", "groups", "grown", "largest", "rule_label", "rule_of"]

@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from smidgen.search.agenda import Agenda, Task
 from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.runner import Runner
+from smidgen.search.agenda import Agenda, Task
 from smidgen.search.study import Result, Study
 from smidgen.spec import SmidgenError
 from smidgen.train.clock import Clock

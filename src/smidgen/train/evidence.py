@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 import smidgen
 from smidgen import gate, modelfile, report
 from smidgen.data import FilePicture
+from smidgen.draw import architecture
 from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
-from smidgen.draw import architecture
 from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
 from smidgen.spec import Budget

@@ -21,9 +21,9 @@ from smidgen.data import (
     survey,
     unreadable_news,
 )
-from smidgen.predict.predictor import Predictor
 from smidgen.graph import Network
 from smidgen.images import Pixels, resize_crop
+from smidgen.predict.predictor import Predictor
 from smidgen.spec import DataError, PictureError
 from smidgen.train.evaluate import confusion
 from smidgen.train.evidence import scored
