@@ -63,7 +63,7 @@ def write(
     try:
         with ExitStack() as stack:
             for file, suffix in zip(files, load(name).SUFFIXES, strict=True):
-                _put(stack.enter_context(atomic.replacing(file)), content[suffix])
+                _put(content[suffix], stack.enter_context(atomic.replacing(file)), file)
             # All are on the disk, and none has its name yet: the last moment to look what is there.
             for file in files:
                 gate.unharmed(file, _kind(name), reads)
@@ -77,9 +77,12 @@ def _kind(name: str) -> gate.Kind:
     return gate.Kind(f"an export to {name} that nobody has changed", lambda path, _head: target.is_ours(path))
 
 
-def _put(temporary: Path, content: bytes) -> None:
-    """Write, to the disk."""
-    with temporary.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _put(content: bytes, temporary: Path, file: Path) -> None:
+    """Write what will be `file`, to the disk. Raises SmidgenError."""
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise gate.cannot(file, error) from None
