@@ -29,6 +29,7 @@ COMMANDS = {
     "search": "Find compound scaling's α, β, γ for DATA, and compare rules of scaling.",
     "eval": "Measure a model's accuracy on DATA.",
     "predict": "Name what is on pictures.",
+    "export": "Write a model for another runtime.",
     "report": "Write a run's page and model card again, from its report.json.",
     "models": "List what can be built, with parameters, MACs and published accuracy.",
     "show": "Show a network layer by layer, with its exact costs.",

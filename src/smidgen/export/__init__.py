@@ -1,1 +1,57 @@
-"""Networks for other people's runtimes: a file a target."""
+"""Networks for other people's runtimes: a file a target in `targets/`.
+
+    from smidgen.export import write
+    write(network, tensors, "onnx", Path("model.onnx"))     # as `smidgen export` does
+    to_onnx(network, tensors)                               # the model as a value
+
+Names are loaded when first used (PEP 562): onnx, which one of them needs, may not be there.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smidgen.export.depthwise import ShiftForm, has_shifts, without_shifts
+    from smidgen.export.ncnn import NcnnModel, to_ncnn
+    from smidgen.export.onnx import to_onnx
+    from smidgen.export.targets import Options, Target
+    from smidgen.export.writing import write
+
+# Public name -> module that defines it.
+_HOMES = {
+    "NcnnModel": "ncnn",
+    "Options": "targets",
+    "ShiftForm": "depthwise",
+    "Target": "targets",
+    "has_shifts": "depthwise",
+    "to_ncnn": "ncnn",
+    "to_onnx": "onnx",
+    "without_shifts": "depthwise",
+    "write": "writing",
+}
+
+__all__ = [
+    "NcnnModel",
+    "Options",
+    "ShiftForm",
+    "Target",
+    "has_shifts",
+    "to_ncnn",
+    "to_onnx",
+    "without_shifts",
+    "write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'smidgen.export' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from smidgen import graph, modelfile
 from smidgen.export.depthwise import ShiftForm, without_shifts
 from smidgen.export.pools import written_out
+from smidgen.export.usage import INPUT, OUTPUT
 from smidgen.graph.leaves import sides
 from smidgen.graph.nodes import ActivationKind
 from smidgen.program.lower import Weights, lower
@@ -38,8 +39,6 @@ from smidgen.program.program import (
 from smidgen.spec import Shape
 
 __all__ = ["INPUT", "OUTPUT", "NcnnModel", "to_ncnn"]
-
-INPUT, OUTPUT = "x", "logits"
 
 MAGIC = 7767517  # first line of a .param file
 FLOAT32 = (0).to_bytes(4, "little")  # stands before weights that are plain float32

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from smidgen import graph, modelfile
 from smidgen.export.depthwise import ShiftForm, without_shifts
 from smidgen.export.pools import written_out
+from smidgen.export.usage import INPUT, OUTPUT
 from smidgen.graph.layers import join
 from smidgen.graph.leaves import leaf_cost, sides
 from smidgen.spec import DependencyError, Shape
@@ -23,7 +24,6 @@ except ImportError:
 
 __all__ = ["INPUT", "OUTPUT", "ShiftForm", "to_onnx"]
 
-INPUT, OUTPUT = "x", "logits"
 # Old enough for the runtimes of the last years: nothing here needs a newer one.
 OPSET, IR_VERSION = 18, 9
 

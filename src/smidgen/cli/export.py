@@ -1,0 +1,109 @@
+"""`smidgen export`: a model for other people's runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from smidgen import families, modelfile, weights
+from smidgen.cli.output import bytes_text, print_json, progress, say
+from smidgen.cli.running import require_torch
+from smidgen.cli.targets import output_option, require_known
+from smidgen.export import targets, writing
+from smidgen.export.depthwise import ShiftForm
+from smidgen.export.targets import Options
+from smidgen.modelfile import ModelFile
+from smidgen.predict.predictor import model_path
+
+if TYPE_CHECKING:
+    from smidgen.weights import Progress
+
+__all__ = ["command"]
+
+
+class _Command(click.Command):
+    """A command whose help lists the targets, as they are found."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Targets"):
+            formatter.write_dl([(name, targets.load(name).SUMMARY) for name in targets.names()])
+
+
+@click.command("export", cls=_Command, short_help="Write a model for another runtime.")
+@click.argument("model", metavar="MODEL")
+@click.option("--to", "target", required=True, metavar="TARGET", help="What to write; see below.")
+@output_option(required=False, help="File to write; default: beside the model, with the target's suffix.")
+@click.option(
+    "--shift",
+    type=click.Choice(get_args(ShiftForm)),
+    help="What becomes of shifts, which other runtimes lack: slices of the padded map (the default), or "
+    "depthwise convolutions.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Pictures at once; default: any number, where the target can.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    model: str, target: str, output: Path | None, shift: ShiftForm | None, batch: int | None, as_json: bool
+) -> None:
+    """Write MODEL, a model file or a published name, for another runtime. torch is not needed.
+
+    Names, shapes, preprocessing and classes go into the file, or beside it. How to run it: docs/export.md.
+    """
+    options, first = Options(shift, batch), targets.load(target).SUFFIXES[0]
+    targets.require_options(target, options)
+    require_known(model)
+    path = output or _beside(model, first)
+    writing.require(target, path, options, [model])
+    with progress(f"fetching {model}") as report:
+        file = _model(model, report)
+    written = writing.write(file.network, file.tensors, target, path, options, [model])
+    usage = targets.load(target).usage(file.network, options)
+    if as_json:
+        sizes = [{"path": str(path), "bytes": path.stat().st_size} for path in written]
+        print_json({"target": target, "files": sizes, **usage})
+    else:
+        _tell(written, usage)
+
+
+def _model(model: str, report: Progress) -> ModelFile:
+    """A model file, or published weights by name: torch reads the publisher's file, once."""
+    if model not in families.names():
+        return modelfile.read(model_path(model))
+    kept = weights.converted(weights.find(model))
+    if kept is not None:
+        return kept
+    require_torch(f"reading the published weights of {model}, once,")
+    from smidgen.modules.published import published_file
+
+    return published_file(model, progress=report)
+
+
+def _beside(model: str, suffix: str) -> Path:
+    """Beside a model file; for a name, here."""
+    if model in families.names():
+        return Path(f"{model}{suffix}")
+    return Path(model).with_name(f"{Path(model).stem}{suffix}")
+
+
+def _tell(written: list[Path], usage: dict[str, Any]) -> None:
+    for path in written:
+        say(f"{path}: {bytes_text(path.stat().st_size)}")
+    how = usage["preprocess"]
+    resized = f"shorter side {how['resize_shorter_side']} px ({how['interpolation']})"
+    centre = "x".join(map(str, how["centre_crop"]))
+    mean, std = (", ".join(f"{part:g}" for part in how[key]) for key in ("subtract_mean", "divide_by_std"))
+    say(f"  input    {_value(usage['input'])}")
+    say(f"  output   {_value(usage['output'])}, before softmax")
+    say(f"  picture  {how['colour']}, {resized}, centre {centre}")
+    say(f"  numbers  divided by {how['divide_by']}, less {mean}, divided by {std}")
+
+
+def _value(value: dict[str, Any]) -> str:
+    return f"{value['name']}, {value['type']}[{', '.join(map(str, value['shape']))}]"
