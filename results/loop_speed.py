@@ -37,6 +37,7 @@ from smidgen.train import Pixels, Recipe, accuracy, predict_logits, recipe
 from smidgen.train.augment import Augment
 from smidgen.train.loop import Training
 from smidgen.train.optimiser import learning_rate
+from smidgen.train.pixels import TrainingData
 from smidgen.train.threads import sharing
 
 COLUMNS = (
@@ -117,7 +118,8 @@ class Ours:
         train, val = task.data()
         torch.manual_seed(task.seed)
         model = smidgen.create(self.network)
-        self.training = Training(model, task.recipe, train, val, self.network.preprocess, seed=task.seed)
+        data = TrainingData(train, val, self.network.preprocess)
+        self.training = Training(model, task.recipe, data, seed=task.seed)
         if compiled:
             model.compile(dynamic=False)
         self.macs = self.network.cost().macs * task.recipe.batch_size
@@ -130,7 +132,7 @@ class Ours:
             self.training.run(until=len(self.training.rows) + 1)
             seconds = time.perf_counter() - began
         seconds -= self.training.timer.seconds["validation"] - before
-        images = len(self.training.data) / seconds
+        images = len(self.training.data.train) / seconds
         return Turn(threads, 0, images, self.training.history.last.val_accuracy, seconds)
 
 

@@ -37,6 +37,7 @@ from smidgen.graph import Combinator, Conv, Init, Network, Node, Shift, leaves, 
 from smidgen.run.schedule import augmentation_strength
 from smidgen.train import Pixels, Recipe, accuracy, predict_logits, recipe
 from smidgen.train.loop import Training
+from smidgen.train.pixels import TrainingData
 
 WAYS = ("shift", "depthwise")
 BATCHES = (1, 64)  # of the predictions
@@ -138,7 +139,7 @@ def work(way: str, task: Task, words: Connection) -> None:
     net = task.network(way)
     torch.manual_seed(task.seed)
     model = smidgen.create(net)
-    training = Training(model, task.recipe, train, val, net.preprocess, seed=task.seed)
+    training = Training(model, task.recipe, TrainingData(train, val, net.preprocess), seed=task.seed)
     words.send(None)  # ready: the other may be made ready without disturbing
     while word := words.recv():
         if word == "epoch":

@@ -12,8 +12,9 @@ from smidgen.graph import Network, Preprocess
 from smidgen.modules import NetworkModule, create
 from smidgen.train.augment import Augment
 from smidgen.train.distil import Teacher
+from smidgen.train.hardware import Hardware
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Pixels, TrainingData
 from smidgen.train.recipe import Recipe
 from smidgen.train.replay import Recorder
 
@@ -55,13 +56,10 @@ def training(
     return Training(
         module(name, 7),
         plan,
-        digits(0, 75),
-        digits(100, 150),
-        PREPROCESS,
+        TrainingData(digits(0, 75), digits(100, 150), PREPROCESS),
         seed=3,
-        device=device,
         teacher=teacher,
-        record=record,
+        hardware=Hardware(torch.device(device), recorder=record),
     )
 
 

@@ -19,7 +19,7 @@ from smidgen.run.plan import Plan, Rung, Trial
 from smidgen.run.runner import TEACHER, Runner
 from smidgen.train.checkpoint import CheckpointError
 from smidgen.train.errors import Interrupted, TrainingError
-from smidgen.train.metrics import Row
+from smidgen.train.metrics import EpochRow
 from smidgen.train.recipe import recipe
 from smidgen.watch import Watch
 
@@ -75,7 +75,7 @@ class Fake(Runner):
 
     def train(
         self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
-    ) -> tuple[Row, ...]:
+    ) -> tuple[EpochRow, ...]:
         with self._lock:
             self.calls.append((number, share))
         until = self.steps(number, share)
@@ -91,9 +91,9 @@ class Fake(Runner):
                 raise Interrupted(self.done[number], EPOCHS)
         return tuple(self.row(number, epoch) for epoch in range(1, until + 1))
 
-    def row(self, number: int, epoch: int) -> Row:
+    def row(self, number: int, epoch: int) -> EpochRow:
         accuracy, loss = self.curves[number](epoch)
-        return Row(epoch, epoch, 0.1, loss, accuracy, loss, accuracy, 1 - accuracy, float(epoch))
+        return EpochRow(epoch, epoch, 0.1, loss, accuracy, loss, accuracy, 1 - accuracy, float(epoch))
 
     def finished(self, number: int) -> NetworkModule:
         assert self.done[number] == EPOCHS
@@ -297,7 +297,7 @@ def test_who_does_not_stop_in_time_is_not_waited_for() -> None:
     class Slow(Fake):
         def train(
             self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
-        ) -> tuple[Row, ...]:
+        ) -> tuple[EpochRow, ...]:
             advance(1)
             ended.wait(30)
             return super().train(number, share, advance, stopping)

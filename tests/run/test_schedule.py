@@ -28,6 +28,7 @@ from smidgen.run.schedule import (
     FEWEST_EPOCHS,
     FEWEST_IN_TIME,
     MOST_EPOCHS,
+    Deadline,
     default_epochs,
     within,
 )
@@ -50,7 +51,7 @@ def fitted_in(
     limit: float, plan: Plan, runner: Runner, workers: int, watch: Watch, most: int | None = None
 ) -> Plan:
     """`within`, of a job that has just begun."""
-    return within(limit, Clock(), plan, runner, workers, watch, most)
+    return within(Deadline(limit, Clock()), plan, runner, workers, watch, most)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,8 @@ def test_the_time_that_is_named_does(
     """However much of it was gone before, and whatever the fastest network takes."""
 
     def tried(seconds: float) -> Plan:
-        return within(seconds, Clock(spent), timed([fastest, 3 * fastest]), Fake(material), workers, Watch())
+        asked = timed([fastest, 3 * fastest])
+        return within(Deadline(seconds, Clock(spent)), asked, Fake(material), workers, Watch())
 
     refusal = None
     try:

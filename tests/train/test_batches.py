@@ -11,6 +11,7 @@ from smidgen.train.augment import Augment
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches, epoch_order
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Pixels
+from smidgen.train.views import Views
 
 PREPROCESS = Preprocess(6, mean=(0.3,), std=(0.4,))
 
@@ -32,13 +33,10 @@ def epoch(data: Pixels, batch_size: int, *, first: int = 0, world: World = ALONE
     strengths = Augment(rotation=10, translation=0.1)
     return list(
         epoch_batches(
-            data,
+            Views(data, strengths, 0, torch.device("cpu")),
             PREPROCESS,
-            strengths,
             batch_size=batch_size,
-            seed=0,
             epoch=0,
-            device=torch.device("cpu"),
             first=first,
             world=world,
         )

@@ -21,7 +21,7 @@ from smidgen.train.footprint import (
     training_bytes,
 )
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Pixels, TrainingData
 from smidgen.train.recipe import Recipe, recipe
 
 torch.set_num_threads(1)
@@ -78,7 +78,7 @@ def trained(parts: int, plan: Recipe) -> dict[str, torch.Tensor]:
     pixels = data(20, 32)
     model = create(SMALL).double()
     wide = dataclasses.replace(plan, epochs=3, batch_size=10, parts=parts, ema_decay=0.0, warmup_epochs=0.0)
-    training = Training(model, wide, pixels, pixels, SMALL.preprocess)
+    training = Training(model, wide, TrainingData(pixels, pixels, SMALL.preprocess))
     training.run()
     return training.model.state_dict()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smidgen.graph import Network, from_json, to_json
-from smidgen.train.metrics import Row
+from smidgen.train.metrics import EpochRow
 from smidgen.train.recipe import Recipe
 
 __all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Target", "Trial", "full_trainings", "rungs_for"]
@@ -117,7 +117,7 @@ class Plan:
         """Whether the classes count alike when trials are compared."""
         return self.trials[0].recipe.class_weights
 
-    def score(self, row: Row) -> float:
+    def score(self, row: EpochRow) -> float:
         """What trials are compared by, after an epoch."""
         return row.val_balanced_accuracy if self.balanced else row.val_accuracy
 

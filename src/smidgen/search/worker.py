@@ -18,6 +18,7 @@ import torch
 
 from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.runner import Runner
+from smidgen.run.session import Session
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.study import Result, Study
 from smidgen.spec import SmidgenError
@@ -68,10 +69,7 @@ class Trainer:
             Path(),  # it keeps no checkpoints: a task is what a kill may cost
             Plan((trial,), rungs_for(1, 1)),
             self._material,
-            seed=task.seed,
-            every=float("inf"),
-            threads=1,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            Session(task.seed, threads=1, device="cuda" if torch.cuda.is_available() else "cpu"),
         )
         with runner.threads_for(trial):
             training = runner.training(trial, ALONE)
@@ -79,7 +77,7 @@ class Trainer:
             training.finish()
             pixels = self._material.pixels("val", Watch(), trial.network)
             logits = predict_logits(
-                training.model, pixels.pictures, trial.network.preprocess, device=runner.device
+                training.model, pixels.pictures, trial.network.preprocess, device=runner.session.device
             )
         return Result(
             accuracy(logits, pixels.labels),

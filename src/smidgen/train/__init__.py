@@ -3,17 +3,17 @@
 from smidgen.train.augment import Augment, augment
 from smidgen.train.evaluate import accuracy, confusion, cross_entropy, predict_logits
 from smidgen.train.loop import History, train
-from smidgen.train.metrics import Row, read_rows, write_rows
+from smidgen.train.metrics import EpochRow, read_rows, write_rows
 from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import RECIPES, Recipe, TrainingError, recipe
 
 __all__ = [
     "RECIPES",
     "Augment",
+    "EpochRow",
     "History",
     "Pixels",
     "Recipe",
-    "Row",
     "TrainingError",
     "accuracy",
     "augment",

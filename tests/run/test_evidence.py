@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import shlex
 from pathlib import Path
@@ -12,10 +13,15 @@ import smidgen
 from smidgen import modelfile, report
 from smidgen.modules import create
 from smidgen.run import Fitted, Job, fit
+from smidgen.run.contest import Outcome
+from smidgen.run.evidence import Finish, _embedded, write_run
+from smidgen.run.plan import Plan, Rung, Trial
+from smidgen.run.record import Record
 from smidgen.scaling.stairs import PROVENANCE_RESERVE
 from smidgen.seal import sealed
-from smidgen.train.evidence import _embedded, evaluated, none_of_these, scored, write_run
+from smidgen.train.evaluate import evaluated, none_of_these, scored
 from smidgen.train.material import prepare
+from smidgen.train.metrics import EpochRow
 from smidgen.train.predict import open_predictor
 from smidgen.train.recipe import recipe
 from smidgen.watch import Watch
@@ -128,34 +134,34 @@ def test_the_run_holds_every_kind_of_evidence(fitted: Fitted) -> None:
     assert report.read(folder / "report.json") == document
 
 
-def test_what_the_caller_knows_is_passed_on(shapes: Path, tmp_path: Path) -> None:
+def test_what_the_run_was_and_came_to_stands_in_the_report(shapes: Path, tmp_path: Path) -> None:
     material = prepare(str(shapes), seed=0, watch=Watch())
     network = material.fitted(
         smidgen.network("resnet20", num_classes=3, resolution=material.resolution, c_in=material.channels)
     )
-    contest = {"eta": 3.0, "rungs": [{"epochs": 1, "candidates": 3, "spearman": 0.5}], "note": None}
-    start = {"kind": "teacher", "weights": None, "teacher": {"name": "b", "params": 9, "val_accuracy": 0.5}}
-    document = write_run(
-        tmp_path,
-        network,
-        create(network),
-        material,
-        [],
-        recipe("small"),
-        budget=None,
-        candidates=[],
-        command="smidgen train …",
-        watch=Watch(),
-        contest=contest,
-        starting_point=start,
-        time_limit=60.0,
-        starts=("one", "two"),
+    trials = (
+        Trial(network, recipe("small"), teacher="b"),
+        Trial(dataclasses.replace(network, name="other"), recipe("small")),
     )
+    teacher = Trial(dataclasses.replace(network, name="b"), recipe("small"))
+    plan = Plan(trials, (Rung(1.0, 1),), teacher)
+    rung = {"epochs": 1, "candidates": 2, "spearman": 0.5}
+    last = EpochRow(1, 1, 0.1, 1.0, 0.5, 1.0, 0.5, 0.5, 1.0)
+    outcome = Outcome(0, ((last,), ()), (rung,), {1: "it went wrong"}, taught_by=last)
+    job = Job(str(shapes), time_limit=60.0, command="smidgen fit …")
+    kept = Record(job, None, plan, material.arrangement, 1, 1, ("one", "two"))
+    document = write_run(tmp_path, kept, material, Finish(outcome, create(network), {"device": "x"}), Watch())
+    contest = {"eta": 3, "rungs": [rung], "note": "other: it went wrong"}
+    taught = {"name": "b", "params": network.cost().params, "val_accuracy": 0.5}
+    start = {"kind": "teacher", "weights": None, "teacher": taught}
     assert document["contest"] == contest
     assert document["starting_point"] == start
     assert document["provenance"]
     assert document["provenance"]["time_limit_s"] == 60
     assert document["provenance"]["starts"] == ["one", "two"]
+    assert document["provenance"]["machine"]["device"] == "x"
+    assert document["provenance"]["command"] == "smidgen fit …"
+    assert [row["chosen"] for row in document["candidates"] or []] == [True, False]
 
 
 def test_the_threshold_is_what_most_of_the_pictures_reach() -> None:
