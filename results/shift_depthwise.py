@@ -35,7 +35,7 @@ from smidgen.data import open_dataset
 from smidgen.families import network
 from smidgen.graph import Combinator, Conv, Init, Network, Node, Shift, leaves, pad
 from smidgen.run.schedule import augmentation_strength
-from smidgen.train import Pixels, Recipe, accuracy, predict_logits, recipe
+from smidgen.train import Examples, Recipe, accuracy, predict_logits, recipe
 from smidgen.train.loop import Training
 from smidgen.train.pixels import TrainingData
 
@@ -79,7 +79,7 @@ class Task(NamedTuple):
             label_smoothing=base.label_smoothing * strength,
         )
 
-    def data(self) -> tuple[Pixels, Pixels, Pixels]:
+    def data(self) -> tuple[Examples, Examples, Examples]:
         """Pictures to train on, to validate on, and to test on."""
         whole = open_dataset("fashion-mnist")
         assert whole.given_split is not None
@@ -95,8 +95,8 @@ class Task(NamedTuple):
             ]
         )
 
-        def part(places: Sequence[int]) -> Pixels:
-            return Pixels(np.stack([whole.pictures[place].read(1) for place in places]), labels[places])
+        def part(places: Sequence[int]) -> Examples:
+            return Examples(np.stack([whole.pictures[place].read(1) for place in places]), labels[places])
 
         test = np.flatnonzero(~train)[: self.tested]
         chosen = (drawn[:, : self.per_class].ravel(), drawn[:, self.per_class :].ravel(), test)

@@ -14,7 +14,7 @@ from smidgen.train.augment import Augment
 from smidgen.train.distil import Teacher
 from smidgen.train.hardware import Hardware
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels, TrainingData
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe
 from smidgen.train.replay import Recorder
 
@@ -32,10 +32,10 @@ PLAN = Recipe(
 )
 
 
-def digits(start: int, stop: int) -> Pixels:
+def digits(start: int, stop: int) -> Examples:
     chosen = sorted(open_dataset("digits").pictures, key=lambda picture: picture.name[::-1])[start:stop]
     labels = np.array([picture.label for picture in chosen], np.int64)
-    return Pixels(np.stack([picture.read(1) for picture in chosen]), labels)
+    return Examples(np.stack([picture.read(1) for picture in chosen]), labels)
 
 
 def network(name: str) -> Network:

@@ -11,10 +11,11 @@ from PIL import Image
 
 import smidgen
 from smidgen import modelfile, report
+from smidgen.machine import machine_name
 from smidgen.modules import create
 from smidgen.run import Fitted, Job, fit
 from smidgen.run.contest import Outcome
-from smidgen.run.evidence import Finish, _embedded, write_run
+from smidgen.run.evidence import Winner, _embedded, write_run
 from smidgen.run.plan import Plan, Rung, Trial
 from smidgen.run.record import Record
 from smidgen.scaling.stairs import PROVENANCE_RESERVE
@@ -145,12 +146,12 @@ def test_what_the_run_was_and_came_to_stands_in_the_report(shapes: Path, tmp_pat
     )
     teacher = Trial(dataclasses.replace(network, name="b"), recipe("small"))
     plan = Plan(trials, (Rung(1.0, 1),), teacher)
-    rung = {"epochs": 1, "candidates": 2, "spearman": 0.5}
+    rung: dict[str, Any] = {"epochs": 1, "candidates": 2, "spearman": 0.5}
     last = EpochRow(1, 1, 0.1, 1.0, 0.5, 1.0, 0.5, 0.5, 1.0)
     outcome = Outcome(0, ((last,), ()), (rung,), {1: "it went wrong"}, taught_by=last)
     job = Job(str(shapes), time_limit=60.0, command="smidgen fit …")
     kept = Record(job, None, plan, material.arrangement, 1, 1, ("one", "two"))
-    document = write_run(tmp_path, kept, material, Finish(outcome, create(network), {"device": "x"}), Watch())
+    document = write_run(tmp_path, kept, material, Winner(outcome, create(network), {"device": "x"}), Watch())
     contest = {"eta": 3, "rungs": [rung], "note": "other: it went wrong"}
     taught = {"name": "b", "params": network.cost().params, "val_accuracy": 0.5}
     start = {"kind": "teacher", "weights": None, "teacher": taught}
@@ -159,7 +160,7 @@ def test_what_the_run_was_and_came_to_stands_in_the_report(shapes: Path, tmp_pat
     assert document["provenance"]
     assert document["provenance"]["time_limit_s"] == 60
     assert document["provenance"]["starts"] == ["one", "two"]
-    assert document["provenance"]["machine"]["device"] == "x"
+    assert document["provenance"]["machine"] == {"processor": machine_name(), "device": "x"}
     assert document["provenance"]["command"] == "smidgen fit …"
     assert [row["chosen"] for row in document["candidates"] or []] == [True, False]
 

@@ -15,7 +15,7 @@ from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
 from smidgen.train.batches import epoch_batches
 from smidgen.train.distil import TEMPERATURE, VIEWS, Teacher, distilled
-from smidgen.train.pixels import Pixels, to_unit
+from smidgen.train.pixels import Examples, to_unit
 from smidgen.train.views import Views
 
 CPU = torch.device("cpu")
@@ -28,10 +28,10 @@ def linear(channels: int = 3, side: int = 8, classes: int = 4) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, classes))
 
 
-def pictures(count: int, channels: int = 3, side: int = 8) -> Pixels:
+def pictures(count: int, channels: int = 3, side: int = 8) -> Examples:
     random = np.random.default_rng(1)
     noise = random.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
-    return Pixels(noise, random.integers(0, 4, count))
+    return Examples(noise, random.integers(0, 4, count))
 
 
 class Counting(nn.Module):

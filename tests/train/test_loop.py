@@ -11,7 +11,7 @@ from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.loop import train
 from smidgen.train.metrics import EpochRow
-from smidgen.train.pixels import Pixels, TrainingData
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe, TrainingError, recipe
 from tiny_training import PLAN, PREPROCESS, digits, network
 
@@ -115,7 +115,7 @@ def test_class_weights_let_classes_count_alike() -> None:
     data = digits(0, 100)
     rare = np.flatnonzero(data.labels != 3) if (data.labels == 3).any() else np.arange(100)
     keep = np.concatenate([rare, np.flatnonzero(data.labels == 3)[:1]])
-    uneven = Pixels(data.pictures[keep], data.labels[keep])
+    uneven = Examples(data.pictures[keep], data.labels[keep])
     plan = Recipe(epochs=1, batch_size=100, learning_rate=1e-3, class_weights=True, schedule="steps")
     history = train(tiny(), plan, TrainingData(uneven, digits(100, 150), PREPROCESS))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from smidgen.bench.runner import OURS, Report
+from smidgen.bench.runner import OURS, Comparison
 from smidgen.spec import DependencyError
 
 __all__ = ["marked", "plot", "require_matplotlib"]
@@ -19,7 +19,7 @@ def require_matplotlib() -> None:
         raise DependencyError("--plot needs matplotlib: pip install 'smidgen[train]'") from None
 
 
-def plot(report: Report, path: Path, kind: str, where: str) -> None:
+def plot(report: Comparison, path: Path, kind: str, where: str) -> None:
     """Draw a panel for each batch size, the fastest rival on top.
 
     kind     png or svg; in its metadata stands that `smidgen bench` made it

@@ -26,7 +26,7 @@ from smidgen.machine import cores
 from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
-    from smidgen.bench.runner import Report, Row
+    from smidgen.bench.runner import Comparison, Timing
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ NEW_TABLE = gate.Kind(
 )
 
 
-@click.command("bench", short_help="Measure a model against other runtimes, in turns.")
+@click.command("bench")
 @click.argument("model", metavar="MODEL")
 @click.option(
     "--batch",
@@ -104,6 +104,7 @@ def command(
         if plot_file.suffix not in (".png", ".svg"):
             raise SmidgenError(f"{plot_file}: plots are written as .png or .svg")
         gate.require(plot_file, gate.PLOT, [model])
+    from smidgen import modelfile
     from smidgen.bench import plot, runner
 
     if plot_file is not None:
@@ -114,7 +115,8 @@ def command(
     with tempfile.TemporaryDirectory(prefix="smidgen-bench-") as folder, _news() as news:
         path = _model_file(model, resolution, Path(folder))
         sizes = list(dict.fromkeys(batches))
-        report = runner.measure(path, names, sizes, threads, rounds, Path(folder), news)
+        bench = runner.Bench(path, modelfile.read(path).network, threads, Path(folder), news)
+        report = runner.time_rivals(bench, names, sizes, rounds)
     report = replace(report, left_out={**left_out, **report.left_out})
     if csv_file is not None:
         write_table(csv_file, COLUMNS, _table(report, before), NEW_TABLE)
@@ -207,7 +209,7 @@ def _news() -> Iterator[Callable[[str], None]]:
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tell(report: Report, before: dict[str, Any]) -> None:
+def _tell(report: Comparison, before: dict[str, Any]) -> None:
     network = report.network
     say(
         f"{network.name}, {network.input} pictures, fp32, {report.threads} threads; median milliseconds",
@@ -228,7 +230,7 @@ def _tell(report: Report, before: dict[str, Any]) -> None:
         say(line)
 
 
-def _speed(row: Row) -> list[str]:
+def _speed(row: Timing) -> list[str]:
     numbers = (f"{ms:.4g}" for ms in (row.median, row.p95, row.alone_ms))
     ratios = row.ratios
     told = (
@@ -245,7 +247,7 @@ def _speed(row: Row) -> list[str]:
     ]
 
 
-def _self(row: Row, ours: Row, report: Report) -> list[str]:
+def _self(row: Timing, ours: Timing, report: Comparison) -> list[str]:
     cold, times = "", ""
     if row.cold_ms is not None and ours.cold_ms is not None:
         cold, times = f"{row.cold_ms:,.0f} ms", f"{row.cold_ms / ours.cold_ms:.2f}"
@@ -254,7 +256,7 @@ def _self(row: Row, ours: Row, report: Report) -> list[str]:
     return [row.rival, row.version, row.precision, cold, times, bytes_text(row.library_bytes), differs]
 
 
-def _notes(report: Report) -> Iterator[str]:
+def _notes(report: Comparison) -> Iterator[str]:
     if any(row.interferes for row in report.rows):
         yield "! turns and alone differ by more than 10 %: something interferes, and its figures are void"
     for row in report.rows:
@@ -277,7 +279,7 @@ def _load(found: dict[str, Any] | None = None) -> str:
     return f"{found['load'][0] if found else os.getloadavg()[0]:.2f}"
 
 
-def _document(report: Report, before: dict[str, Any]) -> dict[str, Any]:
+def _document(report: Comparison, before: dict[str, Any]) -> dict[str, Any]:
     rows = [
         {name: value for name, value in _figures(row).items() if name != "turns_ms"}
         | {"turns_ms": row.turns, "alone_turns_ms": row.alone, "cold_starts_ms": row.cold}
@@ -289,7 +291,7 @@ def _document(report: Report, before: dict[str, Any]) -> dict[str, Any]:
     return {**network, "machine": {**before, **after}, "rows": rows, "left_out": dict(report.left_out)}
 
 
-def _figures(row: Row) -> dict[str, Any]:
+def _figures(row: Timing) -> dict[str, Any]:
     """What CSV and JSON say of one row."""
     return {
         "rival": row.rival,
@@ -313,7 +315,7 @@ def _figures(row: Row) -> dict[str, Any]:
     }
 
 
-def _table(report: Report, before: dict[str, Any]) -> list[list[Any]]:
+def _table(report: Comparison, before: dict[str, Any]) -> list[list[Any]]:
     """A row for each rival and batch."""
     shared = {
         "date": datetime.now(UTC).date(),

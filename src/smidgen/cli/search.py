@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("search", short_help="Find compound scaling's α, β, γ for DATA, and compare rules of scaling.")
+@click.command("search")
 @click.argument("data", required=False)
 @click.option("--family", help="Family that is scaled; needed to begin.")
 @click.option(

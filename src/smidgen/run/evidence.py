@@ -32,19 +32,19 @@ from smidgen.scaling import costs
 from smidgen.train.evaluate import answers, confusion, evaluated, none_of_these, predict_logits, scored
 from smidgen.train.footprint import prediction_batch
 from smidgen.train.material import Material
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Examples
 from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import MODEL_FILE
 from smidgen.train.threads import sharing
 from smidgen.watch import Watch
 
-__all__ = ["Finish", "write_run"]
+__all__ = ["Winner", "write_run"]
 
 MOST_MISTAKES = 24
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class Winner:
     """How a run came to its end.
 
     model    the winner, with the weights that are kept
@@ -56,10 +56,10 @@ class Finish:
     trained: Mapping[str, Any]
 
 
-def write_run(folder: Path, kept: Record, material: Material, finish: Finish, watch: Watch) -> report.Report:
+def write_run(folder: Path, kept: Record, material: Material, winner: Winner, watch: Watch) -> report.Report:
     """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`."""
     gate.require_run(folder)  # a person may have put files there meanwhile
-    plan, outcome, model = kept.plan, finish.outcome, finish.model
+    plan, outcome, model = kept.plan, winner.outcome, winner.model
     best = plan.trials[outcome.best]
     network = best.network
     val = material.pixels("val", watch, network)
@@ -67,7 +67,7 @@ def write_run(folder: Path, kept: Record, material: Material, finish: Finish, wa
     data = material.pixels("test", watch, network)
     logits = _outputs(model, data, network)
     provenance = _provenance(material, best.recipe, kept)
-    provenance["machine"] |= finish.trained
+    provenance["machine"] |= winner.trained
     embedded = _embedded(provenance, scored(logits, data.labels), refusal)
     size = save(folder / MODEL_FILE, network, model, embedded)
     cost, predicted = network.cost(), _predicted(best, plan)
@@ -106,7 +106,7 @@ def write_run(folder: Path, kept: Record, material: Material, finish: Finish, wa
     return document
 
 
-def _outputs(model: NetworkModule, data: Pixels, network: Network) -> NDArray[np.float32]:
+def _outputs(model: NetworkModule, data: Examples, network: Network) -> NDArray[np.float32]:
     with sharing(min(len(data), prediction_batch(network)) * network.cost().macs):
         return predict_logits(model, data.pictures, network.preprocess)
 
@@ -234,7 +234,7 @@ def _embedded(
     }
 
 
-def _mistakes(material: Material, data: Pixels, logits: NDArray[np.float32]) -> list[dict[str, Any]]:
+def _mistakes(material: Material, data: Examples, logits: NDArray[np.float32]) -> list[dict[str, Any]]:
     """The wrong answers that the model was surest of, as pictures."""
     confidence, right = answers(logits, data.labels)
     predicted = logits.argmax(1)

@@ -19,9 +19,9 @@ from smidgen.report import Report
 from smidgen.run import forecast, record
 from smidgen.run.afford import affordable, sparing
 from smidgen.run.contest import contest
-from smidgen.run.evidence import Finish, write_run
+from smidgen.run.evidence import Winner, write_run
 from smidgen.run.job import Job
-from smidgen.run.plan import Plan, Target, Trial, rungs_for
+from smidgen.run.plan import Destination, Plan, Trial, rungs_for
 from smidgen.run.propose import propose
 from smidgen.run.record import Record
 from smidgen.run.remarks import describe, warn_of_chance
@@ -35,13 +35,13 @@ from smidgen.scaling.measure import device_for, known
 from smidgen.spec import Budget, SmidgenError, StoppedError, about
 from smidgen.train import checkpoint
 from smidgen.train.checkpoint import CheckpointError
-from smidgen.train.clock import Clock
 from smidgen.train.errors import Interrupted
 from smidgen.train.material import Material, prepare
 from smidgen.train.metrics import write_rows
 from smidgen.train.parallel import ALONE, World, world
 from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import new_run_folder
+from smidgen.train.stopwatch import Stopwatch
 from smidgen.train.threads import threads_here
 from smidgen.watch import Watch
 from smidgen.weights import Published
@@ -72,7 +72,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     families = tuple(dict.fromkeys(families))
     for family in families:
         family_named(family)
-    clock = Clock()
+    clock = Stopwatch()
     material = _prepared(job, watch)
     device = _target(job, budget, watch)
     networks = _proposed(job, material, budget, watch, families, device)
@@ -92,7 +92,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
     workers = workers_for(job, trials)
     if device:
         trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
-    target = Target(str(device), device.here, device.error, device.threads) if device else None
+    target = Destination(str(device), device.here, device.error, device.threads) if device else None
     plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target)
     return _begun(_asked(job, budget, plan, material, workers), material, clock, watch)
 
@@ -130,7 +130,7 @@ def train_one(
     plan     recipe; default: as `fit` trains its winner, or tunes published weights
     Raises   as `fit`
     """
-    clock = Clock()
+    clock = Stopwatch()
     with world(trains_on(job)) as processes:
         if not processes.leads:
             return _following(job, processes, watch)
@@ -177,7 +177,9 @@ def _asked(job: Job, budget: Budget | None, plan: Plan, material: Material, work
     return Record(job, budget, plan, material.arrangement, workers, threads_here(), starts=())
 
 
-def _begun(asked: Record, material: Material, clock: Clock, watch: Watch, processes: World = ALONE) -> Fitted:
+def _begun(
+    asked: Record, material: Material, clock: Stopwatch, watch: Watch, processes: World = ALONE
+) -> Fitted:
     """Create the run folder, decide and record what will be done, and do it."""
     job, base = asked.job, _base(asked.job, material.dataset.name)
     if trains_on(job) == "cpu":
@@ -191,7 +193,7 @@ def _begun(asked: Record, material: Material, clock: Clock, watch: Watch, proces
         return _run(folder, begun, material, watch, processes)
 
 
-def _timed(asked: Record, base: Path, material: Material, clock: Clock, watch: Watch) -> Plan:
+def _timed(asked: Record, base: Path, material: Material, clock: Stopwatch, watch: Watch) -> Plan:
     """The plan with as many epochs as the time allows, or with what is foreseen where none is set."""
     job, measuring = asked.job, _runner(base, asked, material)  # which writes nothing
     if job.time_limit is None:
@@ -249,9 +251,9 @@ def _done(folder: Path, kept: Record, material: Material, watch: Watch, processe
     best, rows = plan.trials[outcome.best], outcome.rows[outcome.best]
     warn_of_chance(rows[-1], material, watch)
     watch.heading("looking at the test pictures, measuring, writing the report")
-    finish = Finish(outcome, runner.finished(outcome.best), _trained(runner, best))
+    winner = Winner(outcome, runner.finished(outcome.best), _trained(runner, best))
     write_rows(folder / "metrics.csv", rows)
-    document = write_run(folder, kept, material, finish, watch)
+    document = write_run(folder, kept, material, winner, watch)
     _tidy(folder)
     processes.agree("")
     return Fitted(folder, best.network, document, dict(runner.timer.seconds))

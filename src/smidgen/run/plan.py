@@ -12,7 +12,7 @@ from smidgen.graph import Network, from_json, to_json
 from smidgen.train.metrics import EpochRow
 from smidgen.train.recipe import Recipe
 
-__all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Target", "Trial", "full_trainings", "rungs_for"]
+__all__ = ["ETA", "RUNGS", "SCRATCH", "Destination", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
 
 
 SCRATCH = "scratch"
@@ -80,7 +80,7 @@ class Trial:
         return min(self.recipe.epochs, max(1, round(share * self.recipe.epochs)))
 
 
-class Target(NamedTuple):
+class Destination(NamedTuple):
     """The device that the networks are meant for.
 
     name   as it is printed beside milliseconds
@@ -106,7 +106,7 @@ class Plan:
     trials: tuple[Trial, ...]
     rungs: tuple[Rung, ...]
     teacher: Trial | None = None
-    device: Target | None = None
+    device: Destination | None = None
 
     def __post_init__(self) -> None:
         if not (self.trials and self.rungs):
@@ -140,7 +140,7 @@ class Plan:
             trials,
             rungs,
             Trial.from_json(teacher) if teacher else None,
-            Target(**device) if device else None,
+            Destination(**device) if device else None,
         )
 
 

@@ -16,7 +16,6 @@ from smidgen.run.plan import SCRATCH, Plan, Trial
 from smidgen.run.session import Session
 from smidgen.train import checkpoint
 from smidgen.train.batches import batch_sizes
-from smidgen.train.clock import Timer
 from smidgen.train.distil import VIEWS, Teacher
 from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.footprint import prediction_batch
@@ -28,6 +27,7 @@ from smidgen.train.metrics import EpochRow, write_rows
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import TrainingData
 from smidgen.train.replay import recorder
+from smidgen.train.stopwatch import Timer
 from smidgen.train.threads import sharing, threads_worth
 from smidgen.train.views import Views
 from smidgen.watch import Watch

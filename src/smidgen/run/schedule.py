@@ -13,9 +13,9 @@ from smidgen.run.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.run.runner import Runner
 from smidgen.run.speeds import Looks, estimated, measured, measured_again, without_teacher
 from smidgen.spec import SmidgenError, about, shown
-from smidgen.train.clock import Clock
 from smidgen.train.material import Material
 from smidgen.train.recipe import Recipe, recipe
+from smidgen.train.stopwatch import Stopwatch
 from smidgen.watch import Watch
 
 __all__ = [
@@ -117,7 +117,7 @@ class Deadline:
     """
 
     limit: float
-    clock: Clock
+    clock: Stopwatch
 
     def left(self) -> float:
         """Seconds for training and what comes before; below 0 where it is too late."""

@@ -22,11 +22,11 @@ from smidgen.run.session import Session
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.study import Result, Study
 from smidgen.spec import SmidgenError
-from smidgen.train.clock import Clock
 from smidgen.train.errors import Interrupted, TrainingError
 from smidgen.train.evaluate import accuracy, cross_entropy, predict_logits
 from smidgen.train.material import Material, prepare
 from smidgen.train.parallel import ALONE
+from smidgen.train.stopwatch import Stopwatch
 from smidgen.watch import Watch
 
 __all__ = ["Trainer", "material_of", "work"]
@@ -63,7 +63,7 @@ class Trainer:
 
     def __call__(self, task: Task, stopping: Callable[[], bool]) -> Result:
         """Train to the end of the task's epochs and judge the validation pictures."""
-        clock = Clock()
+        clock = Stopwatch()
         trial = self._trial(task)
         runner = Runner(
             Path(),  # it keeps no checkpoints: a task is what a kill may cost

@@ -16,7 +16,6 @@ from smidgen.train import checkpoint
 from smidgen.train.average import Average
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches
 from smidgen.train.checkpoint import Checkpoint, CheckpointError
-from smidgen.train.clock import Clock, Timer
 from smidgen.train.distil import VIEWS, Teacher, distilled
 from smidgen.train.errors import Interrupted
 from smidgen.train.evaluate import accuracy, balanced_accuracy, cross_entropy, predict_logits
@@ -25,9 +24,10 @@ from smidgen.train.memory import keep_freed
 from smidgen.train.metrics import EpochRow
 from smidgen.train.optimiser import learning_rate, load_state, optimiser, set_rate, state
 from smidgen.train.parallel import ALONE
-from smidgen.train.pixels import Pixels, TrainingData
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe, TrainingError
 from smidgen.train.replay import Replayed, recorder
+from smidgen.train.stopwatch import Stopwatch, Timer
 from smidgen.train.views import Views
 
 __all__ = ["History", "Training", "train"]
@@ -113,7 +113,7 @@ class Training:
         self.step, self.rate = 0, 0.0
         self.timer = Timer()
         self._learn = Replayed(hardware.recorder, self.timer)
-        self._clock = Clock()
+        self._clock = Stopwatch()
         self._class_weights = _class_weights(data.train, self.device) if recipe.class_weights else None
         self._losses = torch.zeros((), device=self.device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -152,7 +152,7 @@ class Training:
                      good state; CheckpointError where the disk refuses.
         """
         until = self.recipe.epochs if until is None else until
-        saved = Clock()
+        saved = Stopwatch()
 
         def keep() -> None:
             if checkpoints is not None:
@@ -193,20 +193,20 @@ class Training:
         that takes much longer than that is the measure itself. Validation is a pass forward, a third of a
         step's work.
         """
-        steps, unsettled, whole, clock, slow = 0, 0, Clock(), Clock(), False
+        steps, unsettled, whole, clock, slow = 0, 0, Stopwatch(), Stopwatch(), False
         for batch in self._batches():
             counts = self._learn.settled
             self._update(batch)
             steps += 1
             if not (counts and self._learn.settled):
-                clock, unsettled = Clock(), steps
+                clock, unsettled = Stopwatch(), steps
             elif slow := clock.seconds > patience:
                 break
             if slow := self._learn.recorder is None and whole.seconds > LONG * patience:
                 break
         if steps == self.steps_per_epoch and not slow:
             self.rows.append(self._row())
-            clock = Clock()
+            clock = Stopwatch()
             self.run(until=2)
             return clock.seconds
         self._require_finite()  # on a GPU, this waits for the work that was handed over
@@ -257,7 +257,7 @@ class Training:
         self._learn.forget()  # the optimiser's tensors are new ones
         self.step = found.step
         self.rows = [EpochRow(**row) for row in position["rows"]]
-        self._clock = Clock(position["seconds"])
+        self._clock = Stopwatch(position["seconds"])
 
     def require_sound(self) -> None:
         """Raise TrainingError where a loss or a weight is no longer a number."""
@@ -399,7 +399,7 @@ class Training:
         )
 
 
-def _class_weights(data: Pixels, device: torch.device) -> Tensor:
+def _class_weights(data: Examples, device: torch.device) -> Tensor:
     """Weight of each class, inverse to its pictures and 1 on the average picture: float[classes]."""
     counts = torch.bincount(torch.from_numpy(data.labels))
     present = (counts > 0).sum()

@@ -12,11 +12,11 @@ from torch import Tensor
 from smidgen.graph import Preprocess
 from smidgen.spec import DataError
 
-__all__ = ["Pixels", "TrainingData", "channels_last", "normalise", "to_unit"]
+__all__ = ["Examples", "TrainingData", "channels_last", "normalise", "to_unit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pixels:
+class Examples:
     """Pictures at the network's size with their labels.
 
     pictures  uint8[N, h, w, C]
@@ -53,8 +53,8 @@ class TrainingData:
     preprocess  how the network sees both
     """
 
-    train: Pixels
-    val: Pixels
+    train: Examples
+    val: Examples
     preprocess: Preprocess
 
 

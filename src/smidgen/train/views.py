@@ -9,7 +9,7 @@ from torch import Tensor
 
 from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
-from smidgen.train.pixels import Pixels, to_unit
+from smidgen.train.pixels import Examples, to_unit
 
 __all__ = ["Views"]
 
@@ -18,7 +18,7 @@ __all__ = ["Views"]
 class Views:
     """Pictures, and how strongly, from which seed and where they are augmented."""
 
-    data: Pixels
+    data: Examples
     strengths: Augment
     seed: int
     device: torch.device
