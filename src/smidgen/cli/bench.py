@@ -26,7 +26,7 @@ from smidgen.machine import cores
 from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
-    from smidgen.bench.runner import Comparison, Timing
+    from smidgen.bench import Comparison, Timing
 
 __all__ = ["command"]
 

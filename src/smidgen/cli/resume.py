@@ -9,7 +9,8 @@ import click
 from smidgen import gate
 from smidgen.cli.running import before_training, finish
 from smidgen.cli.streams import outliving_readers
-from smidgen.data.runs import RUN, read_record
+from smidgen.data import read_record
+from smidgen.data.runs import RUN
 from smidgen.spec import SmidgenError
 
 __all__ = ["command"]

@@ -16,7 +16,7 @@ from smidgen.weights import find
 
 if TYPE_CHECKING:
     from smidgen.graph import Network
-    from smidgen.train.material import Material
+    from smidgen.train import Material
 
 __all__ = ["command"]
 

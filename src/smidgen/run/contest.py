@@ -19,9 +19,8 @@ from smidgen.run.plan import Plan, Rung
 from smidgen.run.runner import TEACHER, Runner
 from smidgen.run.together import together
 from smidgen.spec import about, counted
+from smidgen.train import EpochRow, TrainingError
 from smidgen.train.distil import VIEWS
-from smidgen.train.errors import TrainingError
-from smidgen.train.metrics import EpochRow
 from smidgen.watch import Watch
 
 __all__ = ["Outcome", "contest", "spearman"]

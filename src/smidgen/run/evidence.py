@@ -29,11 +29,18 @@ from smidgen.run.contest import Outcome
 from smidgen.run.plan import ETA, SCRATCH, Plan, Trial
 from smidgen.run.record import Record
 from smidgen.scaling import costs
-from smidgen.train.evaluate import answers, confusion, evaluated, none_of_these, predict_logits, scored
+from smidgen.train import (
+    Examples,
+    Material,
+    Recipe,
+    confusion,
+    evaluated,
+    none_of_these,
+    predict_logits,
+    scored,
+)
+from smidgen.train.evaluate import answers
 from smidgen.train.footprint import prediction_batch
-from smidgen.train.material import Material
-from smidgen.train.pixels import Examples
-from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import MODEL_FILE
 from smidgen.train.threads import sharing
 from smidgen.watch import Watch

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smidgen import report
-from smidgen.data import memory_limit
-from smidgen.data.places import place_for, require_place
+from smidgen.data import memory_limit, place_for, require_place
 from smidgen.graph import Network
 from smidgen.machine import peak_memory
 from smidgen.report import Report
@@ -33,15 +32,20 @@ from smidgen.scaling.compound import family_named
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for, known
 from smidgen.spec import Budget, SmidgenError, StoppedError, about
-from smidgen.train import checkpoint
-from smidgen.train.checkpoint import CheckpointError
-from smidgen.train.errors import Interrupted
-from smidgen.train.material import Material, prepare
-from smidgen.train.metrics import write_rows
-from smidgen.train.parallel import ALONE, World, world
-from smidgen.train.recipe import Recipe
-from smidgen.train.runfolder import new_run_folder
-from smidgen.train.stopwatch import Stopwatch
+from smidgen.train import (
+    CheckpointError,
+    Interrupted,
+    Material,
+    Recipe,
+    Stopwatch,
+    World,
+    checkpoint,
+    new_run_folder,
+    prepare,
+    world,
+    write_rows,
+)
+from smidgen.train.parallel import ALONE
 from smidgen.train.threads import threads_here
 from smidgen.watch import Watch
 from smidgen.weights import Published

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smidgen.graph import Network, from_json, to_json
-from smidgen.train.metrics import EpochRow
-from smidgen.train.recipe import Recipe
+from smidgen.train import EpochRow, Recipe
 
 __all__ = ["ETA", "RUNGS", "SCRATCH", "Destination", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from smidgen import report
 from smidgen.data import class_counts, unbalanced_news
 from smidgen.spec import counted
-from smidgen.train.material import Material
-from smidgen.train.metrics import EpochRow
+from smidgen.train import EpochRow, Material
 from smidgen.watch import Watch
 
 __all__ = ["describe", "warn_of_chance"]

@@ -14,22 +14,28 @@ from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.run.plan import SCRATCH, Plan, Trial
 from smidgen.run.session import Session
-from smidgen.train import checkpoint
+from smidgen.train import (
+    EpochRow,
+    Hardware,
+    Interrupted,
+    Material,
+    Teacher,
+    Timer,
+    Training,
+    TrainingData,
+    TrainingError,
+    Views,
+    World,
+    checkpoint,
+    write_rows,
+)
 from smidgen.train.batches import batch_sizes
-from smidgen.train.distil import VIEWS, Teacher
-from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train.distil import VIEWS
 from smidgen.train.footprint import prediction_batch
-from smidgen.train.hardware import Hardware
-from smidgen.train.loop import Training
-from smidgen.train.material import Material
 from smidgen.train.memory import release_freed
-from smidgen.train.metrics import EpochRow, write_rows
-from smidgen.train.parallel import ALONE, World
-from smidgen.train.pixels import TrainingData
+from smidgen.train.parallel import ALONE
 from smidgen.train.replay import recorder
-from smidgen.train.stopwatch import Timer
 from smidgen.train.threads import sharing, threads_worth
-from smidgen.train.views import Views
 from smidgen.watch import Watch
 
 __all__ = ["LESSONS", "TEACHER", "Runner"]

@@ -13,9 +13,7 @@ from smidgen.run.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.run.runner import Runner
 from smidgen.run.speeds import Looks, estimated, measured, measured_again, without_teacher
 from smidgen.spec import SmidgenError, about, shown
-from smidgen.train.material import Material
-from smidgen.train.recipe import Recipe, recipe
-from smidgen.train.stopwatch import Stopwatch
+from smidgen.train import Material, Recipe, Stopwatch, recipe
 from smidgen.watch import Watch
 
 __all__ = [

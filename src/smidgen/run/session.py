@@ -11,7 +11,8 @@ from smidgen.machine import cores
 from smidgen.run.job import Job
 from smidgen.run.plan import Trial
 from smidgen.spec import SmidgenError
-from smidgen.train.parallel import ALONE, World
+from smidgen.train import World
+from smidgen.train.parallel import ALONE
 from smidgen.train.threads import threads_here, threads_worth
 
 __all__ = ["Session", "trains_on", "workers_for"]

@@ -13,8 +13,7 @@ from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.runner import TEACHER, Runner
 from smidgen.run.together import together
 from smidgen.spec import StoppedError, about
-from smidgen.train.errors import Interrupted, TrainingError
-from smidgen.train.stopwatch import Stopwatch
+from smidgen.train import Interrupted, Stopwatch, TrainingError
 from smidgen.watch import Watch
 
 __all__ = ["Looks", "estimated", "measured", "measured_again", "without_teacher"]

@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeAlias, TypeVar
 
-from smidgen.train.checkpoint import CheckpointError
-from smidgen.train.errors import Interrupted, TrainingError
-from smidgen.train.stopwatch import Stopwatch
+from smidgen.train import CheckpointError, Interrupted, Stopwatch, TrainingError
 from smidgen.watch import Watch
 
 __all__ = ["Piece", "together"]

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 import smidgen
 from smidgen import atomic
+from smidgen.data import read_record
 from smidgen.data.runs import STUDY as RECORD
-from smidgen.data.runs import read_record
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.journal import opened
 from smidgen.spec import DependencyError, SmidgenError

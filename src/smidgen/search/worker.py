@@ -16,17 +16,22 @@ from typing import Any
 
 import torch
 
-from smidgen.run.plan import Plan, Trial, rungs_for
-from smidgen.run.runner import Runner
-from smidgen.run.session import Session
+from smidgen.run import Plan, Runner, Session, Trial
+from smidgen.run.plan import rungs_for
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.study import Result, Study
 from smidgen.spec import SmidgenError
-from smidgen.train.errors import Interrupted, TrainingError
-from smidgen.train.evaluate import accuracy, cross_entropy, predict_logits
-from smidgen.train.material import Material, prepare
+from smidgen.train import (
+    Interrupted,
+    Material,
+    Stopwatch,
+    TrainingError,
+    accuracy,
+    cross_entropy,
+    predict_logits,
+    prepare,
+)
 from smidgen.train.parallel import ALONE
-from smidgen.train.stopwatch import Stopwatch
 from smidgen.watch import Watch
 
 __all__ = ["Trainer", "material_of", "work"]

@@ -9,7 +9,7 @@ from kornia.enhance import adjust_brightness, adjust_contrast
 from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
-from smidgen.modules.randomness import uniform
+from smidgen.modules import uniform
 from smidgen.train.strengths import Augment
 
 __all__ = ["AFFINE_STREAM", "SHUFFLE_STREAM", "Augment", "affine_matrices", "augment"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from smidgen.graph import Preprocess
-from smidgen.modules.randomness import sample_keys, uniform
+from smidgen.modules import sample_keys, uniform
 from smidgen.train.augment import SHUFFLE_STREAM
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import normalise

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smidgen.modules.randomness import set_sample_keys
+from smidgen.modules import set_sample_keys
 from smidgen.train import checkpoint
 from smidgen.train.average import Average
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches

@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from smidgen.data.places import require_place, taken
+from smidgen.data import require_place
+from smidgen.data.places import taken
 from smidgen.data.runs import RUN as RECORD
 from smidgen.spec import SmidgenError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from smidgen.modules.randomness import sample_keys
+from smidgen.modules import sample_keys
 from smidgen.train.augment import Augment, augment
 from smidgen.train.pixels import Examples, to_unit
 
