@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -87,9 +86,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def taught(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("smidgen.run.fit")  # the package's own `fit` is the function
-    monkeypatch.setattr(module, "teacher_trial", teacher)
-    monkeypatch.setattr(module, "published_trials", lambda *_: [])
+    monkeypatch.setattr("smidgen.run.lineup.teacher_trial", teacher)
+    monkeypatch.setattr("smidgen.run.lineup.published_trials", lambda *_: [])
 
 
 def job(data: Path, out: Path, workers: int = 1, from_scratch: bool = False) -> Job:

@@ -16,21 +16,19 @@ from smidgen.graph import Network
 from smidgen.machine import peak_memory
 from smidgen.report import Report
 from smidgen.run import forecast, record
-from smidgen.run.afford import affordable, sparing
+from smidgen.run.afford import affordable
 from smidgen.run.contest import contest
 from smidgen.run.evidence import Winner, write_run
 from smidgen.run.job import Job
-from smidgen.run.plan import Destination, Plan, Trial, rungs_for
-from smidgen.run.propose import propose
+from smidgen.run.lineup import as_asked, default_trial, lineup
+from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.record import Record
 from smidgen.run.remarks import describe, warn_of_chance
 from smidgen.run.runner import LESSONS, Runner
-from smidgen.run.schedule import Deadline, default_recipe, foreseen, within
-from smidgen.run.session import Session, trains_on, workers_for
-from smidgen.run.starts import published_trials, taught, teacher_trial, tuned
+from smidgen.run.schedule import Deadline, foreseen, within
+from smidgen.run.session import Session, trains_on
+from smidgen.run.starts import tuned
 from smidgen.scaling.compound import family_named
-from smidgen.scaling.device import Device
-from smidgen.scaling.measure import device_for, known
 from smidgen.spec import Budget, SmidgenError, StoppedError, about
 from smidgen.train import (
     CheckpointError,
@@ -78,48 +76,8 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
         family_named(family)
     clock = Stopwatch()
     material = _prepared(job, watch)
-    device = _target(job, budget, watch)
-    networks = _proposed(job, material, budget, watch, families, device)
-    trials = [_default(network, material, job) for network in networks]
-    teacher = None
-    if not job.from_scratch:
-        started = [
-            _as_asked(trial, job)
-            for trial in published_trials(material, budget, families, device, job.resolution)
-        ]
-        teacher = None if started else teacher_trial(material, watch, len({one.input for one in networks}))
-        if teacher:
-            tuning = dataclasses.replace(teacher.recipe, class_weights=job.class_weights)
-            teacher = dataclasses.replace(teacher, recipe=tuning)
-            trials = [taught(trial, teacher) for trial in trials]
-        trials = started + trials
-    workers = workers_for(job, trials)
-    if device:
-        trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
-    target = Destination(str(device), device.here, device.error, device.threads) if device else None
-    plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target)
+    plan, workers = lineup(job, budget, families, material, watch)
     return _begun(_asked(job, budget, plan, material, workers), material, clock, watch)
-
-
-def _proposed(
-    job: Job,
-    material: Material,
-    budget: Budget,
-    watch: Watch,
-    families: tuple[str, ...],
-    device: Device | None,
-) -> list[Network]:
-    """Candidates for these pictures; where memory holds none of the largest, those that it does."""
-
-    def inside(limits: Budget) -> list[Network]:
-        solutions = propose(material, limits, watch, families, device, shrink=job.resolution is None)
-        return [material.fitted(solution.network) for solution in solutions]
-
-    networks = inside(budget)
-    if trains_on(job) == "cpu" and (spared := sparing(budget, networks, material)):
-        watch.say(f"memory sets a limit too: {spared.params:,} parameters")
-        networks = inside(spared)
-    return networks
 
 
 def train_one(
@@ -142,9 +100,9 @@ def train_one(
         if isinstance(network, Published):
             trial = tuned(network, material, job.resolution)
         else:
-            trial = _default(material.fitted(network(material)), material, job)
+            trial = default_trial(material.fitted(network(material)), material, job)
         trial = dataclasses.replace(trial, recipe=plan or trial.recipe)
-        only = Plan((_as_asked(trial, job),), rungs_for(1, 1))
+        only = Plan((as_asked(trial, job),), rungs_for(1, 1))
         return _begun(_asked(job, None, only, material, 1), material, clock, watch, processes)
 
 
@@ -296,23 +254,6 @@ def _tidy(folder: Path) -> None:
         checkpoint.remove(place)
 
 
-def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
-    """The device whose milliseconds matter: the one asked for, or this machine where time is limited."""
-    if job.device is None and budget.latency_ms is None:
-        return None
-    if job.device is None and job.time_limit is not None and known() is None:
-        raise SmidgenError(
-            "this machine's milliseconds are not known yet; `smidgen info --measure` finds them out, once, "
-            "in some minutes that --time does not have"
-        )
-    watch.heading("milliseconds of the device")
-    device = device_for(job.device, watch)
-    watch.say(f"{device}; nine of ten predictions are off by at most {100 * device.error:.0f} %")
-    if doubt := device.doubt():
-        watch.say(doubt)
-    return device
-
-
 def _prepared(job: Job, watch: Watch, again: bool = False) -> Material:
     """Material of the job, after everything that would make the work useless was ruled out.
 
@@ -342,20 +283,6 @@ def _scratch(job: Job) -> Path:
     """The folder for decoded pictures that memory does not hold: the nearest to the run that exists."""
     wanted = (job.out or _base(job, "data")).absolute()
     return next(parent for parent in wanted.parents if parent.is_dir())
-
-
-def _as_asked(trial: Trial, job: Job) -> Trial:
-    """The trial with the job's epochs, class weights and learning rate."""
-    plan = trial.recipe.shortened(job.epochs or trial.recipe.epochs)
-    plan = dataclasses.replace(
-        plan, class_weights=job.class_weights, learning_rate=job.learning_rate or plan.learning_rate
-    )
-    return dataclasses.replace(trial, recipe=plan)
-
-
-def _default(network: Network, material: Material, job: Job) -> Trial:
-    """The trial of a network from scratch, with the default recipe."""
-    return _as_asked(Trial(network, default_recipe(material, network, job.epochs)), job)
 
 
 def _now() -> str:

@@ -13,7 +13,7 @@ from smidgen import atomic
 from smidgen.graph import Network
 from smidgen.scaling import Rule
 from smidgen.search.agenda import Agenda
-from smidgen.search.figure import draw
+from smidgen.search.figure import draw_search
 from smidgen.search.growth import BASE, grown, rule_of
 from smidgen.search.study import Study, TaskRow
 from smidgen.search.verdict import difference, winners
@@ -52,7 +52,7 @@ def conclude(study: Study) -> dict[str, Any]:
     folder = study.folder
     atomic.write_text(folder / "rows.csv", _table(agenda, rows))
     with atomic.replacing(folder / "search.png") as path:
-        draw(document, path)
+        draw_search(document, path)
     atomic.write_text(folder / "search.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return document
 
