@@ -39,7 +39,7 @@ def inspect_dataset(data: str | os.PathLike[str], *, group_by: str | None = None
 
 def from_anywhere(data: str) -> str:
     """What a person typed, as it is found from any folder; the name of a set, or of nothing, as it is."""
-    if data in sets.names() or not os.path.exists(data):  # noqa: PTH110 (no error where a folder is closed)
+    if data in sets.names() or not os.path.exists(Path(data)):  # noqa: PTH110 (no error where a folder is closed)
         return data
     return os.path.abspath(data)  # noqa: PTH100 (links stay as they were typed)
 
