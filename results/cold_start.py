@@ -21,7 +21,7 @@ import smidgen
 from smidgen import modelfile
 from smidgen.bench import rivals
 from smidgen.bench.process import cold_start
-from smidgen.bench.runner import cold_request
+from smidgen.bench.runner import Bench, cold_request
 from smidgen.program.drawn import draw_weights
 
 RIVALS = ("smidgen", "onnxruntime")
@@ -45,10 +45,10 @@ def main() -> None:
         folder = Path(name)
         model = folder / "model.safetensors"
         modelfile.write(model, modelfile.ModelFile(network, draw_weights(network)))
-        requests = {}
+        bench, requests = Bench(model, network, given.threads, folder), {}
         for rival in RIVALS:
             setting = rivals.load(rival).settings(False)[0]
-            requests[rival] = cold_request(rival, setting, model, network, given.threads, folder)
+            requests[rival] = cold_request(bench, rival, setting)
         times: dict[str, list[float]] = {what: [] for what in (*SCRIPTS, *RIVALS)}
         for _ in range(given.rounds):
             for what, script in SCRIPTS.items():

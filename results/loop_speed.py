@@ -33,10 +33,11 @@ from torch.utils.data import DataLoader, Dataset
 
 import smidgen
 from smidgen.data import open_dataset
-from smidgen.train import Pixels, Recipe, accuracy, predict_logits, recipe
+from smidgen.train import Examples, Recipe, accuracy, predict_logits, recipe
 from smidgen.train.augment import Augment
 from smidgen.train.loop import Training
 from smidgen.train.optimiser import learning_rate
+from smidgen.train.pixels import TrainingData
 from smidgen.train.threads import sharing
 
 COLUMNS = (
@@ -75,16 +76,16 @@ class Task(NamedTuple):
         preprocess = dataclasses.replace(found.preprocess, mean=(0.2860,), std=(0.3530,))
         return dataclasses.replace(found, preprocess=preprocess)
 
-    def data(self) -> tuple[Pixels, Pixels]:
+    def data(self) -> tuple[Examples, Examples]:
         """Pictures to train and to validate on, both out of the set's 60,000."""
         whole = open_dataset("fashion-mnist")
         assert whole.given_split is not None
         places = [place for place, part in enumerate(whole.given_split) if part == "train"]
         order = np.random.default_rng(self.seed).permutation(places)
 
-        def part(chosen: list[int]) -> Pixels:
+        def part(chosen: list[int]) -> Examples:
             grey = np.stack([whole.pictures[place].read(1) for place in chosen])
-            return Pixels(grey, np.array([whole.pictures[place].label for place in chosen], np.int64))
+            return Examples(grey, np.array([whole.pictures[place].label for place in chosen], np.int64))
 
         order = order.tolist()
         return part(order[: self.pictures]), part(order[self.pictures : self.pictures + VALIDATED])
@@ -117,7 +118,8 @@ class Ours:
         train, val = task.data()
         torch.manual_seed(task.seed)
         model = smidgen.create(self.network)
-        self.training = Training(model, task.recipe, train, val, self.network.preprocess, seed=task.seed)
+        data = TrainingData(train, val, self.network.preprocess)
+        self.training = Training(model, task.recipe, data, seed=task.seed)
         if compiled:
             model.compile(dynamic=False)
         self.macs = self.network.cost().macs * task.recipe.batch_size
@@ -130,7 +132,7 @@ class Ours:
             self.training.run(until=len(self.training.rows) + 1)
             seconds = time.perf_counter() - began
         seconds -= self.training.timer.seconds["validation"] - before
-        images = len(self.training.data) / seconds
+        images = len(self.training.data.train) / seconds
         return Turn(threads, 0, images, self.training.history.last.val_accuracy, seconds)
 
 
@@ -224,7 +226,7 @@ class Plain:
 class Pictures(Dataset[tuple[Tensor, int]]):
     """Pictures one by one, changed by a transform."""
 
-    def __init__(self, data: Pixels, change: Any) -> None:
+    def __init__(self, data: Examples, change: Any) -> None:
         from PIL import Image
 
         self.pictures = [Image.fromarray(picture[:, :, 0]) for picture in data.pictures]

@@ -50,17 +50,17 @@ from smidgen.machine import held_memory, peak_memory
 from smidgen.modules import create
 from smidgen.train.footprint import training_bytes
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import recipe
 name, side, batch, plan = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), recipe(sys.argv[4])
 torch.set_num_threads(1)
 network = families.network(name, num_classes=10, resolution=side)
 pictures = np.random.default_rng(0).integers(0, 256, (2 * batch, side, side, 3), dtype=np.uint8)
-data = Pixels(pictures, np.arange(2 * batch) % 10)
+data = Examples(pictures, np.arange(2 * batch) % 10)
 plan = dataclasses.replace(plan, batch_size=batch)
 torch.nn.Conv2d(3, 8, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()
 before = held_memory()
-training = Training(create(network), plan, data, data, network.preprocess)
+training = Training(create(network), plan, TrainingData(data, data, network.preprocess))
 for batch in training._batches():
     training._update(batch)
 print(training_bytes(network, plan), peak_memory() - before)

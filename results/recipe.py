@@ -22,6 +22,7 @@ from smidgen.run.contest import contest
 from smidgen.run.plan import Plan, Rung, Trial
 from smidgen.run.runner import Runner
 from smidgen.run.schedule import default_recipe
+from smidgen.run.session import Session
 from smidgen.spec import Budget
 from smidgen.train.material import prepare
 from smidgen.train.recipe import Recipe, recipe
@@ -88,7 +89,7 @@ def main() -> None:
         base = default_recipe(material, network, given.epochs)
         trials = tuple(Trial(network, CHANGES[change](base)) for change in given.changes)
         with tempfile.TemporaryDirectory() as folder:
-            runner = Runner(Path(folder), Plan(trials, (Rung(1.0, 1),)), material, seed=seed, every=600.0)
+            runner = Runner(Path(folder), Plan(trials, (Rung(1.0, 1),)), material, Session(seed))
             rows = contest(runner.plan, runner, given.workers, News()).rows
         for change, trained in zip(given.changes, rows, strict=True):
             last = trained[-1]

@@ -21,6 +21,7 @@ from smidgen.run.plan import RUNGS, Plan, Rung, Trial
 from smidgen.run.propose import propose
 from smidgen.run.runner import Runner
 from smidgen.run.schedule import default_recipe
+from smidgen.run.session import Session
 from smidgen.spec import Budget
 from smidgen.train.material import prepare
 from smidgen.watch import Watch
@@ -53,7 +54,7 @@ def main() -> None:
             Trial(network, default_recipe(material, network, given.epochs)) for network in networks
         )
         plan = Plan(trials, (Rung(0.5, len(trials)), Rung(1.0, 1)))
-        runner = Runner(Path(folder), plan, material, seed=given.seed, every=600.0)
+        runner = Runner(Path(folder), plan, material, Session(given.seed))
         rows = contest(plan, runner, given.workers, News()).rows
     accuracies = [[row.val_accuracy for row in trial] for trial in rows]
     with given.out.open("w", newline="", encoding="utf-8") as file:

@@ -35,8 +35,9 @@ from smidgen.data import open_dataset
 from smidgen.families import network
 from smidgen.graph import Combinator, Conv, Init, Network, Node, Shift, leaves, pad
 from smidgen.run.schedule import augmentation_strength
-from smidgen.train import Pixels, Recipe, accuracy, predict_logits, recipe
+from smidgen.train import Examples, Recipe, accuracy, predict_logits, recipe
 from smidgen.train.loop import Training
+from smidgen.train.pixels import TrainingData
 
 WAYS = ("shift", "depthwise")
 BATCHES = (1, 64)  # of the predictions
@@ -78,7 +79,7 @@ class Task(NamedTuple):
             label_smoothing=base.label_smoothing * strength,
         )
 
-    def data(self) -> tuple[Pixels, Pixels, Pixels]:
+    def data(self) -> tuple[Examples, Examples, Examples]:
         """Pictures to train on, to validate on, and to test on."""
         whole = open_dataset("fashion-mnist")
         assert whole.given_split is not None
@@ -94,8 +95,8 @@ class Task(NamedTuple):
             ]
         )
 
-        def part(places: Sequence[int]) -> Pixels:
-            return Pixels(np.stack([whole.pictures[place].read(1) for place in places]), labels[places])
+        def part(places: Sequence[int]) -> Examples:
+            return Examples(np.stack([whole.pictures[place].read(1) for place in places]), labels[places])
 
         test = np.flatnonzero(~train)[: self.tested]
         chosen = (drawn[:, : self.per_class].ravel(), drawn[:, self.per_class :].ravel(), test)
@@ -138,7 +139,7 @@ def work(way: str, task: Task, words: Connection) -> None:
     net = task.network(way)
     torch.manual_seed(task.seed)
     model = smidgen.create(net)
-    training = Training(model, task.recipe, train, val, net.preprocess, seed=task.seed)
+    training = Training(model, task.recipe, TrainingData(train, val, net.preprocess), seed=task.seed)
     words.send(None)  # ready: the other may be made ready without disturbing
     while word := words.recv():
         if word == "epoch":

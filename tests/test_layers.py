@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import smidgen
-from smidgen import families, graph
+from smidgen import families, graph, train
 from smidgen.families.family import Family
 
 ABOVE = (
@@ -30,7 +30,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.p
 STANDARD_LIBRARY = set(sys.stdlib_module_names)
 # Tools without a layer of their own, that any layer may use: they import nothing of smidgen's but `spec` and
 # what stands behind them here.
-FREE = ("watch", "machine", "cgroups", "forks", "atomic", "seal")
+FREE = ("lazy", "watch", "machine", "cgroups", "forks", "atomic", "seal")
 
 
 def layer_of(path: Path) -> str:
@@ -108,6 +108,20 @@ def test_public_names_and_their_homes_are_the_same() -> None:
 def test_unknown_attribute_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'efficientnet'"):
         smidgen.__getattr__("efficientnet")
+    with pytest.raises(AttributeError, match=r"module 'smidgen\.train' has no attribute 'nosuch'"):
+        train.nosuch  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "layer", [one for one in LAYERS if (ROOT / one).is_dir() and one not in ("program", "export")]
+)
+def test_a_layer_says_what_is_public_and_has_it(layer: str) -> None:
+    package = importlib.import_module(f"smidgen.{layer}")
+    assert package.__doc__
+    assert package.__all__
+    assert all(hasattr(package, public) for public in package.__all__)
+    for file in getattr(package, "_HOMES", {}).values():
+        assert (ROOT / layer / f"{file}.py").exists()
 
 
 # ── what a fresh process really loads ────────────────────────────────────────────────────────────────

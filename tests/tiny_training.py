@@ -12,8 +12,9 @@ from smidgen.graph import Network, Preprocess
 from smidgen.modules import NetworkModule, create
 from smidgen.train.augment import Augment
 from smidgen.train.distil import Teacher
+from smidgen.train.hardware import Hardware
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe
 from smidgen.train.replay import Recorder
 
@@ -31,10 +32,10 @@ PLAN = Recipe(
 )
 
 
-def digits(start: int, stop: int) -> Pixels:
+def digits(start: int, stop: int) -> Examples:
     chosen = sorted(open_dataset("digits").pictures, key=lambda picture: picture.name[::-1])[start:stop]
     labels = np.array([picture.label for picture in chosen], np.int64)
-    return Pixels(np.stack([picture.read(1) for picture in chosen]), labels)
+    return Examples(np.stack([picture.read(1) for picture in chosen]), labels)
 
 
 def network(name: str) -> Network:
@@ -55,13 +56,10 @@ def training(
     return Training(
         module(name, 7),
         plan,
-        digits(0, 75),
-        digits(100, 150),
-        PREPROCESS,
+        TrainingData(digits(0, 75), digits(100, 150), PREPROCESS),
         seed=3,
-        device=device,
         teacher=teacher,
-        record=record,
+        hardware=Hardware(torch.device(device), recorder=record),
     )
 
 

@@ -16,7 +16,7 @@ from smidgen import modelfile, native
 from smidgen.bench import rivals
 from smidgen.bench.plain import read
 from smidgen.bench.process import RivalError, Worker, cold_start
-from smidgen.bench.runner import OURS, Row, _picture
+from smidgen.bench.runner import OURS, Timing, _picture
 from smidgen.bench.worker import receive, send
 from smidgen.engine import Engine
 from smidgen.images import decode, normalise, resize_crop
@@ -124,9 +124,9 @@ def test_drawn_weights_give_numbers_of_a_sane_scale(name: str) -> None:
     assert 1e-20 < np.abs(answer).max() < 1e20
 
 
-def row(turns: Sequence[float], alone: float, against: Sequence[float]) -> Row:
+def row(turns: Sequence[float], alone: float, against: Sequence[float]) -> Timing:
     its, single, ours = ([[ms] * 10 for ms in taken] for taken in (turns, [alone], against))
-    return Row("onnxruntime", "1", "fp32", 4, "spin", its, single, ours, 1, 1, 0.0)
+    return Timing("onnxruntime", "1", "fp32", 4, "spin", its, single, ours, 1, 1, 0.0)
 
 
 def test_ratios_are_paired_by_round() -> None:

@@ -246,7 +246,7 @@ def test_a_place_that_cannot_be_written_is_refused_first(
         raise AssertionError("it worked before it looked")
 
     made_on_the_way = line.split()[0] in ("fit", "train", "search", "demo") and folder.startswith("nowhere")
-    for work in ("engine.Engine.__init__", "scaling.measure.measure", "bench.runner.measure"):
+    for work in ("engine.Engine.__init__", "scaling.measure.measure", "bench.runner.time_rivals"):
         monkeypatch.setattr(f"smidgen.{work}", worked)
     monkeypatch.setattr("smidgen.cli.running.before_training", worked)
     monkeypatch.setattr("smidgen.cli.search.require_torch", worked)
@@ -389,18 +389,11 @@ def test_the_device_file_of_another_machine_stays(place: Path, monkeypatch: pyte
 def test_a_file_of_somebodys_that_appears_during_the_training_is_refused_before_the_test_part_is_looked_at(
     tmp_path: Path,
 ) -> None:
-    from smidgen.train.evidence import write_run
+    from smidgen.run.evidence import write_run
     from smidgen.watch import Watch
 
     (tmp_path / "report.html").write_bytes(b"mine")
     nothing: Any = None  # there is nothing yet that it could look at
     with pytest.raises(SmidgenError, match=r"report\.html holds something else"):
-        write_run(
-            tmp_path,
-            *[nothing] * 5,
-            budget=None,
-            candidates=(),
-            command="",
-            watch=Watch(),
-        )
+        write_run(tmp_path, nothing, nothing, nothing, Watch())
     assert files(tmp_path) == {str(tmp_path / "report.html"): b"mine"}

@@ -31,8 +31,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spare the runs that end in this process the clocking of their model."""
-    monkeypatch.setattr("smidgen.train.evidence.measure", lambda *_: (None, "not here"))
-    monkeypatch.setattr("smidgen.train.evidence.measure_memory", lambda *_: (None, "not here"))
+    monkeypatch.setattr("smidgen.run.evidence.measure", lambda *_: (None, "not here"))
+    monkeypatch.setattr("smidgen.run.evidence.measure_memory", lambda *_: (None, "not here"))
 
 
 def environment() -> dict[str, str]:

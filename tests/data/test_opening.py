@@ -43,6 +43,7 @@ def test_a_folder_with_a_set_s_name_opens_by_its_path(photos: Path) -> None:
         ("here/fotos", "here/fotos: no such folder"),
         (Path("fotos"), "fotos: no such folder"),
         ("fotos.csv", "fotos.csv: no such file"),
+        ("x" * 300, f"{'x' * 300}: cannot be read (File name too long)"),
         (
             "photos/cat/1.png",
             "photos/cat/1.png: neither a folder nor a CSV; data is a folder, a CSV or a set's name",
@@ -53,6 +54,17 @@ def test_what_does_not_exist_is_refused_in_one_line(photos: Path, data: str | Pa
     with pytest.raises(DataError) as caught:
         open_dataset(data)
     assert str(caught.value).startswith(message)
+
+
+def test_what_lies_in_a_closed_folder_is_refused_in_one_line(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", closed)
+    with pytest.raises(DataError, match=r"^photos: cannot be read \(Permission denied\)$"):
+        open_dataset("photos")
 
 
 # -- groups -------------------------------------------------------------------------------------------

@@ -315,6 +315,7 @@ main()
         ("fit photos --budget params=8k --out photos/run", "lies inside the data"),
         ("fit nosuch --budget params=8k", "no folder, CSV or set 'nosuch'"),
         ("train photos --model nosuch", "nosuch"),
+        ("train photos --model resnet20 --recipe nosuch", "no recipe 'nosuch'"),
         ("train photos --model resnet20 --weights nosuch", "no published weights"),
         ("train photos --model squeezenet1_1 --weights nosuch", "has no weights 'nosuch'"),
         ("demo --out photos", "exists"),

@@ -28,7 +28,7 @@ from smidgen.draw import (
     scatter,
     shift_operation,
 )
-from smidgen.draw.cut import units
+from smidgen.draw.cut import blocks
 from smidgen.families.efficientnet import mbconv
 from smidgen.families.shiftnet import csc, sc2, shift_runs
 from smidgen.families.squeezenet import fire
@@ -392,10 +392,10 @@ def test_the_other_shift_modules_draw_legibly(node: Node) -> None:
 )
 def test_every_block_is_found_by_its_path_and_drawn(name: str) -> None:
     network = families.network(name)
-    for unit in units(network.tree, network.input):
-        node, shape = locate(network, unit.path)
-        assert shape == unit.x
-        _assert_legible(block(node, shape, unit.title()))
+    for found in blocks(network.tree, network.input):
+        node, shape = locate(network, found.path)
+        assert shape == found.x
+        _assert_legible(block(node, shape, found.title()))
 
 
 def test_a_leaf_inside_hoisted_children_is_found() -> None:

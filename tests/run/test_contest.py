@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
+from heard import Heard
 from smidgen import families
 from smidgen.modules import NetworkModule, create
 from smidgen.run.contest import contest, spearman
@@ -19,41 +20,13 @@ from smidgen.run.plan import Plan, Rung, Trial
 from smidgen.run.runner import TEACHER, Runner
 from smidgen.train.checkpoint import CheckpointError
 from smidgen.train.errors import Interrupted, TrainingError
-from smidgen.train.metrics import Row
+from smidgen.train.metrics import EpochRow
 from smidgen.train.recipe import recipe
 from smidgen.watch import Watch
 
 EPOCHS = 10
 RUNGS = (Rung(0.2, 3), Rung(0.5, 2), Rung(1.0, 1))
 Curve = Callable[[int], tuple[float, float]]  # accuracy and loss after so many epochs
-
-
-class Heard(Watch):
-    """Keeps what it is told, and can ask for a stop once so many steps are done."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.lines: list[str] = []
-        self.reports: list[tuple[int, int]] = []
-        self.stop_after = stop_after
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    @contextmanager
-    def stop_requests(self, stop: Callable[[], None]) -> Iterator[None]:
-        self.stop = stop
-        yield
-
-    @contextmanager
-    def progress(self, label: str) -> Iterator[Callable[[int, int], None]]:
-        del label  # stages are told apart by their order
-
-        def report(done: int, total: int) -> None:
-            self.reports.append((done, total))
-            if done == self.stop_after:
-                self.stop()
-
-        yield report
 
 
 class Fake(Runner):
@@ -75,7 +48,7 @@ class Fake(Runner):
 
     def train(
         self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
-    ) -> tuple[Row, ...]:
+    ) -> tuple[EpochRow, ...]:
         with self._lock:
             self.calls.append((number, share))
         until = self.steps(number, share)
@@ -91,9 +64,9 @@ class Fake(Runner):
                 raise Interrupted(self.done[number], EPOCHS)
         return tuple(self.row(number, epoch) for epoch in range(1, until + 1))
 
-    def row(self, number: int, epoch: int) -> Row:
+    def row(self, number: int, epoch: int) -> EpochRow:
         accuracy, loss = self.curves[number](epoch)
-        return Row(epoch, epoch, 0.1, loss, accuracy, loss, accuracy, 1 - accuracy, float(epoch))
+        return EpochRow(epoch, epoch, 0.1, loss, accuracy, loss, accuracy, 1 - accuracy, float(epoch))
 
     def finished(self, number: int) -> NetworkModule:
         assert self.done[number] == EPOCHS
@@ -250,14 +223,7 @@ def test_a_request_during_the_lessons_is_heard_between_two_pictures() -> None:
 
 
 def test_headings_say_what_is_being_done_and_how_long_it_takes() -> None:
-    class Headings(Watch):
-        def __init__(self) -> None:
-            self.headings: list[str] = []
-
-        def heading(self, text: str) -> None:
-            self.headings.append(text)
-
-    plan, heard = plan_of(6, teacher=True), Headings()
+    plan, heard = plan_of(6, teacher=True), Heard()
     timed = tuple(dataclasses.replace(trial, epoch_seconds=60.0) for trial in plan.trials)
     assert plan.teacher is not None
     teacher = dataclasses.replace(plan.teacher, epoch_seconds=30.0)
@@ -275,16 +241,9 @@ def test_headings_say_what_is_being_done_and_how_long_it_takes() -> None:
 def test_nobody_is_said_to_train_who_stands_there_already() -> None:
     """One epoch in all: the rungs after the first find it done."""
 
-    class Headings(Watch):
-        def __init__(self) -> None:
-            self.headings: list[str] = []
-
-        def heading(self, text: str) -> None:
-            self.headings.append(text)
-
     network = families.network("resnet20", num_classes=2, resolution=16)
     trial = Trial(network, recipe("small").shortened(1))
-    plan, heard = Plan((trial,) * 3, RUNGS), Headings()
+    plan, heard = Plan((trial,) * 3, RUNGS), Heard()
     runner = Fake(plan, [flat(0.5)] * 3)
     contest(plan, runner, 1, heard)
     assert heard.headings == ["training 3 candidates for 1 epoch, to compare them"]
@@ -297,7 +256,7 @@ def test_who_does_not_stop_in_time_is_not_waited_for() -> None:
     class Slow(Fake):
         def train(
             self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
-        ) -> tuple[Row, ...]:
+        ) -> tuple[EpochRow, ...]:
             advance(1)
             ended.wait(30)
             return super().train(number, share, advance, stopping)

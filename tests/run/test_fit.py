@@ -1,5 +1,4 @@
 import dataclasses
-import importlib
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -390,12 +389,11 @@ def test_a_network_that_learned_nothing_is_called_no_better_than_chance(tmp_path
 def test_a_network_for_smaller_pictures_is_trained_and_tested_at_its_own_size(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = importlib.import_module("smidgen.run.fit")  # the package's own `fit` is the function
 
     def smallest(*given: Any, **more: Any) -> list[Solution]:
         return [min(propose(*given, **more), key=lambda one: one.network.input.height)]
 
-    monkeypatch.setattr(module, "propose", smallest)
+    monkeypatch.setattr("smidgen.run.lineup.propose", smallest)
     job = Job(str(tiny), out=tmp_path / "run", epochs=2, from_scratch=True)
     done = fit(job, Budget(macs=600_000), Watch(), ("squeezenet",))
     model = modelfile.read(done.folder / "model.safetensors").network

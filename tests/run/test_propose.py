@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from heard import Heard
 from smidgen import modelfile
 from smidgen.families import families
 from smidgen.run import propose
@@ -11,16 +12,6 @@ from smidgen.spec import Budget, BudgetError
 from smidgen.train.material import Material, prepare
 from smidgen.watch import Watch
 from tiny_set import shapes
-
-
-class Heard(Watch):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -21,12 +20,11 @@ from smidgen.run import Fitted, Job, fit, record, resume, train_one
 from smidgen.run.plan import Trial
 from smidgen.scaling import solve
 from smidgen.spec import Budget, SmidgenError, StoppedError
-from smidgen.train.augment import Augment
 from smidgen.train.checkpoint import latest
 from smidgen.train.distil import VIEWS, Teacher
 from smidgen.train.material import Material
-from smidgen.train.pixels import Pixels
 from smidgen.train.recipe import recipe
+from smidgen.train.views import Views
 from smidgen.watch import Watch
 from tiny_set import files, shapes
 
@@ -88,9 +86,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def taught(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("smidgen.run.fit")  # the package's own `fit` is the function
-    monkeypatch.setattr(module, "teacher_trial", teacher)
-    monkeypatch.setattr(module, "published_trials", lambda *_: [])
+    monkeypatch.setattr("smidgen.run.lineup.teacher_trial", teacher)
+    monkeypatch.setattr("smidgen.run.lineup.published_trials", lambda *_: [])
 
 
 def job(data: Path, out: Path, workers: int = 1, from_scratch: bool = False) -> Job:
@@ -173,9 +170,9 @@ def test_lessons_that_were_given_are_not_given_again(
     views: list[int] = []
     look = Teacher._view
 
-    def looked(self: Teacher, data: Pixels, strengths: Augment, seed: int, view: int, *more: Any) -> Tensor:
+    def looked(self: Teacher, data: Views, view: int, *more: Any) -> Tensor:
         views.append(view)
-        return look(self, data, strengths, seed, view, *more)
+        return look(self, data, view, *more)
 
     monkeypatch.setattr(Teacher, "_view", looked)
     resume(tmp_path / "run", Watch())

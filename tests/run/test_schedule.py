@@ -21,23 +21,24 @@ from smidgen.cli.running import Duration
 from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create
 from smidgen.run import schedule
-from smidgen.run.plan import Plan, Target, Trial, full_trainings, rungs_for
+from smidgen.run.plan import Destination, Plan, Trial, full_trainings, rungs_for
 from smidgen.run.runner import Runner
 from smidgen.run.schedule import (
     DEFAULT,
     FEWEST_EPOCHS,
     FEWEST_IN_TIME,
     MOST_EPOCHS,
+    Deadline,
     default_epochs,
     within,
 )
 from smidgen.spec import Shape, SmidgenError
-from smidgen.train.clock import Clock
 from smidgen.train.distil import VIEWS
 from smidgen.train.errors import TrainingError
 from smidgen.train.material import Material, prepare
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.recipe import recipe
+from smidgen.train.stopwatch import Stopwatch
 from smidgen.watch import Watch
 from tiny_set import shapes
 
@@ -50,7 +51,7 @@ def fitted_in(
     limit: float, plan: Plan, runner: Runner, workers: int, watch: Watch, most: int | None = None
 ) -> Plan:
     """`within`, of a job that has just begun."""
-    return within(limit, Clock(), plan, runner, workers, watch, most)
+    return within(Deadline(limit, Stopwatch()), plan, runner, workers, watch, most)
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,8 @@ def test_the_time_that_is_named_does(
     """However much of it was gone before, and whatever the fastest network takes."""
 
     def tried(seconds: float) -> Plan:
-        return within(seconds, Clock(spent), timed([fastest, 3 * fastest]), Fake(material), workers, Watch())
+        asked = timed([fastest, 3 * fastest])
+        return within(Deadline(seconds, Stopwatch(spent)), asked, Fake(material), workers, Watch())
 
     refusal = None
     try:
@@ -373,7 +375,7 @@ def test_no_more_epochs_than_asked_for_or_than_a_named_recipe_has(material: Mate
 
 
 def test_what_has_nothing_to_do_with_time_stays(material: Material) -> None:
-    target = Target("Cortex-A72, neon, 4 threads", here=False, error=0.08, threads=4)
+    target = Destination("Cortex-A72, neon, 4 threads", here=False, error=0.08, threads=4)
     asked = dataclasses.replace(timed([1.0, 2.0]), device=target)
     first = dataclasses.replace(asked.trials[0], latency_ms=0.7)
     asked = dataclasses.replace(asked, trials=(first, asked.trials[1]))

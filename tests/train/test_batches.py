@@ -10,14 +10,15 @@ from smidgen.train import batches
 from smidgen.train.augment import Augment
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches, epoch_order
 from smidgen.train.parallel import ALONE, World
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Examples
+from smidgen.train.views import Views
 
 PREPROCESS = Preprocess(6, mean=(0.3,), std=(0.4,))
 
 
-def numbered(count: int) -> Pixels:
+def numbered(count: int) -> Examples:
     pictures = np.random.default_rng(0).integers(0, 256, (count, 6, 6, 1), dtype=np.uint8)
-    return Pixels(pictures, np.arange(count, dtype=np.int64))
+    return Examples(pictures, np.arange(count, dtype=np.int64))
 
 
 def parts(batches: list[Batch]) -> list[Tensor]:
@@ -28,17 +29,14 @@ def equal(a: Batch, b: Batch) -> bool:
     return all(map(torch.equal, a[:3], b[:3])) and a.whole == b.whole
 
 
-def epoch(data: Pixels, batch_size: int, *, first: int = 0, world: World = ALONE) -> list[Batch]:
+def epoch(data: Examples, batch_size: int, *, first: int = 0, world: World = ALONE) -> list[Batch]:
     strengths = Augment(rotation=10, translation=0.1)
     return list(
         epoch_batches(
-            data,
+            Views(data, strengths, 0, torch.device("cpu")),
             PREPROCESS,
-            strengths,
             batch_size=batch_size,
-            seed=0,
             epoch=0,
-            device=torch.device("cpu"),
             first=first,
             world=world,
         )

@@ -15,7 +15,8 @@ from smidgen.modules.randomness import sample_keys
 from smidgen.train.augment import Augment, augment
 from smidgen.train.batches import epoch_batches
 from smidgen.train.distil import TEMPERATURE, VIEWS, Teacher, distilled
-from smidgen.train.pixels import Pixels, to_unit
+from smidgen.train.pixels import Examples, to_unit
+from smidgen.train.views import Views
 
 CPU = torch.device("cpu")
 OWN = Preprocess(8, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.5))
@@ -27,10 +28,10 @@ def linear(channels: int = 3, side: int = 8, classes: int = 4) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(channels * side * side, classes))
 
 
-def pictures(count: int, channels: int = 3, side: int = 8) -> Pixels:
+def pictures(count: int, channels: int = 3, side: int = 8) -> Examples:
     random = np.random.default_rng(1)
     noise = random.integers(0, 256, (count, side, side, channels), dtype=np.uint8)
-    return Pixels(noise, random.integers(0, 4, count))
+    return Examples(noise, random.integers(0, 4, count))
 
 
 class Counting(nn.Module):
@@ -93,7 +94,7 @@ def test_a_teacher_does_not_learn() -> None:
 
 def test_answers_are_those_for_each_view_of_each_picture() -> None:
     data, teacher = pictures(11), Teacher(linear(), (8, 8), OWN)
-    answers = teacher.answers(data, STRONG, 3, CPU)
+    answers = teacher.answers(Views(data, STRONG, 3, CPU))
     assert answers.shape == (VIEWS, 11, 4)
     for view in (0, 1, VIEWS - 1):
         for place in (0, 6, 10):
@@ -108,9 +109,10 @@ def test_pupils_see_in_every_epoch_what_was_answered(epoch: int) -> None:
     """The pupil's batches, taken back to the 0..1 scale, get the answers that are looked up for them."""
     data, teacher = pictures(23), Teacher(linear(), (8, 8), OWN)
     pupil = Preprocess(8, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
-    answers = teacher.answers(data, STRONG, 5, CPU)
+    views = Views(data, STRONG, 5, CPU)
+    answers = teacher.answers(views)
     mean, std = (torch.tensor(values)[:, None, None] for values in (pupil.mean, pupil.std))
-    batches = epoch_batches(data, pupil, STRONG, batch_size=8, seed=5, epoch=epoch, device=CPU, views=VIEWS)
+    batches = epoch_batches(views, pupil, batch_size=8, epoch=epoch, turns=VIEWS)
     places = []
     for batch in batches:
         expected = teacher(batch.pictures * std + mean)
@@ -123,11 +125,11 @@ def test_pupils_see_in_every_epoch_what_was_answered(epoch: int) -> None:
 def test_every_view_is_answered_once() -> None:
     model = Counting(linear())
     data, teacher = pictures(9), Teacher(model, (8, 8), OWN)
-    first = teacher.answers(data, STRONG, 3, CPU)
-    assert teacher.answers(data, STRONG, 3, CPU) is first
+    first = teacher.answers(Views(data, STRONG, 3, CPU))
+    assert teacher.answers(Views(data, STRONG, 3, CPU)) is first
     assert model.seen == 9 * VIEWS
-    assert not torch.equal(teacher.answers(data, STRONG, 4, CPU), first)
-    assert not torch.equal(teacher.answers(data, Augment(), 3, CPU), first)
+    assert not torch.equal(teacher.answers(Views(data, STRONG, 4, CPU)), first)
+    assert not torch.equal(teacher.answers(Views(data, Augment(), 3, CPU)), first)
 
 
 numbers = st.lists(st.floats(-20, 20, width=32), min_size=3, max_size=3)

@@ -21,7 +21,7 @@ from smidgen.train.footprint import (
     training_bytes,
 )
 from smidgen.train.loop import Training
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe, recipe
 
 torch.set_num_threads(1)
@@ -66,10 +66,10 @@ def test_a_smaller_batch_is_the_largest_half_that_fits(room: int, most: int) -> 
         assert found == most or not fits(2 * found)
 
 
-def data(count: int, side: int) -> Pixels:
+def data(count: int, side: int) -> Examples:
     random = np.random.default_rng(0)
     pictures = random.integers(0, 256, (count, side, side, 3), dtype=np.uint8)
-    return Pixels(pictures, random.integers(0, 4, count))
+    return Examples(pictures, random.integers(0, 4, count))
 
 
 def trained(parts: int, plan: Recipe) -> dict[str, torch.Tensor]:
@@ -78,7 +78,7 @@ def trained(parts: int, plan: Recipe) -> dict[str, torch.Tensor]:
     pixels = data(20, 32)
     model = create(SMALL).double()
     wide = dataclasses.replace(plan, epochs=3, batch_size=10, parts=parts, ema_decay=0.0, warmup_epochs=0.0)
-    training = Training(model, wide, pixels, pixels, SMALL.preprocess)
+    training = Training(model, wide, TrainingData(pixels, pixels, SMALL.preprocess))
     training.run()
     return training.model.state_dict()
 

@@ -10,8 +10,8 @@ from smidgen.scaling import solve
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.loop import train
-from smidgen.train.metrics import Row
-from smidgen.train.pixels import Pixels
+from smidgen.train.metrics import EpochRow
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe, TrainingError, recipe
 from tiny_training import PLAN, PREPROCESS, digits, network
 
@@ -25,7 +25,7 @@ def tiny() -> nn.Module:
 
 
 def trained(model: nn.Module, seed: int = 0, plan: Recipe = SHORT) -> dict[str, Tensor]:
-    train(model, plan, digits(0, 100), digits(100, 150), PREPROCESS, seed=seed)
+    train(model, plan, TrainingData(digits(0, 100), digits(100, 150), PREPROCESS), seed=seed)
     return model.state_dict()
 
 
@@ -51,16 +51,16 @@ def test_another_seed_gives_other_weights() -> None:
 
 def test_the_last_row_describes_the_model_that_is_left() -> None:
     model, val = tiny(), digits(100, 150)
-    history = train(model, SHORT, digits(0, 100), val, PREPROCESS)
+    history = train(model, SHORT, TrainingData(digits(0, 100), val, PREPROCESS))
     assert not model.training
     assert history.last.val_accuracy == accuracy(predict_logits(model, val.pictures, PREPROCESS), val.labels)
 
 
 def test_callbacks_see_every_step_and_epoch() -> None:
     steps: list[tuple[int, int]] = []
-    rows: list[Row] = []
+    rows: list[EpochRow] = []
     history = train(
-        tiny(), SHORT, digits(0, 50), digits(50, 60), PREPROCESS,
+        tiny(), SHORT, TrainingData(digits(0, 50), digits(50, 60), PREPROCESS),
         on_step=lambda done, total: steps.append((done, total)), on_epoch=rows.append,
     )  # fmt: skip
     assert steps == [(done, 8) for done in range(1, 9)]
@@ -71,12 +71,12 @@ def test_callbacks_see_every_step_and_epoch() -> None:
 @pytest.mark.parametrize("count", [2, 3, 17, 33])
 def test_no_number_of_pictures_leaves_batchnorm_a_lone_sample(count: int) -> None:
     model = nn.Sequential(nn.Conv2d(1, 4, 8), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 10))
-    train(model, SHORT, digits(0, count), digits(50, 60), PREPROCESS)
+    train(model, SHORT, TrainingData(digits(0, count), digits(50, 60), PREPROCESS))
 
 
 def test_one_picture_is_refused() -> None:
     with pytest.raises(TrainingError, match="1 picture to train on; at least 2"):
-        train(tiny(), SHORT, digits(0, 1), digits(50, 60), PREPROCESS)
+        train(tiny(), SHORT, TrainingData(digits(0, 1), digits(50, 60), PREPROCESS))
 
 
 def test_divergence_says_what_to_try() -> None:
@@ -106,7 +106,7 @@ def test_eight_epochs_teach_most_digits() -> None:
     net = solve("resnet", Budget(params=30_000), num_classes=10, c_in=1, resolution=8).network
     torch.manual_seed(0)
     plan = recipe("small").shortened(8)
-    history = train(create(net), plan, digits(0, 1200), digits(1200, 1797), PREPROCESS)
+    history = train(create(net), plan, TrainingData(digits(0, 1200), digits(1200, 1797), PREPROCESS))
     assert history.last.val_accuracy > 0.95
 
 
@@ -115,9 +115,9 @@ def test_class_weights_let_classes_count_alike() -> None:
     data = digits(0, 100)
     rare = np.flatnonzero(data.labels != 3) if (data.labels == 3).any() else np.arange(100)
     keep = np.concatenate([rare, np.flatnonzero(data.labels == 3)[:1]])
-    uneven = Pixels(data.pictures[keep], data.labels[keep])
+    uneven = Examples(data.pictures[keep], data.labels[keep])
     plan = Recipe(epochs=1, batch_size=100, learning_rate=1e-3, class_weights=True, schedule="steps")
-    history = train(tiny(), plan, uneven, digits(100, 150), PREPROCESS)
+    history = train(tiny(), plan, TrainingData(uneven, digits(100, 150), PREPROCESS))
 
     labels, counts = uneven.labels, np.bincount(uneven.labels, minlength=10)
     assert counts[3] == 1
@@ -129,7 +129,6 @@ def test_class_weights_let_classes_count_alike() -> None:
     weight = len(labels) / (10 * counts)
     expected = -(weight[labels] * log_p[np.arange(len(labels)), labels]).mean()
     assert history.last.train_loss == pytest.approx(expected, rel=1e-4)
-    plain = train(
-        tiny(), dataclasses.replace(plan, class_weights=False), uneven, digits(100, 150), PREPROCESS
-    )
+    alike = dataclasses.replace(plan, class_weights=False)
+    plain = train(tiny(), alike, TrainingData(uneven, digits(100, 150), PREPROCESS))
     assert plain.last.train_loss == pytest.approx(-log_p[np.arange(len(labels)), labels].mean(), rel=1e-4)

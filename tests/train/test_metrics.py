@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from smidgen.train.metrics import Row, read_rows, write_rows
+from smidgen.train.metrics import EpochRow, read_rows, write_rows
 
-ROWS = [Row(i, i * 20, 1e-3 / i, 1.5, 0.5, 1.25, 1 / 3, 1 / 7, 0.1 * i) for i in (1, 2, 3)]
+ROWS = [EpochRow(i, i * 20, 1e-3 / i, 1.5, 0.5, 1.25, 1 / 3, 1 / 7, 0.1 * i) for i in (1, 2, 3)]
 
 
 def test_rows_survive_the_file(tmp_path: Path) -> None:

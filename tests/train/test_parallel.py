@@ -24,15 +24,17 @@ import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
 from tiny_training import PREPROCESS, PLAN, digits, module
+from smidgen.train.hardware import Hardware
 from smidgen.train.loop import Training
 from smidgen.train.parallel import world
+from smidgen.train.pixels import TrainingData
 import dataclasses
 # SGD: AdamW divides by the size of each gradient, and so turns rounding of the smallest into whole steps.
 rate = float(sys.argv[3])
 plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=rate)
 def trained(processes):
-    training = Training(module(sys.argv[2], 7), plan, digits(0, 83), digits(100, 150), PREPROCESS,
-                        seed=3, world=processes)
+    data = TrainingData(digits(0, 83), digits(100, 150), PREPROCESS)
+    training = Training(module(sys.argv[2], 7), plan, data, seed=3, hardware=Hardware(world=processes))
     training.run()
     if processes.leads:
         print(json.dumps([[row.train_loss, row.val_loss, row.train_accuracy] for row in training.rows]))

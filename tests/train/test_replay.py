@@ -19,11 +19,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from smidgen.train import checkpoint
-from smidgen.train.clock import Timer
 from smidgen.train.loop import Training
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.recipe import Recipe
 from smidgen.train.replay import WARM, CudaGraphs, Replayed, recorder
+from smidgen.train.stopwatch import Timer
 from tiny_training import PLAN, module, training, weights
 
 

@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from smidgen.data.places import require_place
 from smidgen.spec import SmidgenError
-from smidgen.train.runfolder import RECORD, new_run_folder, require_free
+from smidgen.train.runfolder import RECORD, new_run_folder
 
 
 def fail(wanted: Path | None, base: Path, leave: str | None = None) -> None:
@@ -67,7 +68,7 @@ def test_nothing_is_ever_overwritten(tmp_path: Path, kind: str) -> None:
         case _:
             path.symlink_to(tmp_path / "nowhere")
     with pytest.raises(SmidgenError, match="exists; a run is never overwritten, choose another --out"):
-        require_free(path)
+        require_place(path, tmp_path / "base")
     with pytest.raises(SmidgenError, match="exists; a run is never overwritten"):
         fail(path, tmp_path / "base")
     assert os.path.lexists(path)

@@ -5,7 +5,7 @@ import torch
 from smidgen import images
 from smidgen.graph import Preprocess
 from smidgen.spec import DataError
-from smidgen.train.pixels import Pixels, normalise, to_unit
+from smidgen.train.pixels import Examples, normalise, to_unit
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -39,4 +39,4 @@ def test_arrays_that_do_not_belong_together_are_refused(
     pictures: np.ndarray, labels: np.ndarray, message: str
 ) -> None:
     with pytest.raises(DataError, match=message):
-        Pixels(pictures, labels)
+        Examples(pictures, labels)

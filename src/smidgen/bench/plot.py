@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from smidgen.bench.runner import OURS, Report
+from smidgen.bench.runner import OURS, Comparison
 from smidgen.spec import DependencyError
 
 __all__ = ["marked", "plot", "require_matplotlib"]
@@ -19,7 +19,7 @@ def require_matplotlib() -> None:
         raise DependencyError("--plot needs matplotlib: pip install 'smidgen[train]'") from None
 
 
-def plot(report: Report, path: Path, kind: str, where: str) -> None:
+def plot(comparison: Comparison, path: Path, kind: str, where: str) -> None:
     """Draw a panel for each batch size, the fastest rival on top.
 
     kind     png or svg; in its metadata stands that `smidgen bench` made it
@@ -29,13 +29,13 @@ def plot(report: Report, path: Path, kind: str, where: str) -> None:
     require_matplotlib()
     from matplotlib.figure import Figure
 
-    sizes = report.batches
-    height = 1.3 + sum(0.5 + 0.34 * len(report.of_batch(batch)) for batch in sizes)
+    sizes = comparison.batches
+    height = 1.3 + sum(0.5 + 0.34 * len(comparison.of_batch(batch)) for batch in sizes)
     figure = Figure(figsize=(8, height), layout="constrained")
-    weights = [len(report.of_batch(batch)) for batch in sizes]
+    weights = [len(comparison.of_batch(batch)) for batch in sizes]
     axes = figure.subplots(len(sizes), 1, squeeze=False, height_ratios=weights)
     for batch, panel in zip(sizes, axes[:, 0], strict=True):
-        rows = sorted(report.of_batch(batch), key=lambda row: -row.median)
+        rows = sorted(comparison.of_batch(batch), key=lambda row: -row.median)
         colours = ["tab:red" if row.rival == OURS else "0.6" for row in rows]
         bars = panel.barh([row.rival for row in rows], [row.median for row in rows], color=colours)
         panel.bar_label(
@@ -53,9 +53,9 @@ def plot(report: Report, path: Path, kind: str, where: str) -> None:
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(axis="x", alpha=0.25)
         panel.set_axisbelow(True)
-    name, size = report.network.name, report.network.input
+    name, size = comparison.network.name, comparison.network.input
     figure.suptitle(
-        f"{name}, {size}, fp32, {report.threads} threads; × = its time over ours\n{where}", fontsize=10
+        f"{name}, {size}, fp32, {comparison.threads} threads; × = its time over ours\n{where}", fontsize=10
     )
     figure.savefig(path, format=kind, dpi=130, metadata=marked(kind))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from smidgen import modelfile, native
+from smidgen import native
 from smidgen.bench import rivals
 from smidgen.bench.process import RivalError, Worker, cold_start
 from smidgen.bench.worker import TIMED
@@ -24,7 +24,7 @@ from smidgen.export.depthwise import has_shifts
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name, processor_features
 
-__all__ = ["INTERFERES", "OURS", "Report", "Row", "cold_request", "machine", "measure"]
+__all__ = ["INTERFERES", "OURS", "Bench", "Comparison", "Timing", "cold_request", "machine", "time_rivals"]
 
 OURS = "smidgen"
 TRIALS = 2  # turns of each setting, of which the least counts
@@ -35,7 +35,24 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Bench:
+    """What rivals are timed on.
+
+    model    file that all of them run
+    network  in it
+    folder   for what they read, and for a picture
+    say      hears what is being done
+    """
+
+    model: Path
+    network: Network
+    threads: int
+    folder: Path
+    say: Say = lambda _line: None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
     """One rival at one batch size.
 
     setting        the fastest of those that it has
@@ -109,7 +126,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class Comparison:
     """All rows, those of a batch together, ours first.
 
     left_out  why a rival, or its cold start, does not appear
@@ -117,10 +134,10 @@ class Report:
 
     network: Network
     threads: int
-    rows: list[Row]
+    rows: list[Timing]
     left_out: Mapping[str, str]
 
-    def of_batch(self, batch: int) -> list[Row]:
+    def of_batch(self, batch: int) -> list[Timing]:
         """Rows of one batch size."""
         return [row for row in self.rows if row.batch == batch]
 
@@ -130,53 +147,39 @@ class Report:
         return list(dict.fromkeys(row.batch for row in self.rows))
 
 
-def measure(
-    model: Path,
-    names: Sequence[str],
-    batches: Sequence[int],
-    threads: int,
-    rounds: int,
-    folder: Path,
-    say: Say,
-) -> Report:
+def time_rivals(bench: Bench, names: Sequence[str], batches: Sequence[int], rounds: int) -> Comparison:
     """Let rivals take turns on a model file.
 
     names    of rivals that can run here; ours is added
-    folder   for what they read, and for a picture
-    say      hears what is being done
-    Raises   ModelFileError; RivalError where our own engine fails.
+    Raises   RivalError where our own engine fails.
     """
-    network = modelfile.read(model).network
     left_out: dict[str, str] = {}
-    rows: list[Row] = []
+    rows: list[Timing] = []
     for batch in batches:
         present = [name for name in dict.fromkeys((OURS, *names)) if name not in left_out]
-        rows += _Contest(model, network, threads, batch, folder, left_out, say).rows(present, rounds)
-    return Report(
-        network, threads, _with_cold_starts(rows, model, network, threads, folder, left_out, say), left_out
-    )
+        rows += _Turns(bench, batch, left_out).rows(present, rounds)
+    return Comparison(bench.network, bench.threads, _with_cold_starts(rows, bench, left_out), left_out)
 
 
 @dataclass(frozen=True, slots=True)
-class _Contest:
+class _Turns:
     """One batch size."""
 
-    model: Path
-    network: Network
-    threads: int
+    bench: Bench
     batch: int
-    folder: Path
     left_out: dict[str, str]
-    say: Say
 
-    def rows(self, names: Sequence[str], rounds: int) -> list[Row]:
-        shape = (self.batch, *self.network.input[:3])
+    def say(self, text: str) -> None:
+        self.bench.say(f"batch {self.batch}: {text}")
+
+    def rows(self, names: Sequence[str], rounds: int) -> list[Timing]:
+        shape = (self.batch, *self.bench.network.input[:3])
         x = np.random.default_rng(0).standard_normal(shape, np.float32)
         workers: dict[str, Worker] = {}
         settings: dict[str, str] = {}
         with contextlib.ExitStack() as stack:
             for name in names:
-                self.say(f"batch {self.batch}: {name} loads")
+                self.say(f"{name} loads")
                 try:
                     settings[name] = self._fastest(name, x)
                     workers[name] = stack.enter_context(self._worker(name, settings[name], x))
@@ -186,14 +189,14 @@ class _Contest:
                     self.left_out[name] = str(error)
             turns: dict[str, list[list[float]]] = {name: [] for name in workers}
             for number in range(rounds):
-                self.say(f"batch {self.batch}: round {number + 1} of {rounds}")
+                self.say(f"round {number + 1} of {rounds}")
                 for name, worker in workers.items():
                     turns[name].append(worker.turn())
-            self.say(f"batch {self.batch}: each alone")
+            self.say("each alone")
             alone = {name: [worker.turn() for _ in range(rounds)] for name, worker in workers.items()}
             ours = workers[OURS].answer
             return [
-                Row(
+                Timing(
                     name,
                     *_identity(name),
                     self.batch,
@@ -209,19 +212,19 @@ class _Contest:
 
     def _fastest(self, name: str, x: NDArray[np.float32]) -> str:
         """The rival's best setting, each tried in a process of its own."""
-        settings = rivals.load(name).settings(has_shifts(self.network))
+        settings = rivals.load(name).settings(has_shifts(self.bench.network))
         if len(settings) == 1:
             return settings[0]
         found: dict[str, float] = {}
         for setting in settings:
-            self.say(f"batch {self.batch}: {name} tries {setting}")
+            self.say(f"{name} tries {setting}")
             with self._worker(name, setting, x) as worker:
                 found[setting] = min(statistics.median(worker.turn()) for _ in range(TRIALS))
         return min(found, key=found.__getitem__)
 
     def _worker(self, name: str, setting: str, x: NDArray[np.float32]) -> Worker:
-        artefact = rivals.load(name).artefact(self.model, setting, self.batch, self.folder)
-        return Worker(name, artefact, setting, self.threads, x)
+        artefact = rivals.load(name).artefact(self.bench.model, setting, self.batch, self.bench.folder)
+        return Worker(name, artefact, setting, self.bench.threads, x)
 
 
 def _identity(name: str) -> tuple[str, str]:
@@ -230,25 +233,14 @@ def _identity(name: str) -> tuple[str, str]:
     return metadata.version(rival.PACKAGE), rival.PRECISION
 
 
-def _with_cold_starts(
-    rows: Sequence[Row],
-    model: Path,
-    network: Network,
-    threads: int,
-    folder: Path,
-    left_out: dict[str, str],
-    say: Say,
-) -> list[Row]:
+def _with_cold_starts(rows: Sequence[Timing], bench: Bench, left_out: dict[str, str]) -> list[Timing]:
     """The rows with each rival's cold starts, taken in turns, with the setting of its first row."""
-    if network.input.channels not in (1, 3):  # no picture has so many
+    if bench.network.input.channels not in (1, 3):  # no picture has so many
         return list(rows)
-    requests = {
-        row.rival: cold_request(row.rival, row.setting, model, network, threads, folder)
-        for row in reversed(rows)
-    }
+    requests = {row.rival: cold_request(bench, row.rival, row.setting) for row in reversed(rows)}
     found: dict[str, list[float]] = {name: [] for name in requests}
     for number in range(COLD_STARTS):
-        say(f"cold start {number + 1} of {COLD_STARTS}")
+        bench.say(f"cold start {number + 1} of {COLD_STARTS}")
         for name, request in requests.items():
             if f"cold start of {name}" in left_out or max(found[name], default=0.0) >= LONGEST_COLD:
                 continue
@@ -259,14 +251,13 @@ def _with_cold_starts(
     return [replace(row, cold=found[row.rival]) for row in rows]
 
 
-def cold_request(
-    rival: str, setting: str, model: Path, network: Network, threads: int, folder: Path
-) -> dict[str, Any]:
+def cold_request(bench: Bench, rival: str, setting: str) -> dict[str, Any]:
     """What `cold_start` is asked, about a picture that is drawn into the folder."""
+    artefact = rivals.load(rival).artefact(bench.model, setting, 1, bench.folder)
     return {
-        "rival": rival, "artefact": str(rivals.load(rival).artefact(model, setting, 1, folder)),
-        "setting": setting, "threads": threads, "picture": str(_picture(folder)),
-        "shape": network.input[:3], "preprocess": asdict(network.preprocess),
+        "rival": rival, "artefact": str(artefact),
+        "setting": setting, "threads": bench.threads, "picture": str(_picture(bench.folder)),
+        "shape": bench.network.input[:3], "preprocess": asdict(bench.network.preprocess),
     }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ def loaded(artefact: Path, threads: int, setting: str, then: Callable[[nn.Module
     """A call of what `then` makes of the module."""
     import torch
 
-    from smidgen.modules.saved import load_file
+    from smidgen.modules import load_file
 
     torch.set_num_threads(threads)
     layout = torch.channels_last if "nhwc" in setting else torch.contiguous_format
@@ -58,7 +58,7 @@ def _slice(module: nn.Module) -> None:
     import torch
     from torch.nn import functional
 
-    from smidgen.modules.leaves import Shift
+    from smidgen.modules import Shift
 
     class Slices(torch.nn.Module):
         def __init__(self, runs: tuple[tuple[int, int, int], ...]) -> None:

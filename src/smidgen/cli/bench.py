@@ -26,7 +26,7 @@ from smidgen.machine import cores
 from smidgen.spec import DependencyError, SmidgenError, counted
 
 if TYPE_CHECKING:
-    from smidgen.bench.runner import Report, Row
+    from smidgen.bench import Comparison, Timing
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ NEW_TABLE = gate.Kind(
 )
 
 
-@click.command("bench", short_help="Measure a model against other runtimes, in turns.")
+@click.command("bench")
 @click.argument("model", metavar="MODEL")
 @click.option(
     "--batch",
@@ -104,6 +104,7 @@ def command(
         if plot_file.suffix not in (".png", ".svg"):
             raise SmidgenError(f"{plot_file}: plots are written as .png or .svg")
         gate.require(plot_file, gate.PLOT, [model])
+    from smidgen import modelfile
     from smidgen.bench import plot, runner
 
     if plot_file is not None:
@@ -114,19 +115,20 @@ def command(
     with tempfile.TemporaryDirectory(prefix="smidgen-bench-") as folder, _news() as news:
         path = _model_file(model, resolution, Path(folder))
         sizes = list(dict.fromkeys(batches))
-        report = runner.measure(path, names, sizes, threads, rounds, Path(folder), news)
-    report = replace(report, left_out={**left_out, **report.left_out})
+        bench = runner.Bench(path, modelfile.read(path).network, threads, Path(folder), news)
+        comparison = runner.time_rivals(bench, names, sizes, rounds)
+    comparison = replace(comparison, left_out={**left_out, **comparison.left_out})
     if csv_file is not None:
-        write_table(csv_file, COLUMNS, _table(report, before), NEW_TABLE)
+        write_table(csv_file, COLUMNS, _table(comparison, before), NEW_TABLE)
     if append_file is not None:
-        _append(append_file, _table(report, before))
+        _append(append_file, _table(comparison, before))
     if plot_file is not None:
         with gate.replacing(plot_file, gate.PLOT) as path:
-            plot.plot(report, path, plot_file.suffix[1:], _where(before))
+            plot.plot(comparison, path, plot_file.suffix[1:], _where(before))
     if as_json:
-        print_json(_document(report, before))
+        print_json(_document(comparison, before))
     elif csv_file != STDOUT:
-        _tell(report, before)
+        _tell(comparison, before)
 
 
 def _require_tables(csv_file: str | None, append_file: Path | None, as_json: bool, model: str) -> None:
@@ -207,28 +209,28 @@ def _news() -> Iterator[Callable[[str], None]]:
 # ── what is told ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tell(report: Report, before: dict[str, Any]) -> None:
-    network = report.network
+def _tell(comparison: Comparison, before: dict[str, Any]) -> None:
+    network = comparison.network
     say(
-        f"{network.name}, {network.input} pictures, fp32, {report.threads} threads; median milliseconds",
+        f"{network.name}, {network.input} pictures, fp32, {comparison.threads} threads; median milliseconds",
         "bold",
     )
     say(_where(before))
-    for batch in report.batches:
+    for batch in comparison.batches:
         say()
         say(f"batch {batch}", "bold")
         columns = ("rival", "ms", "p95", "alone", "× ours (least–most)", "images/s", "memory", "setting")
-        print_table(columns, [_speed(row) for row in report.of_batch(batch)])
+        print_table(columns, [_speed(row) for row in comparison.of_batch(batch)])
     say()
     heads = ("rival", "version", "precision", "cold start", "× ours", "library", "differs by")
-    first = {row.rival: row for row in reversed(report.rows)}
-    print_table(heads, [_self(row, first[OURS], report) for row in reversed(first.values())], left=3)
+    first = {row.rival: row for row in reversed(comparison.rows)}
+    print_table(heads, [_self(row, first[OURS], comparison) for row in reversed(first.values())], left=3)
     say()
-    for line in (*_notes(report), f"load average {_load(before)} before, {_load()} after"):
+    for line in (*_notes(comparison), f"load average {_load(before)} before, {_load()} after"):
         say(line)
 
 
-def _speed(row: Row) -> list[str]:
+def _speed(row: Timing) -> list[str]:
     numbers = (f"{ms:.4g}" for ms in (row.median, row.p95, row.alone_ms))
     ratios = row.ratios
     told = (
@@ -245,23 +247,23 @@ def _speed(row: Row) -> list[str]:
     ]
 
 
-def _self(row: Row, ours: Row, report: Report) -> list[str]:
+def _self(row: Timing, ours: Timing, comparison: Comparison) -> list[str]:
     cold, times = "", ""
     if row.cold_ms is not None and ours.cold_ms is not None:
         cold, times = f"{row.cold_ms:,.0f} ms", f"{row.cold_ms / ours.cold_ms:.2f}"
-    difference = max(other.difference for other in report.rows if other.rival == row.rival)
+    difference = max(other.difference for other in comparison.rows if other.rival == row.rival)
     differs = "" if row is ours else f"{difference:.0e}"
     return [row.rival, row.version, row.precision, cold, times, bytes_text(row.library_bytes), differs]
 
 
-def _notes(report: Report) -> Iterator[str]:
-    if any(row.interferes for row in report.rows):
+def _notes(comparison: Comparison) -> Iterator[str]:
+    if any(row.interferes for row in comparison.rows):
         yield "! turns and alone differ by more than 10 %: something interferes, and its figures are void"
-    for row in report.rows:
+    for row in comparison.rows:
         if row.fewer:
             calls = f"{len(row.times) / len(row.turns):.3g} calls a turn"
             yield f"* {row.rival}, batch {row.batch}: {calls}, since one takes {row.median:,.0f} ms"
-    for name, why in report.left_out.items():
+    for name, why in comparison.left_out.items():
         yield f"left out: {name} ({why.removeprefix(f'{name}: ')})"
     yield "memory: most that the process held; library: native code that it loaded"
     yield "differs by: largest difference from smidgen's outputs, over the largest of these"
@@ -277,19 +279,19 @@ def _load(found: dict[str, Any] | None = None) -> str:
     return f"{found['load'][0] if found else os.getloadavg()[0]:.2f}"
 
 
-def _document(report: Report, before: dict[str, Any]) -> dict[str, Any]:
+def _document(comparison: Comparison, before: dict[str, Any]) -> dict[str, Any]:
     rows = [
         {name: value for name, value in _figures(row).items() if name != "turns_ms"}
         | {"turns_ms": row.turns, "alone_turns_ms": row.alone, "cold_starts_ms": row.cold}
         | {"interferes": row.interferes}
-        for row in report.rows
+        for row in comparison.rows
     ]
-    network = {"network": report.network.name, "input": list(report.network.input[:3])}
+    network = {"network": comparison.network.name, "input": list(comparison.network.input[:3])}
     after = {"load_after": round(os.getloadavg()[0], 2)}
-    return {**network, "machine": {**before, **after}, "rows": rows, "left_out": dict(report.left_out)}
+    return {**network, "machine": {**before, **after}, "rows": rows, "left_out": dict(comparison.left_out)}
 
 
-def _figures(row: Row) -> dict[str, Any]:
+def _figures(row: Timing) -> dict[str, Any]:
     """What CSV and JSON say of one row."""
     return {
         "rival": row.rival,
@@ -313,20 +315,20 @@ def _figures(row: Row) -> dict[str, Any]:
     }
 
 
-def _table(report: Report, before: dict[str, Any]) -> list[list[Any]]:
+def _table(comparison: Comparison, before: dict[str, Any]) -> list[list[Any]]:
     """A row for each rival and batch."""
     shared = {
         "date": datetime.now(UTC).date(),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "network": report.network.name,
-        "resolution": report.network.input.height,
-        "threads": report.threads,
+        "network": comparison.network.name,
+        "resolution": comparison.network.input.height,
+        "threads": comparison.threads,
         "processor": before["processor"],
         "features": " ".join(before["features"]),
         "isa": before["isa"],
         "load": before["load"][0],
     }
-    rows = ({**shared, **_figures(row)} for row in report.rows)
+    rows = ({**shared, **_figures(row)} for row in comparison.rows)
     return [[row[column] for column in COLUMNS] for row in rows]
 
 

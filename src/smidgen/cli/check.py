@@ -64,7 +64,7 @@ class Findings:
         return {} if self.parts is None else {part: getattr(self.parts, part) for part in PARTS}
 
 
-@click.command("check", short_help="Say whether DATA can be trained on.")
+@click.command("check")
 @click.argument("data")
 @click.option("--group-by", metavar="REGEX", help="Pictures whose names match alike stay in one part.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the split that is shown.")

@@ -15,7 +15,7 @@ from smidgen.spec import ModelFileError, SmidgenError
 __all__ = ["command"]
 
 
-@click.command("convert", short_help="Turn a PyTorch .pth into a model file.")
+@click.command("convert")
 @click.argument("source", metavar="FILE.pth", type=click.Path(path_type=Path))
 @click.option("--as", "name", required=True, metavar="NAME", help="The network whose weights these are.")
 @output_option(required=False, help="Model file to write; default: FILE.safetensors.")

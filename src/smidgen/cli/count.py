@@ -18,7 +18,7 @@ __all__ = ["command"]
 COLUMNS = ("module", "parameters")
 
 
-@click.command("count", short_help="Count a network's parameters, tensor by tensor.")
+@click.command("count")
 @click.argument("network", metavar="NAME|FILE")
 @network_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

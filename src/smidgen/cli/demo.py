@@ -19,7 +19,7 @@ __all__ = ["command"]
 BUDGET = "params=30k, macs=3M"
 
 
-@click.command("demo", short_help="Run `fit` on a folder of handwritten digits.")
+@click.command("demo")
 @click.option(
     "--into",
     type=click.Path(path_type=Path, file_okay=False),

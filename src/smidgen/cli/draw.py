@@ -39,7 +39,7 @@ FIGURES = ("shift", "scaling", "accuracy", "strategies")
 SERIES = {PAPER_V1: "EfficientNet", SQUEEZENET: "SqueezeNet", SLIDES: "ShiftNet"}
 
 
-@click.command("draw", short_help="Draw an architecture, a block, the shift operation or scaling as SVG.")
+@click.command("draw")
 @click.argument("what", nargs=-1, required=True, metavar="NAME|FILE...|shift|scaling|accuracy|strategies")
 @output_option(required=True, help="SVG file to write.")
 @network_options

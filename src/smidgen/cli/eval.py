@@ -23,7 +23,7 @@ __all__ = ["command"]
 CSV_COLUMNS = ("class", "precision", "recall", "f1", "pictures")
 
 
-@click.command("eval", short_help="Measure a model's accuracy on DATA.")
+@click.command("eval")
 @click.argument("model", metavar="MODEL")
 @click.argument("data")
 @click.option(

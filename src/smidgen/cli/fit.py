@@ -18,7 +18,7 @@ from smidgen.spec import Budget
 __all__ = ["command"]
 
 
-@click.command("fit", short_help="Find, train and report the best classifier inside a budget.")
+@click.command("fit")
 @click.argument("data")
 @click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, latency=2ms".')
 @click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")

@@ -23,7 +23,7 @@ from smidgen.spec import SmidgenError, counted
 __all__ = ["command"]
 
 
-@click.command("info", short_help="Say which kernels run on this machine, and why.")
+@click.command("info")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--measure", is_flag=True, help="Time this machine's kernels; takes minutes.")
 @output_option(required=False, help="Where --measure writes for other machines.")
@@ -55,7 +55,7 @@ def command(as_json: bool, measure: bool, output: Path | None, threads: int | No
             f"on {counted(peaks['threads'], 'thread')}"
         )
     if not found["torch"]:
-        say("the operators below the line need torch: pip install 'smidgen[train]'")
+        say("the kernels for training need torch: pip install 'smidgen[train]'")
         return
     say()
     rows = [

@@ -15,7 +15,7 @@ __all__ = ["command"]
 COLUMNS = ("name", "params", "MACs", "pixels", "top-1", "on", "published params", "weights", "source")
 
 
-@click.command("models", short_help="List what can be built.")
+@click.command("models")
 @click.argument("pattern", default="*")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @csv_option(help="Write the table as CSV instead")

@@ -36,7 +36,7 @@ STDIN = "-"
 COLUMNS = ("picture", "class", "probability", "none_of_these")
 
 
-@click.command("predict", short_help="Name what is on pictures.")
+@click.command("predict")
 @click.argument("model", metavar="MODEL")
 @click.argument("pictures", nargs=-1, required=True)
 @click.option("--top", default=5, show_default=True, type=click.IntRange(1), help="Answers for each picture.")

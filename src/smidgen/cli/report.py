@@ -13,7 +13,7 @@ from smidgen.spec import SmidgenError
 __all__ = ["command"]
 
 
-@click.command("report", short_help="Write a run's page and model card again, from its report.json.")
+@click.command("report")
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 def command(run: Path) -> None:
     """Write report.html and model_card.md of RUN, a run's folder, again, and print where they are.

@@ -9,13 +9,14 @@ import click
 from smidgen import gate
 from smidgen.cli.running import before_training, finish
 from smidgen.cli.streams import outliving_readers
-from smidgen.data.runs import RUN, read_record
+from smidgen.data import read_record
+from smidgen.data.runs import RUN
 from smidgen.spec import SmidgenError
 
 __all__ = ["command"]
 
 
-@click.command("resume", short_help="Go on with a run that was stopped or killed.")
+@click.command("resume")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, alone on standard output.")
 @click.option("--profile", is_flag=True, help="Say where the time went.")

@@ -17,7 +17,7 @@ import click
 
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
-from smidgen.data.places import place_for, require_place
+from smidgen.data import place_for, require_place
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
 from smidgen.report.prose import cautions, disturbed, interval, prediction, worth

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("scale", short_help="Scale a family by the compound rule, or into a budget.")
+@click.command("scale")
 @click.argument("family")
 @click.option("--phi", type=float, help="Exponent of the rule: each unit about doubles the multiply-adds.")
 @click.option(

@@ -13,8 +13,8 @@ from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.running import RESOLUTION, SEED, refuse_processes, require_torch, run_place
 from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
-from smidgen.data import open_dataset
-from smidgen.data.runs import STUDY, read_record
+from smidgen.data import open_dataset, read_record
+from smidgen.data.runs import STUDY
 from smidgen.scaling import rule_named
 from smidgen.scaling.compound import family_named
 from smidgen.spec import SmidgenError, quantity
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("search", short_help="Find compound scaling's α, β, γ for DATA, and compare rules of scaling.")
+@click.command("search")
 @click.argument("data", required=False)
 @click.option("--family", help="Family that is scaled; needed to begin.")
 @click.option(
@@ -93,7 +93,7 @@ def command(
         _refuse_more(context, data)
         read_record(resume, STUDY)
         require_torch("a search", training=True)
-        from smidgen.search.grid import search_on
+        from smidgen.search import search_on
 
         folder, document = resume, search_on(resume, workers, watch)
     else:
@@ -106,7 +106,7 @@ def command(
             rule_named(name)
         run_place(data, options["out"], None, "-search")
         require_torch("a search", training=True)
-        from smidgen.search.grid import Wanted, search
+        from smidgen.search import Wanted, search
 
         typed = shlex.join(["smidgen", *sys.argv[1:]])
         wanted = Wanted(data, family, macs=budgets, rules=names, command=typed, **options)

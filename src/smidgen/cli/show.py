@@ -9,9 +9,9 @@ import click
 from smidgen import gate, modelfile
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
-from smidgen.draw.cut import units
+from smidgen.draw.blocks import BlockRow, rows
+from smidgen.draw.cut import blocks
 from smidgen.draw.terms import leaf_name
-from smidgen.draw.units import Row, rows
 from smidgen.graph import Layer, Network, layers
 
 __all__ = ["command"]
@@ -20,7 +20,7 @@ COLUMNS = ("layer", "operation", "output", "params", "MACs", "output bytes", "re
 LEFT_OUT = "BatchNorm, activations, pooling, sums, gates and biases"
 
 
-@click.command("show", short_help="Show a network layer by layer.")
+@click.command("show")
 @click.argument("network", metavar="NAME|FILE")
 @network_options
 @click.option("--all", "unfold", is_flag=True, help="Every layer instead of folding by block.")
@@ -75,21 +75,21 @@ def _cells(row: Layer) -> list[str]:
 def _folded(net: Network, table: list[Layer]) -> list[list[str]]:
     """A row for each run of like blocks."""
     cells = []
-    for row in rows(units(net.tree, net.input)):
+    for row in rows(blocks(net.tree, net.input)):
         inside = [layer for layer in table if not layer.gated and _lies_in(layer.path, row)]
         heights, widths = (
             zip(*(layer.receptive_field for layer in inside), strict=True) if inside else ("1", "1")
         )
         field = f"{max(heights)}x{max(widths)}"
-        repeats = f" ×{len(row.units)}" if len(row.units) > 1 else ""
+        repeats = f" ×{len(row.blocks)}" if len(row.blocks) > 1 else ""
         stride = str(inside[-1].stride) if inside else ""
         numbers = (f"{number:,}" for number in (row.params, row.macs, 4 * row.out.numel))
         cells.append([row.path, row.title() + repeats, str(row.out), *numbers, field, stride])
     return cells
 
 
-def _lies_in(path: str, row: Row) -> bool:
-    return any(path == unit.path or path.startswith(f"{unit.path}.") for unit in row.units)
+def _lies_in(path: str, row: BlockRow) -> bool:
+    return any(path == block.path or path.startswith(f"{block.path}.") for block in row.blocks)
 
 
 def _summary(net: Network) -> None:

@@ -16,12 +16,12 @@ from smidgen.weights import find
 
 if TYPE_CHECKING:
     from smidgen.graph import Network
-    from smidgen.train.material import Material
+    from smidgen.train import Material
 
 __all__ = ["command"]
 
 
-@click.command("train", short_help="Train one network on DATA.")
+@click.command("train")
 @click.argument("data")
 @click.option("--model", required=True, metavar="NAME", help="Network to train; `smidgen models` lists all.")
 @click.option(
@@ -49,21 +49,20 @@ def command(
 ) -> None:
     """Train the network --model on DATA: a folder, a CSV or the name of a set."""
     from smidgen import families
+    from smidgen.train import recipe
 
     if is_file(model):
         raise SmidgenError(
             f"{model}: training starts from a name, not from a model file; `smidgen models` lists all"
         )
     families.family_of(model)
+    plan = recipe(recipe_name) if recipe_name else None
     if weights is not None:
         find(model, weights)
     open_dataset(data, group_by=options["group_by"])  # what torch need not be loaded for is refused here
     asked = job(data, **options)
     from smidgen.run import train_one
-    from smidgen.train.recipe import recipe
     from smidgen.weights import fetch
-
-    plan = recipe(recipe_name) if recipe_name else None
 
     def build(material: Material) -> Network:
         return families.network(

@@ -13,7 +13,7 @@ from smidgen.spec import DataError
 __all__ = ["inspect_labels", "open_labels"]
 
 
-class _Row(NamedTuple):
+class _LabelRow(NamedTuple):
     line: int
     path: str
     label: str
@@ -58,7 +58,7 @@ def inspect_labels(file: Path) -> Dataset:
     )
 
 
-def _read(file: Path) -> list[_Row]:
+def _read(file: Path) -> list[_LabelRow]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as stream:
             return list(_rows(file, stream))
@@ -72,7 +72,7 @@ def _read(file: Path) -> list[_Row]:
         raise DataError(f"{file}: cannot be read ({error.strerror or error})") from None
 
 
-def _rows(file: Path, stream: TextIO) -> Iterator[_Row]:
+def _rows(file: Path, stream: TextIO) -> Iterator[_LabelRow]:
     """Rows below the header, blank ones left out."""
     header = stream.readline()
     delimiter = max(",;\t", key=header.count)
@@ -83,7 +83,7 @@ def _rows(file: Path, stream: TextIO) -> Iterator[_Row]:
         cell = dict(zip(columns, map(str.strip, cells), strict=False))
         if not any(cell.values()):
             continue
-        yield _Row(reader.line_num + 1, *(cell.get(name, "") for name in ("path", "label", "split")))
+        yield _LabelRow(reader.line_num + 1, *(cell.get(name, "") for name in ("path", "label", "split")))
 
 
 def _require_columns(file: Path, columns: Sequence[str]) -> None:
@@ -95,10 +95,10 @@ def _require_columns(file: Path, columns: Sequence[str]) -> None:
         )
 
 
-def _sound_rows(file: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[str]]:
+def _sound_rows(file: Path, rows: Sequence[_LabelRow]) -> tuple[list[_LabelRow], list[str]]:
     """Rows that name an existing picture once, with a label and, if any row has one, a part; and the rest."""
-    sound: list[_Row] = []
-    missing: list[_Row] = []
+    sound: list[_LabelRow] = []
+    missing: list[_LabelRow] = []
     problems: list[str] = []
     lines: dict[Path, int] = {}
     given = any(row.split for row in rows)
@@ -117,7 +117,7 @@ def _sound_rows(file: Path, rows: Sequence[_Row]) -> tuple[list[_Row], list[str]
     return sound, problems
 
 
-def _complaint(row: _Row, earlier: int | None, given: bool) -> str:
+def _complaint(row: _LabelRow, earlier: int | None, given: bool) -> str:
     if not row.path or not row.label:
         return f"no {'label' if row.path else 'path'}; each row needs both"
     if earlier is not None:

@@ -39,7 +39,7 @@ def inspect_dataset(data: str | os.PathLike[str], *, group_by: str | None = None
 
 def from_anywhere(data: str) -> str:
     """What a person typed, as it is found from any folder; the name of a set, or of nothing, as it is."""
-    if data in sets.names() or not Path(data).exists():
+    if data in sets.names() or not os.path.exists(Path(data)):  # noqa: PTH110 (no error where a folder is closed)
         return data
     return os.path.abspath(data)  # noqa: PTH100 (links stay as they were typed)
 
@@ -48,9 +48,13 @@ def _open(data: str | os.PathLike[str]) -> Dataset:
     if isinstance(data, str) and data in sets.names():
         return sets.load(data)
     path = Path(data)
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:  # a folder above it is closed, or the name is longer than any
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if is_folder:
         return inspect_folder(path)
-    if path.exists():
+    if is_there:
         return _open_file(path)
     known = sets.names()
     if isinstance(data, str) and path.name == data and not path.suffix:

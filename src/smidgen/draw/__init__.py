@@ -1,4 +1,8 @@
-"""Pictures of networks as SVG text, drawn from the tree; equal input gives equal bytes."""
+"""Pictures of networks as SVG text, drawn from the tree; equal input gives equal bytes.
+
+`architecture`, `compare`, `block`, `scaling` and `shift_operation` draw networks and what they are made of;
+`locate` finds a block by its path; `panels` and `scatter` draw figures.
+"""
 
 from smidgen.draw.architecture import architecture
 from smidgen.draw.block import block

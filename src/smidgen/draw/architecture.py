@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from smidgen.draw import boxes
+from smidgen.draw.blocks import Block, BlockRow, rows
 from smidgen.draw.boxes import CARD
-from smidgen.draw.cut import units
+from smidgen.draw.cut import blocks
 from smidgen.draw.svg import Canvas, clip, text_width
 from smidgen.draw.terms import compact, map_size
-from smidgen.draw.units import Row, Unit, rows
 from smidgen.graph.network import Network
 from smidgen.spec import Shape, counted
 
@@ -48,7 +48,7 @@ def architecture(network: Network) -> str:
     Like blocks fold into one box (×4); boxes narrow and a rule crosses where the map shrinks; dropped
     strides are noted. Equal networks give equal bytes.
     """
-    found = rows(tuple(_noted(unit, network) for unit in units(network.tree, network.input)))
+    found = rows(tuple(_noted(block, network) for block in blocks(network.tree, network.input)))
     columns = _columns(found)
     canvas = Canvas()
     y = _draw_head(canvas, network, columns)
@@ -57,17 +57,17 @@ def architecture(network: Network) -> str:
     return canvas.finish(columns.right + _MARGIN, y + _MARGIN, f"Architecture of {network.name}")
 
 
-def _noted(unit: Unit, network: Network) -> Unit:
+def _noted(block: Block, network: Network) -> Block:
     """An identity that stands where a stride was dropped says so."""
-    if unit.kind == "ghost" and network.dropped_strides:
-        return dataclasses.replace(unit, details=("stride dropped",))
-    return unit
+    if block.kind == "ghost" and network.dropped_strides:
+        return dataclasses.replace(block, details=("stride dropped",))
+    return block
 
 
 # ── layout ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _columns(found: Sequence[Row]) -> _Columns:
+def _columns(found: Sequence[BlockRow]) -> _Columns:
     natural = max((boxes.natural_width(row) for row in found), default=0)
     narrow = min(max(natural, _NARROWEST), _WIDEST)
     labels = max((text_width(map_size(row.out), _TEXT, bold=True) for row in found), default=0)
@@ -87,7 +87,7 @@ def _box_width(columns: _Columns, shape: Shape, picture: Shape) -> float:
     return columns.narrow + _FUNNEL * min(share, 1.0)
 
 
-def _bands(found: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+def _bands(found: Sequence[BlockRow]) -> Iterator[tuple[str, list[BlockRow]]]:
     """Rows grouped by the size of their output maps."""
     for label, group in itertools.groupby(found, lambda row: map_size(row.out) or "vector"):
         yield label, list(group)
@@ -124,14 +124,16 @@ def _draw_head(canvas: Canvas, network: Network, columns: _Columns) -> float:
     return y + 26
 
 
-def _draw_rows(canvas: Canvas, picture: Shape, found: Sequence[Row], columns: _Columns, y: float) -> float:
+def _draw_rows(
+    canvas: Canvas, picture: Shape, found: Sequence[BlockRow], columns: _Columns, y: float
+) -> float:
     canvas.text(_MARGIN, y + 10, map_size(picture), "ink", _TEXT, bold=True)
     canvas.text(columns.centre, y + 10, "input", "muted", _TEXT, "middle")
     canvas.text(columns.out, y + 10, str(picture), "ink", _TEXT)
     start = y + 21
     y += 21 + _GAP
     most_params, most_macs = (
-        max((getattr(row, unit) for row in found), default=0) for unit in ("params", "macs")
+        max((getattr(row, cost) for row in found), default=0) for cost in ("params", "macs")
     )
     size = map_size(picture)
     for label, band in _bands(found):
@@ -147,18 +149,18 @@ def _draw_rows(canvas: Canvas, picture: Shape, found: Sequence[Row], columns: _C
             if index == 0 and label != size:
                 canvas.text(_MARGIN, middle, label, "ink", _TEXT, bold=True)
             _draw_figures(canvas, row, columns, middle, most_params, most_macs)
-            start, y = bottom, bottom + _GAP + (_CLEAR if boxes.skips(row) and len(row.units) == 1 else 0)
+            start, y = bottom, bottom + _GAP + (_CLEAR if boxes.skips(row) and len(row.blocks) == 1 else 0)
         size = label
     return y - _GAP
 
 
-def _draw_wire(canvas: Canvas, row: Row, centre: float, start: float, top: float, width: float) -> None:
+def _draw_wire(canvas: Canvas, row: BlockRow, centre: float, start: float, top: float, width: float) -> None:
     """Wire into the box, and the arc around it where something is carried past."""
     canvas.arrow([(centre, start), (centre, top)])
     if not boxes.skips(row):
         return
     lane = centre + width / 2 + boxes.cards(row) * CARD + 15
-    if len(row.units) > 1:
+    if len(row.blocks) > 1:
         boxes.draw_loop(canvas, row, centre + width / 2, top, lane)
     else:
         boxes.draw_skip(canvas, centre, top - 14, top + boxes.height(row) + 9, lane)
@@ -169,7 +171,7 @@ def _draw_rule(canvas: Canvas, columns: _Columns, y: float) -> None:
 
 
 def _draw_figures(
-    canvas: Canvas, row: Row, columns: _Columns, y: float, most_params: int, most_macs: int
+    canvas: Canvas, row: BlockRow, columns: _Columns, y: float, most_params: int, most_macs: int
 ) -> None:
     """Output shape, and the two costs as number and bar."""
     canvas.text(columns.out, y, str(row.out), "ink", _TEXT)
@@ -185,13 +187,13 @@ def _draw_figures(
         canvas.rect(x, y + 6, max(_BAR * value / most, 1.5), 4, paint, 2)
 
 
-def _draw_total(canvas: Canvas, found: Sequence[Row], columns: _Columns, y: float) -> float:
+def _draw_total(canvas: Canvas, found: Sequence[BlockRow], columns: _Columns, y: float) -> float:
     y += 16
     canvas.polyline([(_MARGIN, y), (columns.right, y)], "hair")
-    blocks = sum(len(row.units) for row in found)
+    count = sum(len(row.blocks) for row in found)
     canvas.text(columns.out, y + 18, "total", "muted", _TEXT)
     canvas.text(columns.params, y + 18, compact(sum(row.params for row in found)), "ink", _TEXT, bold=True)
     canvas.text(columns.macs, y + 18, compact(sum(row.macs for row in found)), "ink", _TEXT, bold=True)
-    note = f"{blocks} layers and blocks. MACs: convolutions and linear layers."
+    note = f"{count} layers and blocks. MACs: convolutions and linear layers."
     canvas.text(_MARGIN, y + 18, clip(note, columns.out - _MARGIN - 12, 10.5), "muted", 10.5)
     return y + 24

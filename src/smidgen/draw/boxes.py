@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from smidgen.draw.blocks import BlockRow
 from smidgen.draw.svg import Canvas, clip, text_width
-from smidgen.draw.units import Row
 
 __all__ = [
     "CARD",
@@ -24,28 +24,28 @@ _TITLE, _DETAIL = 12.5, 10.5
 _PAD = 14.0
 
 
-def height(row: Row) -> float:
+def height(row: BlockRow) -> float:
     """Height of the row's box, its cards left out."""
     return _TALL if row.details() else _BOX
 
 
-def natural_width(row: Row) -> float:
+def natural_width(row: BlockRow) -> float:
     """Width that holds the row's text."""
     title = text_width(row.title(), _TITLE, bold=True) + _times_width(row)
     return max(title, text_width(row.details(), _DETAIL)) + 2 * _PAD
 
 
-def cards(row: Row) -> int:
+def cards(row: BlockRow) -> int:
     """Cards behind the box: none, one, or two."""
-    return min(len(row.units) - 1, 2)
+    return min(len(row.blocks) - 1, 2)
 
 
-def skips(row: Row) -> bool:
-    """Whether something joins the main branch again after any of the row's units."""
-    return any(unit.skip for unit in row.units)
+def skips(row: BlockRow) -> bool:
+    """Whether something joins the main branch again after any of the row's blocks."""
+    return any(block.skip for block in row.blocks)
 
 
-def draw_box(canvas: Canvas, row: Row, centre: float, top: float, width: float) -> None:
+def draw_box(canvas: Canvas, row: BlockRow, centre: float, top: float, width: float) -> None:
     """Box of `row` around `centre`, with its text; what does not fit is cut."""
     tall = height(row)
     left = centre - width / 2
@@ -69,10 +69,10 @@ def draw_skip(
         wide = text_width(label, _DETAIL) + 12
         middle = (above + below) / 2
         canvas.rect(lane - 9, middle - wide / 2, 18, wide, "conv", 4)
-        canvas.text(lane, middle, label, "ink", _DETAIL, "middle", turned=True)
+        canvas.text_upwards(lane, middle, label, "ink", _DETAIL)
 
 
-def draw_loop(canvas: Canvas, row: Row, right: float, top: float, lane: float) -> None:
+def draw_loop(canvas: Canvas, row: BlockRow, right: float, top: float, lane: float) -> None:
     """Arc beside a repeated box: each of its blocks carries its input past."""
     edge = right + cards(row) * CARD
     out, back = top + 11, top + height(row) - 5
@@ -91,7 +91,7 @@ def draw_merge(canvas: Canvas, x: float, y: float, summed: bool) -> None:
     canvas.polyline([(x, y - 3), (x, y + 3)], "skip")
 
 
-def _draw_text(canvas: Canvas, row: Row, centre: float, top: float, width: float) -> None:
+def _draw_text(canvas: Canvas, row: BlockRow, centre: float, top: float, width: float) -> None:
     middle = top + height(row) / 2
     room = width - _PAD - _times_width(row)
     title = clip(row.title(), room, _TITLE, bold=True)
@@ -101,14 +101,14 @@ def _draw_text(canvas: Canvas, row: Row, centre: float, top: float, width: float
     left = centre - span / 2
     paint = "muted" if row.first.kind == "ghost" else "ink"
     canvas.text(left, line, title, paint, _TITLE, bold=paint == "ink")
-    if len(row.units) > 1:
-        canvas.text(left + span, line, f"×{len(row.units)}", "skip-ink", _TITLE, "end", bold=True)
+    if len(row.blocks) > 1:
+        canvas.text(left + span, line, f"×{len(row.blocks)}", "skip-ink", _TITLE, "end", bold=True)
     canvas.text(centre, middle + 9, details, "muted", _DETAIL, "middle")
 
 
-def _times_width(row: Row) -> float:
-    return 8 + text_width(f"×{len(row.units)}", _TITLE, bold=True) if len(row.units) > 1 else 0.0
+def _times_width(row: BlockRow) -> float:
+    return 8 + text_width(f"×{len(row.blocks)}", _TITLE, bold=True) if len(row.blocks) > 1 else 0.0
 
 
-def _tooltip(row: Row) -> str:
+def _tooltip(row: BlockRow) -> str:
     return f"{row.path}: {row.params:,} parameters, {row.macs:,} MACs, output {row.out}"

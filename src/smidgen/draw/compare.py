@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from smidgen.draw import boxes
-from smidgen.draw.cut import units
+from smidgen.draw.blocks import BlockRow, rows
+from smidgen.draw.cut import blocks
 from smidgen.draw.svg import Canvas, clip, text_width
 from smidgen.draw.terms import compact, map_size
-from smidgen.draw.units import Row, rows
 from smidgen.graph.network import Network
 from smidgen.spec import Shape, SmidgenError
 
@@ -26,7 +26,7 @@ _TOP = 62.0
 @dataclass(frozen=True, slots=True)
 class _Column:
     network: Network
-    found: tuple[Row, ...]
+    found: tuple[BlockRow, ...]
 
 
 def compare(networks: Sequence[Network]) -> str:
@@ -52,22 +52,22 @@ def compare(networks: Sequence[Network]) -> str:
     return canvas.finish(width, bottom + _MARGIN, f"Architectures of {names_read}")
 
 
-def _rows(network: Network) -> tuple[Row, ...]:
-    found = units(network.tree, network.input)
+def _rows(network: Network) -> tuple[BlockRow, ...]:
+    found = blocks(network.tree, network.input)
     return rows(found, whole_stages=len(found) > _MOST)
 
 
 # ── places ───────────────────────────────────────────────────────────────────────────────────────
 
 
-def _places(columns: list[tuple[Row, ...]]) -> list[list[float]]:
+def _places(columns: list[tuple[BlockRow, ...]]) -> list[list[float]]:
     """Top of every row, and last the end of the column; shared by columns of equal length."""
     if len({len(found) for found in columns}) == 1:
         return [_tops(list(zip(*columns, strict=True)))] * len(columns)
     return [_tops([(row,) for row in found]) for found in columns]
 
 
-def _tops(levels: Sequence[tuple[Row, ...]]) -> list[float]:
+def _tops(levels: Sequence[tuple[BlockRow, ...]]) -> list[float]:
     y = _MARGIN + _TOP + _GAP + 10
     tops = []
     for level in levels:
@@ -77,9 +77,9 @@ def _tops(levels: Sequence[tuple[Row, ...]]) -> list[float]:
     return [*tops, y]
 
 
-def _arcs(row: Row) -> bool:
+def _arcs(row: BlockRow) -> bool:
     """Whether the row's arc leads from wire to wire."""
-    return boxes.skips(row) and len(row.units) == 1
+    return boxes.skips(row) and len(row.blocks) == 1
 
 
 # ── drawing ──────────────────────────────────────────────────────────────────────────────────────
@@ -112,7 +112,7 @@ def _output(shape: Shape) -> str:
     return f"output {shape}"
 
 
-def _draw_past(canvas: Canvas, row: Row, centre: float, top: float, box: float) -> float:
+def _draw_past(canvas: Canvas, row: BlockRow, centre: float, top: float, box: float) -> float:
     """Arc past the row, if any; returns where the wire goes on."""
     bottom = top + boxes.height(row)
     if not _arcs(row):

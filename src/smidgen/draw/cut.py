@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from smidgen.draw.patterns import Step
-from smidgen.draw.recognise import norm_unit, recognise
+from smidgen.draw.blocks import Block
+from smidgen.draw.patterns import Operation
+from smidgen.draw.recognise import norm_block, recognise
 from smidgen.draw.terms import leaf_name
-from smidgen.draw.units import Unit
 from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.graph.layers import join
 from smidgen.graph.nodes import (
@@ -21,10 +21,10 @@ from smidgen.graph.nodes import (
 )
 from smidgen.spec import Shape
 
-__all__ = ["units"]
+__all__ = ["blocks"]
 
 
-def units(tree: Node, x: Shape) -> tuple[Unit, ...]:
+def blocks(tree: Node, x: Shape) -> tuple[Block, ...]:
     """Blocks of `tree` on input shape `x`, in order; together they have all its params and MACs."""
     return tuple(_cut(tree, x, "", False))
 
@@ -32,14 +32,14 @@ def units(tree: Node, x: Shape) -> tuple[Unit, ...]:
 # ── cutting ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def _cut(node: Node, x: Shape, path: str, in_chain: bool) -> list[Unit]:
+def _cut(node: Node, x: Shape, path: str, in_chain: bool) -> list[Block]:
     if in_chain and is_identity(node):
-        return [Unit(path, "identity", "ghost", x, x, 0, 0, channels=False)]
+        return [Block(path, "identity", "ghost", x, x, 0, 0, channels=False)]
     whole = recognise(node, x, path)
     if whole is not None:
         return [whole]
     assert isinstance(node, Chain), "every other node is recognised"
-    found: list[Unit] = []
+    found: list[Block] = []
     waiting: tuple[str, ...] = ()  # dropout belongs to the layer that follows it
     for name, child in node.children:
         if isinstance(child, Dropout):
@@ -56,23 +56,23 @@ def _cut(node: Node, x: Shape, path: str, in_chain: bool) -> list[Unit]:
     return _as_stage(found, path)
 
 
-def _as_stage(found: list[Unit], path: str) -> list[Unit]:
-    """Mark the units as one stage where they are blocks that are all alike."""
-    if len(found) < 2 or len({unit.alike for unit in found}) > 1:
+def _as_stage(found: list[Block], path: str) -> list[Block]:
+    """Mark the blocks as one stage where they are all alike."""
+    if len(found) < 2 or len({block.alike for block in found}) > 1:
         return found
-    if any(unit.stride > 1 for unit in found[1:]) or len({unit.skip for unit in found[1:]}) > 1:
+    if any(block.stride > 1 for block in found[1:]) or len({block.skip for block in found[1:]}) > 1:
         return found
-    return [dataclasses.replace(unit, stage=path or "whole") for unit in found]
+    return [dataclasses.replace(block, stage=path or "whole") for block in found]
 
 
-def _absorb(unit: Unit, leaf: Leaf, x: Shape, path: str) -> list[Unit]:
-    """Put a norm or activation into the unit before it; after a block a norm is a unit of its own."""
+def _absorb(block: Block, leaf: Leaf, x: Shape, path: str) -> list[Block]:
+    """Put a norm or activation into the convolution before it; elsewhere a norm is a block of its own."""
     added = cost(leaf, x)
     if isinstance(leaf, Flatten):
-        return [dataclasses.replace(unit, out=output_shape(leaf, x))]
-    if unit.kind in ("conv", "head"):
-        details = (*unit.details, leaf_name(leaf))
-        return [dataclasses.replace(unit, details=details, params=unit.params + added.params)]
+        return [dataclasses.replace(block, out=output_shape(leaf, x))]
+    if block.kind in ("conv", "head"):
+        details = (*block.details, leaf_name(leaf))
+        return [dataclasses.replace(block, details=details, params=block.params + added.params)]
     if isinstance(leaf, Activation):
-        return [unit]  # part of how the block is known
-    return [unit, norm_unit(Step(leaf), x, path)]
+        return [block]  # part of how the block is known
+    return [block, norm_block(Operation(leaf), x, path)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from smidgen.draw.patterns import Finish, Step, main_branch, steps
+from smidgen.draw.patterns import Finish, Operation, main_branch, steps
 from smidgen.draw.pieces import APART, DETAIL, PAD, TITLE, Box, Diagram, Fork, Piece, label_width
 from smidgen.draw.svg import text_width
 from smidgen.draw.terms import is_depthwise, leaf_name, sentence, stride_of
@@ -28,24 +28,24 @@ def diagram(node: Node, x: Shape) -> Diagram:
     return Diagram(tuple(pieces), tuple(labels))
 
 
-def _spread(branch: list[Step]) -> list[Step]:
+def _spread(branch: list[Operation]) -> list[Operation]:
     """Norms and activations stay in the box of a convolution or linear layer, else get their own."""
-    spread: list[Step] = []
+    spread: list[Operation] = []
     for step in branch:
         after = tuple(leaf for leaf in step.after if leaf != Dropout(0.0))
         if isinstance(step.op, Conv | Linear | Finish):
-            spread.append(Step(step.op, after))
+            spread.append(Operation(step.op, after))
         else:
-            spread.append(Step(step.op))
-            spread += [Step(after[0], after[1:])] if after else []
+            spread.append(Operation(step.op))
+            spread += [Operation(after[0], after[1:])] if after else []
     return [step for step in spread if step.op != Dropout(0.0)]
 
 
-def _after(step: Step) -> Chain:
+def _after(step: Operation) -> Chain:
     return Chain(tuple((str(index), leaf) for index, leaf in enumerate(step.after)))
 
 
-def _one(step: Step, x: Shape, width: float) -> Piece:
+def _one(step: Operation, x: Shape, width: float) -> Piece:
     match step.op:
         case Sum() as op:
             main, others = main_branch(op)
@@ -89,13 +89,13 @@ def _ends(branches: list[Node], x: Shape) -> tuple[str, ...]:
 # ── boxes ─────────────────────────────────────────────────────────────────────────
 
 
-def _box(step: Step, x: Shape, width: float) -> Box:
+def _box(step: Operation, x: Shape, width: float) -> Box:
     total = cost(Chain((("0", step.op), ("1", _after(step)))), x)
     tooltip = f"{total.params:,} parameters, {total.macs:,} MACs"
     return Box(_title(step), _details(step), _paint(step.op), tooltip, width)
 
 
-def _title(step: Step) -> str:
+def _title(step: Operation) -> str:
     assert not isinstance(step.op, Combinator)
     if isinstance(step.op, Finish):
         return sentence(" · ".join(leaf_name(leaf) for leaf in (step.op, *step.after)))
@@ -105,7 +105,7 @@ def _title(step: Step) -> str:
     return f"{title}, {step.op.c_out}" if isinstance(step.op, Conv | Linear) else title
 
 
-def _details(step: Step) -> str:
+def _details(step: Operation) -> str:
     if isinstance(step.op, Finish):
         return ""
     details = [leaf_name(leaf) for leaf in step.after]
@@ -123,6 +123,6 @@ def _paint(op: Node) -> str:
     return "head" if isinstance(op, Linear) else "pool"
 
 
-def _natural_width(step: Step) -> float:
+def _natural_width(step: Operation) -> float:
     title = text_width(_title(step), TITLE, bold=True)
     return max(title, text_width(_details(step), DETAIL)) + 2 * PAD

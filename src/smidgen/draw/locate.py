@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smidgen.draw.cut import units
+from smidgen.draw.cut import blocks
 from smidgen.graph.cost import output_shape
 from smidgen.graph.layers import join
 from smidgen.graph.network import Network
@@ -20,7 +20,7 @@ def locate(network: Network, path: str) -> tuple[Node, Shape]:
     """
     found = _find(network.tree, network.input, "", path)
     if found is None:
-        known = [unit.path for unit in units(network.tree, network.input)]
+        known = [block.path for block in blocks(network.tree, network.input)]
         hint = closest(path, known)
         raise UnknownNameError(f"no '{path}' in {network.name}; {hint}its blocks are {', '.join(known)}")
     return found

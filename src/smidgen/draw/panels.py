@@ -87,7 +87,7 @@ def _draw_axes(canvas: Canvas, chart: Panel, left: float, step: float, top: floa
         canvas.polyline([(left, y), (left + _WIDTH, y)], "wire" if index == 0 else "hair")
         canvas.text(left - 8, y, f"{index * step:.4g}", "muted", _TICK, "end")
     canvas.text(left + _WIDTH / 2, _TOP + _HEIGHT + 36, chart.across, "ink", _LABEL, "middle")
-    canvas.text(left - 44, _TOP + _HEIGHT / 2, chart.up, "ink", _LABEL, "middle", turned=True)
+    canvas.text_upwards(left - 44, _TOP + _HEIGHT / 2, chart.up, "ink", _LABEL)
 
 
 def _step(highest: float) -> float:

@@ -30,13 +30,13 @@ from smidgen.graph.nodes import (
     Sum,
 )
 
-__all__ = ["Body", "Finish", "Step", "main_branch", "name_body", "steps", "stride", "word"]
+__all__ = ["Body", "Finish", "Operation", "main_branch", "name_body", "steps", "stride", "word"]
 
 # What belongs to the operation before it.
 Finish = BatchNorm | Activation | Dropout | Flatten
 
 
-class Step(NamedTuple):
+class Operation(NamedTuple):
     """One operation along a branch and the norm and activation that follow it.
 
     A norm or activation that nothing precedes is a step of its own.
@@ -65,19 +65,19 @@ class Body(NamedTuple):
     widths: bool = False
 
 
-def steps(node: Node) -> list[Step]:
+def steps(node: Node) -> list[Operation]:
     """Operations of `node` in order, nested chains opened."""
-    found: list[Step] = []
+    found: list[Operation] = []
     _collect(node, found)
     return found
 
 
-def word(branch: list[Step]) -> str:
+def word(branch: list[Operation]) -> str:
     """Letters of the operations; norms and activations have none."""
     return "".join(_letter(step.op) for step in branch)
 
 
-def stride(branch: list[Step]) -> int:
+def stride(branch: list[Operation]) -> int:
     """Product of the strides along a branch."""
     product = 1
     for step in branch:
@@ -94,7 +94,7 @@ def main_branch(node: Sum | Concat) -> tuple[Node, list[Node]]:
     return branches[main], branches[:main] + branches[main + 1 :]
 
 
-def name_body(branch: list[Step], residual: bool) -> Body | None:
+def name_body(branch: list[Operation], residual: bool) -> Body | None:
     """Name of the block that the operations make up; None where the literature has none."""
     ops = [step for step in branch if _letter(step.op)]
     match word(ops):
@@ -123,18 +123,18 @@ def name_body(branch: list[Step], residual: bool) -> Body | None:
 # ── the blocks ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _mbconv(ops: list[Step]) -> Body:
+def _mbconv(ops: list[Operation]) -> Body:
     widening = _widening(ops) if len(word(ops).split("d")[0]) else "1"
     gated = any(isinstance(step.op, Gate) for step in ops)
     return Body(f"MBConv{widening} {_kernels(ops)}", ("SE",) if gated else ())
 
 
-def _widening(ops: list[Step]) -> str:
+def _widening(ops: list[Operation]) -> str:
     first = _conv(ops[0])
     return ratio(first.c_out / first.c_in)
 
 
-def _fire(ops: list[Step]) -> Body | None:
+def _fire(ops: list[Operation]) -> Body | None:
     merge = ops[1].op
     assert isinstance(merge, Concat)
     branches = [steps(child) for _, child in merge.children]
@@ -144,12 +144,12 @@ def _fire(ops: list[Step]) -> Body | None:
     return Body(f"Fire {_conv(ops[0]).c_out}→{widths}", widths=True)
 
 
-def _conv(step: Step) -> Conv:
+def _conv(step: Operation) -> Conv:
     assert isinstance(step.op, Conv)
     return step.op
 
 
-def _kernels(ops: list[Step]) -> str:
+def _kernels(ops: list[Operation]) -> str:
     """Spatial windows along the branch, said once where they are alike."""
     windows = [
         leaf_name(step.op).split(" ")[0] for step in ops if isinstance(step.op, Conv) and step.op.kernel > 1
@@ -161,7 +161,7 @@ def _kernels(ops: list[Step]) -> str:
 # ── spelling ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _collect(node: Node, found: list[Step]) -> None:
+def _collect(node: Node, found: list[Operation]) -> None:
     match node:
         case Chain(children=children):
             for _, child in children:
@@ -170,9 +170,9 @@ def _collect(node: Node, found: list[Step]) -> None:
             if found:
                 found[-1] = found[-1]._replace(after=(*found[-1].after, node))
             else:
-                found.append(Step(node))
+                found.append(Operation(node))
         case _:
-            found.append(Step(node))
+            found.append(Operation(node))
 
 
 def _letter(op: Node) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from smidgen.draw.patterns import Body, Step, main_branch, name_body, steps, stride, word
+from smidgen.draw.blocks import Block, Kind
+from smidgen.draw.patterns import Body, Operation, main_branch, name_body, steps, stride, word
 from smidgen.draw.terms import leaf_name, sentence, stride_of
-from smidgen.draw.units import Kind, Unit
 from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.graph.nodes import (
     Activation,
@@ -26,13 +26,13 @@ from smidgen.graph.nodes import (
 )
 from smidgen.spec import Shape
 
-__all__ = ["norm_unit", "recognise"]
+__all__ = ["norm_block", "recognise"]
 
 _MOST_NAMED = 3  # operations that an unknown block's name lists before it counts them instead
 
 
-def recognise(node: Node, x: Shape, path: str) -> Unit | None:
-    """The unit that `node` is as a whole; None for a chain of several."""
+def recognise(node: Node, x: Shape, path: str) -> Block | None:
+    """The block that `node` is as a whole; None for a chain of several."""
     branch = steps(node)
     if len(branch) == 1:
         return _single(branch[0], node, x, path)
@@ -40,9 +40,9 @@ def recognise(node: Node, x: Shape, path: str) -> Unit | None:
     return None if body is None else _block(body, node, x, path, stride(branch))
 
 
-def _block(body: Body, node: Node, x: Shape, path: str, step: int, skip: str = "") -> Unit:
+def _block(body: Body, node: Node, x: Shape, path: str, step: int, skip: str = "") -> Block:
     total, out = cost(node, x), output_shape(node, x)
-    return Unit(
+    return Block(
         path,
         body.name,
         body.kind,
@@ -57,18 +57,18 @@ def _block(body: Body, node: Node, x: Shape, path: str, step: int, skip: str = "
     )
 
 
-def _single(step: Step, node: Node, x: Shape, path: str) -> Unit:
-    """Unit of one operation with what follows it."""
+def _single(step: Operation, node: Node, x: Shape, path: str) -> Block:
+    """Block of one operation with what follows it."""
     op = step.op
     if isinstance(op, Chain | Sum | Gate | Concat):
         return _merging(op, node, x, path)
     if isinstance(op, BatchNorm | Activation | Dropout | Flatten):
-        return norm_unit(step, x, path)
+        return norm_block(step, x, path)
     total, out = cost(node, x), output_shape(node, x)
     details = tuple(
         leaf_name(leaf) for leaf in step.after if not isinstance(leaf, Flatten) and leaf != Dropout(0.0)
     )
-    return Unit(
+    return Block(
         path,
         sentence(leaf_name(op)),
         _kind(op),
@@ -82,12 +82,12 @@ def _single(step: Step, node: Node, x: Shape, path: str) -> Unit:
     )
 
 
-def norm_unit(step: Step, x: Shape, path: str) -> Unit:
-    """Unit of norms and activations that follow no convolution."""
+def norm_block(step: Operation, x: Shape, path: str) -> Block:
+    """Block of norms and activations that follow no convolution."""
     leaves = tuple(leaf for leaf in (step.op, *step.after) if not isinstance(leaf, Combinator))
     total = cost(Chain(tuple((str(index), leaf) for index, leaf in enumerate(leaves))), x)
     name = " · ".join(leaf_name(leaf) for leaf in leaves)
-    return Unit(path, sentence(name), "conv", x, x, total.params, total.macs, channels=False)
+    return Block(path, sentence(name), "conv", x, x, total.params, total.macs, channels=False)
 
 
 def _kind(op: Leaf) -> Kind:
@@ -98,8 +98,8 @@ def _kind(op: Leaf) -> Kind:
     return "head" if isinstance(op, Linear) else "conv"
 
 
-def _merging(op: Chain | Sum | Gate | Concat, node: Node, x: Shape, path: str) -> Unit:
-    """Unit of a branching node."""
+def _merging(op: Chain | Sum | Gate | Concat, node: Node, x: Shape, path: str) -> Block:
+    """Block of a branching node."""
     match op:
         case Sum() | Concat():
             main, others = main_branch(op)
@@ -130,7 +130,7 @@ def _beside(branch: Node, concatenated: bool) -> str:
     return prefix + (name.replace("conv", "shortcut") if not concatenated else name)
 
 
-def _listed(branch: list[Step], prefix: str) -> str:
+def _listed(branch: list[Operation], prefix: str) -> str:
     """Name of an unknown block: its operations, or how many where they are many."""
     names = [_step_name(step) for step in branch]
     if len(names) > _MOST_NAMED:
@@ -138,5 +138,5 @@ def _listed(branch: list[Step], prefix: str) -> str:
     return f"{prefix}: {', '.join(names)}" if names else prefix
 
 
-def _step_name(step: Step) -> str:
+def _step_name(step: Operation) -> str:
     return type(step.op).__name__.lower() if isinstance(step.op, Combinator) else leaf_name(step.op)

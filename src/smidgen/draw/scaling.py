@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from smidgen.draw.cut import units
+from smidgen.draw.blocks import Block
+from smidgen.draw.cut import blocks
 from smidgen.draw.svg import Canvas, clip, text_width
 from smidgen.draw.terms import compact, map_size, ratio
-from smidgen.draw.units import Unit
 from smidgen.graph.network import Network
 from smidgen.spec import SmidgenError
 
@@ -26,17 +26,17 @@ _SIZE = 11.0
 class _Stack:
     network: Network
     title: str
-    plates: tuple[Unit, ...]
+    plates: tuple[Block, ...]
 
     @property
     def widest(self) -> int:
-        return max(unit.out.channels for unit in self.plates)
+        return max(block.out.channels for block in self.plates)
 
     @property
     def depth(self) -> int:
         """Blocks; of a network without any, its convolutions."""
-        blocks = sum(unit.kind != "conv" for unit in self.plates)
-        return blocks or len(self.plates)
+        count = sum(block.kind != "conv" for block in self.plates)
+        return count or len(self.plates)
 
     def facts(self) -> tuple[tuple[str, str, float], ...]:
         """Name, text and value of what is compared."""
@@ -96,11 +96,12 @@ def scaling(networks: Sequence[Network], titles: Sequence[str] | None = None) ->
     return canvas.finish(right + _MARGIN, y - 8 + _MARGIN, f"Scaling: {', '.join(names)}")
 
 
-def _plates(network: Network) -> tuple[Unit, ...]:
+def _plates(network: Network) -> tuple[Block, ...]:
     """Blocks up to the last one; of a network without blocks its convolutions. The head is left out."""
-    found = [unit for unit in units(network.tree, network.input) if unit.kind in ("conv", "block", "shift")]
-    last = max((index for index, unit in enumerate(found) if unit.kind != "conv"), default=len(found) - 1)
-    plates = tuple(unit for unit in found[: last + 1] if unit.channels or unit.kind != "conv")
+    kinds = ("conv", "block", "shift")
+    found = [block for block in blocks(network.tree, network.input) if block.kind in kinds]
+    last = max((index for index, block in enumerate(found) if block.kind != "conv"), default=len(found) - 1)
+    plates = tuple(block for block in found[: last + 1] if block.channels or block.kind != "conv")
     if not plates:
         raise SmidgenError(f"{network.name} has no convolutions to draw")
     return plates
@@ -108,7 +109,7 @@ def _plates(network: Network) -> tuple[Unit, ...]:
 
 def _fit(stacks: Sequence[_Stack]) -> _Scale:
     channels = max(stack.widest for stack in stacks)
-    side = max(max(unit.out[1:3]) for stack in stacks for unit in stack.plates)
+    side = max(max(block.out[1:3]) for stack in stacks for block in stack.plates)
     count = max(len(stack.plates) for stack in stacks)
     return _Scale(_WIDEST / channels, _DEEPEST / side, min(_PITCH, _TALLEST / count))
 
@@ -116,17 +117,17 @@ def _fit(stacks: Sequence[_Stack]) -> _Scale:
 def _height(stack: _Stack, scale: _Scale) -> float:
     """Pixels from the floor to the highest corner of any plate."""
     return max(
-        (index + 1) * scale.pitch - max(unit.out[1:3]) * scale.depth * _SLANT[1]
-        for index, unit in enumerate(stack.plates)
+        (index + 1) * scale.pitch - max(block.out[1:3]) * scale.depth * _SLANT[1]
+        for index, block in enumerate(stack.plates)
     )
 
 
 def _slot(stacks: Sequence[_Stack], scale: _Scale) -> float:
     """Width of the place that every stack gets: plates and their slant, or the text under them."""
     drawn = max(
-        unit.out.channels * scale.width / 2 + max(unit.out[1:3]) * scale.depth * _SLANT[0]
+        block.out.channels * scale.width / 2 + max(block.out[1:3]) * scale.depth * _SLANT[0]
         for stack in stacks
-        for unit in stack.plates
+        for block in stack.plates
     )
     text = max(text_width(fact, _SIZE) for stack in stacks for _, fact, _ in stack.facts()) + 8 + _FACTOR
     return max(
@@ -142,22 +143,22 @@ def _draw_stack(
 ) -> None:
     centre = x + _WIDEST / 2
     canvas.text(x, _MARGIN + 8, clip(stack.title, slot, 13, bold=True), "ink", 13, bold=True)
-    for index, unit in enumerate(stack.plates):
-        _draw_plate(canvas, unit, centre, floor - index * scale.pitch, scale)
+    for index, block in enumerate(stack.plates):
+        _draw_plate(canvas, block, centre, floor - index * scale.pitch, scale)
     if stack is not baseline:
         _draw_outline(canvas, baseline, centre, floor, scale)
     canvas.arrow([(centre, floor + 22), (centre, floor + 4)])
 
 
-def _draw_plate(canvas: Canvas, unit: Unit, centre: float, bottom: float, scale: _Scale) -> None:
+def _draw_plate(canvas: Canvas, block: Block, centre: float, bottom: float, scale: _Scale) -> None:
     """Box in oblique view: front, top, and right side."""
-    half = max(unit.out.channels * scale.width, 1.5) / 2
-    depth = max(unit.out[1:3]) * scale.depth
+    half = max(block.out.channels * scale.width, 1.5) / 2
+    depth = max(block.out[1:3]) * scale.depth
     dx, dy = depth * _SLANT[0], depth * _SLANT[1]
     top = bottom - scale.pitch * 0.62
     left, right = centre - half, centre + half
-    kind = unit.kind
-    canvas.open(f"{unit.path}: {unit.title()}, output {unit.out}")
+    kind = block.kind
+    canvas.open(f"{block.path}: {block.title()}, output {block.out}")
     canvas.polygon([(left, top), (left + dx, top + dy), (right + dx, top + dy), (right, top)], f"{kind}-side")
     canvas.polygon(
         [(right, top), (right + dx, top + dy), (right + dx, bottom + dy), (right, bottom)], f"{kind}-side"
@@ -169,8 +170,8 @@ def _draw_plate(canvas: Canvas, unit: Unit, centre: float, bottom: float, scale:
 def _draw_outline(canvas: Canvas, baseline: _Stack, centre: float, floor: float, scale: _Scale) -> None:
     """Contour of the baseline's front faces."""
     side: list[tuple[float, float]] = []
-    for index, unit in enumerate(baseline.plates):
-        half = unit.out.channels * scale.width / 2
+    for index, block in enumerate(baseline.plates):
+        half = block.out.channels * scale.width / 2
         side += [(half, floor - index * scale.pitch), (half, floor - (index + 1) * scale.pitch)]
     right = [(centre + half, y) for half, y in side]
     left = [(centre - half, y) for half, y in reversed(side)]

@@ -135,7 +135,7 @@ def _draw_axes(canvas: Canvas, across: _Axis, up: _Axis) -> None:
         canvas.text(x, bottom + 16, f"{tick:.4g}", "muted", _TICK, "middle")
     canvas.polyline([(_LEFT, bottom), (_LEFT + _WIDTH, bottom)], "wire")
     canvas.text(_LEFT + _WIDTH / 2, bottom + 42, "parameters (millions, logarithmic)", "ink", 12, "middle")
-    canvas.text(22, _TOP + _HEIGHT / 2, "ImageNet top-1 accuracy (%)", "ink", 12, "middle", turned=True)
+    canvas.text_upwards(22, _TOP + _HEIGHT / 2, "ImageNet top-1 accuracy (%)", "ink", 12)
 
 
 # ── labels ───────────────────────────────────────────────────────────────────────────────────────

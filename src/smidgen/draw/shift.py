@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from itertools import product
+from typing import NamedTuple
 
 from smidgen.draw.svg import Canvas
 from smidgen.draw.terms import leaf_name
@@ -23,6 +24,20 @@ _TOP = 66.0
 _MOST = 49  # directions that a picture can hold
 
 _Offset = tuple[int, int]
+
+
+class _Cells(NamedTuple):
+    """A rectangle of square cells.
+
+    x, y  of its corner
+    side  of a cell
+    """
+
+    x: float
+    y: float
+    columns: int
+    rows: int
+    side: float
 
 
 def shift_operation(shift: Shift | None = None, *, kernel: int = 3, size: int | None = None) -> str:
@@ -88,7 +103,8 @@ def _spatial(canvas: Canvas, x: float, groups: Mapping[_Offset, int], size: int)
     for index in range(4):
         left, top = centre - 62 + index % 2 * 70, _TOP + 226 + index // 2 * 66
         for layer in range(layers - 1, -1, -1):
-            _grid(canvas, left + layer * 3.5, top - (layer - 2) * 3.5, window, cell, "filter")
+            place = left + layer * 3.5, top - (layer - 2) * 3.5
+            _grid(canvas, _Cells(*place, window, window, cell), "filter")
     _stack(canvas, centre, _TOP + 376, size, [("filter", (0, 0))] * 9)
 
 
@@ -129,35 +145,26 @@ def _stack(canvas: Canvas, centre: float, top: float, size: int, sheets: list[tu
     for index in range(len(sheets) - 1, -1, -1):
         paint, offset = sheets[index]
         x, y = left + index * step, top + _DEPTH - index * step
-        _moved(canvas, x, y, size, cell, paint, offset)
+        _moved(canvas, _Cells(x, y, size, size, cell), paint, offset)
 
 
-def _moved(canvas: Canvas, x: float, y: float, size: int, cell: float, paint: str, offset: _Offset) -> None:
+def _moved(canvas: Canvas, cells: _Cells, paint: str, offset: _Offset) -> None:
     """One map whose content reads at `offset`, so that it lies moved the other way; the rest is empty."""
-    dy, dx = offset
-    canvas.rect(x, y, size * cell, size * cell, "sheet")
-    columns, rows = size - abs(dx), size - abs(dy)
+    (x, y, columns, rows, side), (dy, dx) = cells, offset
+    canvas.rect(x, y, columns * side, rows * side, "sheet")
+    columns, rows = columns - abs(dx), rows - abs(dy)
     if columns > 0 and rows > 0:
-        _grid(canvas, x + max(-dx, 0) * cell, y + max(-dy, 0) * cell, columns, cell, paint, rows)
+        _grid(canvas, _Cells(x + max(-dx, 0) * side, y + max(-dy, 0) * side, columns, rows, side), paint)
 
 
-def _grid(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    columns: int,
-    cell: float,
-    paint: str,
-    rows: int | None = None,
-    lines: str = "grid",
-) -> None:
-    """Painted cells, `columns` x `rows`, or a square of them."""
-    rows = columns if rows is None else rows
-    canvas.rect(x, y, columns * cell, rows * cell, paint)
+def _grid(canvas: Canvas, cells: _Cells, paint: str, lines: str = "grid") -> None:
+    """Painted cells, and the lines between them."""
+    x, y, columns, rows, side = cells
+    canvas.rect(x, y, columns * side, rows * side, paint)
     for index in range(1, columns):
-        canvas.polyline([(x + index * cell, y), (x + index * cell, y + rows * cell)], lines)
+        canvas.polyline([(x + index * side, y), (x + index * side, y + rows * side)], lines)
     for index in range(1, rows):
-        canvas.polyline([(x, y + index * cell), (x + columns * cell, y + index * cell)], lines)
+        canvas.polyline([(x, y + index * side), (x + columns * side, y + index * side)], lines)
 
 
 def _kernels(canvas: Canvas, centre: float, groups: Mapping[_Offset, int], one_hot: bool) -> None:
@@ -170,11 +177,11 @@ def _kernels(canvas: Canvas, centre: float, groups: Mapping[_Offset, int], one_h
     left, top = centre - columns * pitch / 2 + pitch * 0.1, _TOP + 204 + (_KERNELS - rows * pitch) / 2
     for (dy, dx), (row, column) in places.items():
         x, y = left + column * pitch, top + row * pitch
-        paint = f"way-{_way((dy, dx))}"
+        cells, paint = _Cells(x, y, window, window, cell), f"way-{_way((dy, dx))}"
         if not one_hot:
-            _grid(canvas, x, y, window, cell, paint)
+            _grid(canvas, cells, paint)
             continue
-        _grid(canvas, x, y, window, cell, "sheet", lines="hair")
+        _grid(canvas, cells, "sheet", lines="hair")
         canvas.rect(x + (dx + reach) * cell, y + (dy + reach) * cell, cell, cell, paint)
 
 
@@ -202,7 +209,7 @@ def _unrolled(canvas: Canvas, x: float, groups: Mapping[_Offset, int], size: int
         centre = x + (column + 0.5) * pitch
         top = _TOP + 8 + row * pitch
         span = (size + 2 * reach) * cell
-        _direction(canvas, centre - size * cell / 2, top + reach * cell, size, cell, offset)
+        _direction(canvas, _Cells(centre - size * cell / 2, top + reach * cell, size, size, cell), offset)
         count = groups[offset]
         label = f"({offset[0]}, {offset[1]})"
         if count > 1:
@@ -210,14 +217,14 @@ def _unrolled(canvas: Canvas, x: float, groups: Mapping[_Offset, int], size: int
         canvas.text(centre, top + span + 9, label, "muted", 10 if pitch > 80 else 8, "middle")
 
 
-def _direction(canvas: Canvas, x: float, y: float, size: int, cell: float, offset: _Offset) -> None:
-    dy, dx = offset
+def _direction(canvas: Canvas, cells: _Cells, offset: _Offset) -> None:
+    (x, y, size, _, cell), (dy, dx) = cells, offset
     way = _way(offset)
     for row, column in product(range(size), range(size)):
         to_row, to_column = row - dy, column - dx
         if not (0 <= to_row < size and 0 <= to_column < size):
             canvas.rect(x + to_column * cell, y + to_row * cell, cell, cell, f"lost-{way}")
-    _moved(canvas, x, y, size, cell, f"way-{way}", offset)
+    _moved(canvas, cells, f"way-{way}", offset)
     for row, column in product(range(size), range(size)):
         if not (0 <= row + dy < size and 0 <= column + dx < size) and cell >= 9:
             canvas.text(

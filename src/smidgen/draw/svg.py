@@ -120,22 +120,20 @@ class Canvas:
         size: float = 12,
         anchor: Anchor = "start",
         bold: bool = False,
-        turned: bool = False,
     ) -> None:
-        """Line of text whose vertical middle is at `y`; `turned` reads upwards."""
-        if not text:
-            return
-        middle = x if turned else y
-        baseline = middle + 0.35 * size
-        px, py = (baseline, y) if turned else (x, baseline)
-        place = f'x="{_number(px)}" y="{_number(py)}" font-size="{_number(size)}"'
-        if turned:
-            place += f' transform="rotate(-90 {_number(px)} {_number(py)})"'
+        """Line of text whose vertical middle is at `y`."""
+        place = _text_place(x, y + 0.35 * size, size)
         if anchor != "start":
             place += f' text-anchor="{anchor}"'
         if bold:
             place += ' font-weight="bold"'
-        self._add(f"<text {place} {self._paint(paint)}>{escape(text)}</text>")
+        self._add_text(place, text, paint)
+
+    def text_upwards(self, x: float, y: float, text: str, paint: str = "ink", size: float = 12) -> None:
+        """Line of text around (x, y) that reads upwards."""
+        px = x + 0.35 * size
+        turn = f'transform="rotate(-90 {_number(px)} {_number(y)})" text-anchor="middle"'
+        self._add_text(f"{_text_place(px, y, size)} {turn}", text, paint)
 
     def open(self, title: str = "") -> None:
         """Begin a group; `title` is what a browser shows over it."""
@@ -157,6 +155,10 @@ class Canvas:
         lines = [head, f"<title>{escape(title)}</title>", style, paper, *self._parts, "</svg>", ""]
         return "\n".join(lines)
 
+    def _add_text(self, place: str, text: str, paint: str) -> None:
+        if text:
+            self._add(f"<text {place} {self._paint(paint)}>{escape(text)}</text>")
+
     def _add(self, part: str) -> None:
         self._parts.append(part)
 
@@ -168,6 +170,10 @@ class Canvas:
 def _number(value: float) -> str:
     """At most one decimal, none where it is zero."""
     return f"{round(value, 1) + 0.0:.1f}".removesuffix(".0")
+
+
+def _text_place(x: float, baseline: float, size: float) -> str:
+    return f'x="{_number(x)}" y="{_number(baseline)}" font-size="{_number(size)}"'
 
 
 def _straight(points: Sequence[tuple[float, float]]) -> str:

@@ -1,4 +1,8 @@
-"""Trees as torch modules."""
+"""Trees as torch modules.
+
+`create` builds the module of a network, with published weights where wanted; `save` and `load` are the model
+file; blocks such as `Fire` and `MBConv` stand on their own; `convert` reads other people's weights.
+"""
 
 from smidgen.modules.blocks import CSC, SC2, Fire, MBConv, ShiftConv, SqueezeExcite, SqueezeNet
 from smidgen.modules.convert import convert, load_pth
@@ -8,7 +12,7 @@ from smidgen.modules.leaves import Conv2dPadded, Conv2dSame, Dropout, Shift
 from smidgen.modules.parameters import count_parameters
 from smidgen.modules.published import published_state
 from smidgen.modules.randomness import sample_keys, set_sample_keys, uniform
-from smidgen.modules.saved import load, save
+from smidgen.modules.saved import load, load_file, save
 from smidgen.modules.tree import TreeModule
 
 __all__ = [
@@ -30,6 +34,7 @@ __all__ = [
     "create",
     "feature_maps",
     "load",
+    "load_file",
     "load_pth",
     "pretrained",
     "published_state",

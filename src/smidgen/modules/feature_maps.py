@@ -10,7 +10,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from smidgen import graph
-from smidgen.modules.tree import Child, Series, Step, TreeModule
+from smidgen.modules.tree import Child, Runnable, Series, TreeModule
 from smidgen.spec import ShapeError
 
 __all__ = ["feature_maps"]
@@ -18,7 +18,7 @@ __all__ = ["feature_maps"]
 
 class _Stage(NamedTuple):
     owner: TreeModule
-    step: Step
+    step: Runnable
     node: graph.Node
 
 

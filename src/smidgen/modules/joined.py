@@ -8,7 +8,8 @@ from typing import TypeGuard
 import torch
 from torch import Tensor, nn
 
-from smidgen.kernels.norm import can_norm, norm_act
+from smidgen.kernels import norm_act
+from smidgen.kernels.norm import can_norm
 from smidgen.modules.leaves import Conv2dPicked
 
 __all__ = ["NormAnd", "is_pointwise", "listened_to"]

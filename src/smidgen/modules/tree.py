@@ -22,10 +22,10 @@ from smidgen.modules.leaves import Shift, leaf_module
 from smidgen.modules.randomness import SampleKeyed
 from smidgen.spec import TreeError
 
-__all__ = ["Child", "Series", "Step", "TreeModule"]
+__all__ = ["Child", "Runnable", "Series", "TreeModule"]
 
 
-class Step(Protocol):
+class Runnable(Protocol):
     """One node, ready to run in the namespace of the module that owns it."""
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:  # noqa: D102
@@ -115,8 +115,8 @@ class Series:
     joined  the same, where two that can be done at once are one
     """
 
-    steps: tuple[Step, ...]
-    joined: tuple[Step, ...]
+    steps: tuple[Runnable, ...]
+    joined: tuple[Runnable, ...]
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:  # noqa: D102
         for step in self.joined:
@@ -128,7 +128,7 @@ class Series:
 class _Total:
     """Sum of branches; those with a stream lose samples with probability `drop_path` while training."""
 
-    branches: tuple[tuple[Step, int | None], ...]
+    branches: tuple[tuple[Runnable, int | None], ...]
     drop_path: float
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:
@@ -138,7 +138,7 @@ class _Total:
             total = total + self._branch(owner, x, step, stream)
         return total
 
-    def _branch(self, owner: TreeModule, x: Tensor, step: Step, stream: int | None) -> Tensor:
+    def _branch(self, owner: TreeModule, x: Tensor, step: Runnable, stream: int | None) -> Tensor:
         y = step(owner, x)
         if stream is None or not owner.training:
             return y
@@ -150,7 +150,7 @@ class _Total:
 
 @dataclass(frozen=True, slots=True)
 class _Product:
-    factor: Step
+    factor: Runnable
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:
         return x * self.factor(owner, x)
@@ -158,13 +158,13 @@ class _Product:
 
 @dataclass(frozen=True, slots=True)
 class _SideBySide:
-    branches: tuple[Step, ...]
+    branches: tuple[Runnable, ...]
 
     def __call__(self, owner: TreeModule, x: Tensor) -> Tensor:
         return torch.cat([branch(owner, x) for branch in self.branches], 1)
 
 
-def _plan(owner: TreeModule, node: graph.Combinator, streams: count[int]) -> Step:
+def _plan(owner: TreeModule, node: graph.Combinator, streams: count[int]) -> Runnable:
     """Register the children of `node` in `owner` and return the step that runs them."""
     match node:
         case graph.Chain(children=children):
@@ -193,9 +193,9 @@ def _series(owner: TreeModule, children: graph.Children, streams: count[int]) ->
     return Series(tuple(steps), _joined(children, steps))
 
 
-def _joined(children: graph.Children, steps: list[Step]) -> tuple[Step, ...]:
+def _joined(children: graph.Children, steps: list[Runnable]) -> tuple[Runnable, ...]:
     """The steps of a chain, where two that can be done at once are one."""
-    joined: list[Step] = []
+    joined: list[Runnable] = []
     for (name, child), step in zip(children, steps, strict=True):
         match (joined[-1] if joined else None), child:
             case _, graph.Shift():
@@ -224,7 +224,7 @@ def _begins_pointwise(node: graph.Node) -> bool:
 
 def _child(
     owner: TreeModule, name: str, child: graph.Node, streams: count[int], inplace: bool = False
-) -> Step:
+) -> Runnable:
     module: nn.Module
     if not isinstance(child, graph.Combinator):
         module = leaf_module(child, inplace)

@@ -14,8 +14,8 @@ from smidgen.graph import Network
 from smidgen.machine import held_memory
 from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.spec import Budget, SmidgenError
-from smidgen.train.footprint import batch_within, parts_within, splits_exactly, training_bytes
-from smidgen.train.material import Material
+from smidgen.train import Material, training_bytes
+from smidgen.train.footprint import batch_within, parts_within, splits_exactly
 from smidgen.watch import Watch
 
 __all__ = ["HELD", "affordable", "room_for", "sparing"]

@@ -19,9 +19,8 @@ from smidgen.run.plan import Plan, Rung
 from smidgen.run.runner import TEACHER, Runner
 from smidgen.run.together import together
 from smidgen.spec import about, counted
+from smidgen.train import EpochRow, TrainingError
 from smidgen.train.distil import VIEWS
-from smidgen.train.errors import TrainingError
-from smidgen.train.metrics import Row
 from smidgen.watch import Watch
 
 __all__ = ["Outcome", "contest", "spearman"]
@@ -39,10 +38,10 @@ class Outcome:
     """
 
     best: int
-    rows: tuple[tuple[Row, ...], ...]
+    rows: tuple[tuple[EpochRow, ...], ...]
     rungs: tuple[dict[str, Any], ...]
     failed: dict[int, str]
-    taught_by: Row | None = None
+    taught_by: EpochRow | None = None
 
 
 def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
@@ -52,7 +51,7 @@ def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:
              refuses; TrainingError where all trials went wrong.
     """
     taught_by = _teacher(plan, runner, watch)
-    rows: list[tuple[Row, ...]] = [() for _ in plan.trials]
+    rows: list[tuple[EpochRow, ...]] = [() for _ in plan.trials]
     failed: dict[int, str] = {}
     active = list(range(len(plan.trials)))
     orders: list[dict[int, float]] = []
@@ -94,7 +93,7 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
     return np.asarray(below + (equal - 1) / 2, np.float64)
 
 
-def _teacher(plan: Plan, runner: Runner, watch: Watch) -> Row | None:
+def _teacher(plan: Plan, runner: Runner, watch: Watch) -> EpochRow | None:
     """Train the plan's teacher, if it has one, and let it teach; the last row of its training."""
     if plan.teacher is None:
         return None
@@ -120,7 +119,7 @@ def _teacher(plan: Plan, runner: Runner, watch: Watch) -> Row | None:
 
 def _all_to(
     share: float, active: Sequence[int], runner: Runner, workers: int, watch: Watch
-) -> dict[int, tuple[Row, ...] | TrainingError]:
+) -> dict[int, tuple[EpochRow, ...] | TrainingError]:
     """Train all active trials to a share of their training; their rows, or what went wrong."""
     label = runner.trial(active[0]).network.name if len(active) == 1 else f"{len(active)} candidates"
     pieces = {number: functools.partial(runner.train, number, share) for number in active}
@@ -154,7 +153,7 @@ def _taking(seconds: float | None) -> str:
 
 
 def _tell(
-    plan: Plan, active: Sequence[int], rows: Sequence[tuple[Row, ...]], rung: Rung, watch: Watch
+    plan: Plan, active: Sequence[int], rows: Sequence[tuple[EpochRow, ...]], rung: Rung, watch: Watch
 ) -> None:
     if len(active) == 1 and rung.share == 1:
         return

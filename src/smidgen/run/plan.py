@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smidgen.graph import Network, from_json, to_json
-from smidgen.train.metrics import Row
-from smidgen.train.recipe import Recipe
+from smidgen.train import EpochRow, Recipe
 
-__all__ = ["ETA", "RUNGS", "SCRATCH", "Plan", "Rung", "Target", "Trial", "full_trainings", "rungs_for"]
+__all__ = ["ETA", "RUNGS", "SCRATCH", "Destination", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
 
 
 SCRATCH = "scratch"
@@ -80,7 +79,7 @@ class Trial:
         return min(self.recipe.epochs, max(1, round(share * self.recipe.epochs)))
 
 
-class Target(NamedTuple):
+class Destination(NamedTuple):
     """The device that the networks are meant for.
 
     name   as it is printed beside milliseconds
@@ -106,7 +105,7 @@ class Plan:
     trials: tuple[Trial, ...]
     rungs: tuple[Rung, ...]
     teacher: Trial | None = None
-    device: Target | None = None
+    device: Destination | None = None
 
     def __post_init__(self) -> None:
         if not (self.trials and self.rungs):
@@ -117,7 +116,7 @@ class Plan:
         """Whether the classes count alike when trials are compared."""
         return self.trials[0].recipe.class_weights
 
-    def score(self, row: Row) -> float:
+    def score(self, row: EpochRow) -> float:
         """What trials are compared by, after an epoch."""
         return row.val_balanced_accuracy if self.balanced else row.val_accuracy
 
@@ -140,7 +139,7 @@ class Plan:
             trials,
             rungs,
             Trial.from_json(teacher) if teacher else None,
-            Target(**device) if device else None,
+            Destination(**device) if device else None,
         )
 
 

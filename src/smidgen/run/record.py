@@ -12,7 +12,7 @@ from pathlib import Path
 import filelock
 
 from smidgen import atomic
-from smidgen.data.runs import read_record
+from smidgen.data import read_record
 from smidgen.run.job import Job
 from smidgen.run.plan import Plan
 from smidgen.spec import Budget, SmidgenError

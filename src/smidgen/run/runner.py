@@ -13,18 +13,27 @@ from smidgen.forks import Guard
 from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.run.plan import SCRATCH, Plan, Trial
-from smidgen.train import checkpoint
+from smidgen.run.session import Session
+from smidgen.train import (
+    EpochRow,
+    Hardware,
+    Interrupted,
+    Material,
+    Teacher,
+    Timer,
+    Training,
+    TrainingData,
+    TrainingError,
+    Views,
+    World,
+    checkpoint,
+    write_rows,
+)
 from smidgen.train.batches import batch_sizes
-from smidgen.train.clock import Timer
-from smidgen.train.distil import VIEWS, Teacher
-from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train.distil import VIEWS
 from smidgen.train.footprint import prediction_batch
-from smidgen.train.loop import Training
-from smidgen.train.material import Material
 from smidgen.train.memory import release_freed
-from smidgen.train.metrics import Row, write_rows
-from smidgen.train.parallel import ALONE, World
-from smidgen.train.pixels import Pixels
+from smidgen.train.parallel import ALONE
 from smidgen.train.replay import recorder
 from smidgen.train.threads import sharing, threads_worth
 from smidgen.watch import Watch
@@ -72,29 +81,11 @@ def _enough_memory() -> Iterator[None]:
 class Runner:
     """The trials of one run, each with a folder of its own below `folder`.
 
-    every    seconds between checkpoints
-    threads  of the processor for each trial; default: `all_threads` where they are worth it, else one
-    workers  trials that are trained at the same time
-    timer    where the time of all trials went
+    timer  where the time of all trials went
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        plan: Plan,
-        material: Material,
-        *,
-        seed: int,
-        every: float,
-        threads: int | None = None,
-        all_threads: int = 1,
-        device: str = "cpu",
-        world: World = ALONE,
-        workers: int = 1,
-    ) -> None:
-        self.folder, self.plan, self.material = folder, plan, material
-        self.seed, self.every, self.threads, self.device = seed, every, threads, device
-        self.world, self.all_threads, self.workers = world, all_threads, workers
+    def __init__(self, folder: Path, plan: Plan, material: Material, session: Session) -> None:
+        self.folder, self.plan, self.material, self.session = folder, plan, material, session
         self.timer = Timer()
         self._teacher: Teacher | None = None
 
@@ -118,7 +109,7 @@ class Runner:
 
     def train(
         self, number: int, share: float, advance: Callable[[int], None], stopping: Callable[[], bool]
-    ) -> tuple[Row, ...]:
+    ) -> tuple[EpochRow, ...]:
         """Bring one trial to a share of its training; the rows up to there.
 
         advance   called with the number of steps that were done, those of earlier sessions included
@@ -132,9 +123,9 @@ class Runner:
         found = checkpoint.latest(place / "checkpoints")
         if found is not None and len(found.position["rows"]) >= until:
             advance(self.steps(number, share))
-            return tuple(Row(**row) for row in found.position["rows"][:until])
+            return tuple(EpochRow(**row) for row in found.position["rows"][:until])
         with self.threads_for(trial):
-            training = self.training(trial, self.world, fresh=found is None, stopping=stopping)
+            training = self.training(trial, self.session.world, fresh=found is None, stopping=stopping)
             if found is not None:
                 training.restore(found)
             place.mkdir(parents=True, exist_ok=True)
@@ -144,8 +135,8 @@ class Runner:
             def step(_done: int, _total: int) -> None:
                 advance(1)
 
-            def epoch(_row: Row) -> None:
-                if self.world.leads:
+            def epoch(_row: EpochRow) -> None:
+                if self.session.world.leads:
                     write_rows(place / "metrics.csv", training.rows)
 
             try:
@@ -155,7 +146,7 @@ class Runner:
                         on_step=step,
                         on_epoch=epoch,
                         checkpoints=place / "checkpoints",
-                        every=self.every,
+                        every=self.session.every,
                         stopping=stopping,
                     )
             finally:
@@ -207,28 +198,24 @@ class Runner:
         Raises   Interrupted where it is asked to stop while pictures are decoded
         """
         release_freed()  # of the training before
-        train, val = self._parts(trial.network, stopping)
+        data, device = self._data(trial.network, stopping), torch.device(self.session.device)
         model, record = self.initial(trial, fresh), None
-        if self.workers == 1:  # while one thread records, none else may ask the device for memory
-            record = recorder(model, trial.recipe, torch.device(self.device), processes)
+        if self.session.workers == 1:  # while one thread records, none else may ask the device for memory
+            record = recorder(model, trial.recipe, device, processes)
         return Training(
             model,
             trial.recipe,
-            train,
-            val,
-            trial.network.preprocess,
-            seed=self.seed,
-            device=self.device,
+            data,
+            seed=self.session.seed,
             teacher=self._teacher if trial.teacher else None,
-            world=processes,
-            record=record,
+            hardware=Hardware(device, processes, record),
         )
 
     def learn_from(self, teacher: NetworkModule) -> None:
         """Let the trials that want a teacher learn from this one, once it has given its lessons."""
         network = teacher.network
         self._teacher = Teacher(
-            teacher.to(self.device), network.input[1:3], network.preprocess, prediction_batch(network)
+            teacher.to(self.session.device), network.input[1:3], network.preprocess, prediction_batch(network)
         )
 
     def lessons(self) -> int:
@@ -244,15 +231,13 @@ class Runner:
         """
         assert self._teacher is not None, "there are no lessons without a teacher"
         assert self.plan.teacher is not None, "pupils have a teacher"
-        kept = self.place(TEACHER) / LESSONS
+        kept, device = self.place(TEACHER) / LESSONS, torch.device(self.session.device)
         with self.threads_for(self.plan.teacher), _enough_memory():  # always with the same threads
             for pupil in self._pupils():
-                data = self._parts(pupil.network, stopping)[0]
+                data = self._data(pupil.network, stopping).train
+                views = Views(data, pupil.recipe.augment, self.session.seed, device)
                 self._teacher.answers(
-                    data,
-                    pupil.recipe.augment,
-                    self.seed,
-                    torch.device(self.device),
+                    views,
                     kept=kept / str(pupil.network.input),
                     advance=advance,
                     stopping=stopping,
@@ -262,30 +247,30 @@ class Runner:
         """One trial of each size of pictures that learn from the teacher."""
         return list({trial.network.input: trial for trial in self.plan.trials if trial.teacher}.values())
 
-    def _parts(self, network: Network, stopping: Callable[[], bool] = lambda: False) -> tuple[Pixels, Pixels]:
+    def _data(self, network: Network, stopping: Callable[[], bool]) -> TrainingData:
         """Train and validation pictures at the network's size; two trials never decode the same ones."""
         with _BUILDING.lock:
             train, val = (self.material.pixels(part, _Asking(stopping), network) for part in ("train", "val"))
-            return train, val
+            return TrainingData(train, val, network.preprocess)
 
     def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
         """The network as it is before the first step, the same for the same seed."""
         with _BUILDING.lock, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+            torch.manual_seed(self.session.seed)
             if trial.start == SCRATCH or not fresh:
                 return create(trial.network)
             return pretrained(trial.network, trial.start)
 
     def threads_for(self, trial: Trial) -> AbstractContextManager[None]:
         """Processor threads for the steps of one trial."""
-        if self.device != "cpu":
+        if self.session.device != "cpu":
             return nullcontext()
         return sharing(trial.recipe.batch_size * trial.network.cost().macs, self.threads_of(trial))
 
     def threads_of(self, trial: Trial) -> int:
         """How many processor threads the steps of one trial get."""
-        return self.threads or threads_worth(
+        return self.session.threads or threads_worth(
             trial.recipe.batch_size * trial.network.cost().macs,
-            self.all_threads,
+            self.session.all_threads,
             alone=len(self.plan.trials) == 1,
         )

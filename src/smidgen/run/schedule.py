@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from smidgen.graph import Network
 from smidgen.run import forecast
@@ -12,9 +13,7 @@ from smidgen.run.plan import Plan, Trial, full_trainings, rungs_for
 from smidgen.run.runner import Runner
 from smidgen.run.speeds import Looks, estimated, measured, measured_again, without_teacher
 from smidgen.spec import SmidgenError, about, shown
-from smidgen.train.clock import Clock
-from smidgen.train.material import Material
-from smidgen.train.recipe import Recipe, recipe
+from smidgen.train import Material, Recipe, Stopwatch, recipe
 from smidgen.watch import Watch
 
 __all__ = [
@@ -22,6 +21,7 @@ __all__ = [
     "FEWEST_IN_TIME",
     "MOST_EPOCHS",
     "STEPS",
+    "Deadline",
     "augmentation_strength",
     "default_epochs",
     "default_recipe",
@@ -35,7 +35,7 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
 RESERVE_LEAST, RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 7.0, 12.0, 0.2, 0.04
 # Of a time limit: for measuring speeds, as far as steps are short, at most in any case, and seconds for each.
-MEASURED_SHARE, MOST_MEASURED, _LONGEST_LOOK = 0.05, 0.2, 1.0
+MEASURED_SHARE, MOST_MEASURED, _LONGEST_LOOK = 0.05, 0.2, 1.0  # the last for one trial
 _NOISE = 4.0  # times that other work on the machine may make a measurement longer
 # Of what is left of it: for a teacher, at most.
 TEACHER_SHARE = 0.5
@@ -46,7 +46,7 @@ WEAKEST, STRONGEST = 5.0, 500.0
 # From so many training pictures on, batches are twice as large: faster, and steps enough are left.
 MANY_PICTURES = 20_000
 # Without a time limit: seconds of training that nobody needs to be told of, and how long speeds are measured.
-_MOMENTS, _SHORT_LOOK, _LONGEST_LOOKS = 15.0, 0.3, 10.0
+_MOMENTS, _SHORT_LOOK, _MOST_LOOKING = 15.0, 0.3, 10.0
 _STEP_SECONDS, _MACS = 0.004, 3e10  # of the smallest step, and in a second
 
 DEFAULT = "default"  # name of `small` as it is fitted to network and pictures
@@ -91,7 +91,7 @@ def foreseen(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Plan:
     """
     if _moments(plan, runner) <= _MOMENTS:
         return plan
-    return estimated(measured(plan, runner, workers, watch, Looks(_SHORT_LOOK, _LONGEST_LOOKS)))
+    return estimated(measured(plan, runner, workers, watch, Looks(_SHORT_LOOK, _MOST_LOOKING)))
 
 
 def _moments(plan: Plan, runner: Runner) -> float:
@@ -106,14 +106,24 @@ def _moments(plan: Plan, runner: Runner) -> float:
     return total
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a job has to be done.
+
+    limit  seconds of the whole job
+    clock  of the job, since it began
+    """
+
+    limit: float
+    clock: Stopwatch
+
+    def left(self) -> float:
+        """Seconds for training and what comes before; below 0 where it is too late."""
+        return self.limit - _reserve(self.limit) - self.clock.seconds
+
+
 def within(
-    limit: float,
-    clock: Clock,
-    plan: Plan,
-    runner: Runner,
-    workers: int,
-    watch: Watch,
-    most: int | None = None,
+    deadline: Deadline, plan: Plan, runner: Runner, workers: int, watch: Watch, most: int | None = None
 ) -> Plan:
     """The plan with as many epochs for each trial as fit into the time.
 
@@ -121,21 +131,17 @@ def within(
     time, so that slower ones get fewer epochs: what is compared is what each makes of the time. The speeds
     are measured now, in a small share of it, and once more where they decide who leaves.
 
-    limit    seconds of the whole job
-    clock    of the job, since it began
     most     epochs, whatever the time; default: MOST_EPOCHS of the default recipe, of others their own
     Raises   SmidgenError where the time is too short for any, with one that would do; TrainingError where
              none can be trained; StoppedError where somebody asked to stop.
     """
-    patience = min(_LONGEST_LOOK, MEASURED_SHARE * limit * workers / len(plan.trials))
-
-    def left() -> float:
-        return limit - _reserve(limit) - clock.seconds
+    left = deadline.left
+    patience = min(_LONGEST_LOOK, MEASURED_SHARE * deadline.limit * workers / len(plan.trials))
 
     def again(trial: Trial) -> Trial:
         return measured_again(trial, runner, watch, patience)
 
-    looks = Looks(patience, MOST_MEASURED * limit, left() / FEWEST_IN_TIME, TEACHER_SHARE * left())
+    looks = Looks(patience, MOST_MEASURED * deadline.limit, left() / FEWEST_IN_TIME, TEACHER_SHARE * left())
     plan = measured(plan, runner, workers, watch, looks)
     unseen = [trial for trial in plan.trials if trial.epoch_seconds is None]
     known = tuple(trial for trial in plan.trials if trial.epoch_seconds is not None)
@@ -143,7 +149,7 @@ def within(
     plan = _with_teacher_in(plan, left, workers, watch, again)
     trials, left_out = _in_time(plan, left, workers, again)
     if not trials:
-        raise SmidgenError(_too_short(limit, clock, left_out[-1]))
+        raise SmidgenError(_too_short(deadline, left_out[-1]))
     for line in _gone(unseen, left_out):
         watch.say(line)
     rungs = rungs_for(len(trials), workers)
@@ -213,8 +219,9 @@ def _gone(unseen: list[Trial], left_out: list[Trial]) -> Iterator[str]:
         yield f"left out, for their share of --time holds no {FEWEST_IN_TIME} epochs of them: {each}"
 
 
-def _too_short(limit: float, clock: Clock, fastest: Trial) -> str:
+def _too_short(deadline: Deadline, fastest: Trial) -> str:
     """Why the time does not do, and which would."""
+    limit, clock = deadline.limit, deadline.clock
     needed = clock.seconds + 1.5 * _seconds(fastest)
     share = 1 - RESERVE_SHARE - 2 * MEASURED_SHARE
     enough = min(needed / (share - RESERVE_OF_SHORT), (needed + RESERVE_SECONDS) / share)

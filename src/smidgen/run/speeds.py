@@ -13,8 +13,7 @@ from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.runner import TEACHER, Runner
 from smidgen.run.together import together
 from smidgen.spec import StoppedError, about
-from smidgen.train.clock import Clock
-from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train import Interrupted, Stopwatch, TrainingError
 from smidgen.watch import Watch
 
 __all__ = ["Looks", "estimated", "measured", "measured_again", "without_teacher"]
@@ -38,7 +37,7 @@ class Looks:
     most: float = math.inf
     worth: float = math.inf
     lessons: float = math.inf
-    clock: Clock = field(default_factory=Clock)
+    clock: Stopwatch = field(default_factory=Stopwatch)
 
 
 def measured(plan: Plan, runner: Runner, workers: int, watch: Watch, looks: Looks) -> Plan:

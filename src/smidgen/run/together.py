@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeAlias, TypeVar
 
-from smidgen.train.checkpoint import CheckpointError
-from smidgen.train.clock import Clock
-from smidgen.train.errors import Interrupted, TrainingError
+from smidgen.train import CheckpointError, Interrupted, Stopwatch, TrainingError
 from smidgen.watch import Watch
 
 __all__ = ["Piece", "together"]
@@ -64,7 +62,7 @@ def _wait(futures: Mapping[Future[Result], Key], stop: threading.Event, patience
             if error is not None and _ends_all(error):
                 raise error
         if stop.is_set():
-            asked = asked or Clock()
+            asked = asked or Stopwatch()
             if asked.seconds > patience:
                 return
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from smidgen.graph import Network
 from smidgen.run.plan import ETA
 from smidgen.search.growth import BASE, Base, grown, largest, rule_of
-from smidgen.train.recipe import Recipe
+from smidgen.train import Recipe
 
 __all__ = ["FINALISTS", "Agenda", "Heat", "Task"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from smidgen.search.growth import BASE
 
-__all__ = ["draw"]
+__all__ = ["draw_search"]
 
 # Rule -> colour and marker; the one that was found, if it has no name, lies wide below the others.
 _STYLES = {
@@ -24,7 +24,7 @@ _STYLES = {
 _FOUND = ("0.75", "o")
 
 
-def draw(document: Mapping[str, Any], path: Path) -> None:
+def draw_search(document: Mapping[str, Any], path: Path) -> None:
     """Draw the points of a search's document as PNG, with the deviation over the seeds."""
     from matplotlib.figure import Figure
 

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from smidgen import machine
-from smidgen.data import from_anywhere, memory_limit
-from smidgen.data.places import place_for, require_place
+from smidgen.data import from_anywhere, memory_limit, place_for, require_place
 from smidgen.run.afford import HELD
 from smidgen.run.schedule import default_recipe
 from smidgen.scaling import rule_named
@@ -29,9 +28,7 @@ from smidgen.search.outcome import conclude
 from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
 from smidgen.spec import BudgetError, SmidgenError, StoppedError, counted
-from smidgen.train.footprint import training_bytes
-from smidgen.train.material import Material, prepare
-from smidgen.train.runfolder import new_run_folder
+from smidgen.train import Material, new_run_folder, prepare, training_bytes
 from smidgen.watch import Watch
 
 __all__ = ["Wanted", "search", "search_on"]

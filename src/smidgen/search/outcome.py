@@ -13,9 +13,9 @@ from smidgen import atomic
 from smidgen.graph import Network
 from smidgen.scaling import Rule
 from smidgen.search.agenda import Agenda
-from smidgen.search.figure import draw
+from smidgen.search.figure import draw_search
 from smidgen.search.growth import BASE, grown, rule_of
-from smidgen.search.study import Row, Study
+from smidgen.search.study import Study, TaskRow
 from smidgen.search.verdict import difference, winners
 
 __all__ = ["PHIS", "conclude"]
@@ -52,12 +52,12 @@ def conclude(study: Study) -> dict[str, Any]:
     folder = study.folder
     atomic.write_text(folder / "rows.csv", _table(agenda, rows))
     with atomic.replacing(folder / "search.png") as path:
-        draw(document, path)
+        draw_search(document, path)
     atomic.write_text(folder / "search.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     return document
 
 
-def _points(agenda: Agenda, rules: list[str], rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _points(agenda: Agenda, rules: list[str], rows: Iterable[TaskRow]) -> list[dict[str, Any]]:
     """Accuracy of every rule at every budget, over the seeds that came to an end."""
     full = {row.task: row.accuracy for row in rows if row.accuracy is not None}
     places = [(BASE, agenda.base_macs), *((rule, macs) for rule in rules for macs in agenda.budgets)]
@@ -150,7 +150,7 @@ def _factors(label: str) -> dict[str, float | None]:
     return {axis: getattr(rule, axis) if isinstance(rule, Rule) else None for axis in axes}
 
 
-def _table(agenda: Agenda, rows: Iterable[Row]) -> str:
+def _table(agenda: Agenda, rows: Iterable[TaskRow]) -> str:
     """Every trial as a line."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
@@ -160,7 +160,7 @@ def _table(agenda: Agenda, rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
-def _line(agenda: Agenda, row: Row) -> dict[str, object]:
+def _line(agenda: Agenda, row: TaskRow) -> dict[str, object]:
     task, recipe = row.task, agenda.recipe
     phi, network = agenda.network(task.rule, task.macs)
     return {

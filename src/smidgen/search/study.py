@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 import smidgen
 from smidgen import atomic
+from smidgen.data import read_record
 from smidgen.data.runs import STUDY as RECORD
-from smidgen.data.runs import read_record
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.journal import opened
 from smidgen.spec import DependencyError, SmidgenError
@@ -35,7 +35,7 @@ from smidgen.spec import DependencyError, SmidgenError
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["RECORD", "Claim", "Result", "Row", "Study", "require_optuna"]
+__all__ = ["RECORD", "Claim", "Result", "Study", "TaskRow", "require_optuna"]
 
 MOST_DEATHS = 3  # of workers over one task, before it counts as gone wrong
 _FORMAT = 2
@@ -57,7 +57,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TaskRow:
     """One finished task, as the journal has it.
 
     number   of the trial; its answers lie in answers/NUMBER.npz
@@ -163,13 +163,14 @@ class Study:
             claim.trial.set_user_attr("given_back", True)
             self._end(claim.trial.number, None)
 
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[TaskRow, ...]:
         """Every finished task, in the order of the agenda's numbers, those that killed their workers too."""
         rows = [_row(trial) for trial in self._trials("COMPLETE", "FAIL") if "row" in trial.user_attrs]
         known = {row.task for row in rows}
         deaths = Counter(map(_task, self._dead()))
         dead = [task for task, count in deaths.items() if count >= MOST_DEATHS and task not in known]
-        return (*rows, *(Row(-1, task, None, note=f"{MOST_DEATHS} workers died over it") for task in dead))
+        note = f"{MOST_DEATHS} workers died over it"
+        return (*rows, *(TaskRow(-1, task, None, note=note) for task in dead))
 
     def deaths(self) -> int:
         """Trials that ended with their worker."""
@@ -271,11 +272,11 @@ def _task(trial: optuna.trial.FrozenTrial) -> Task:
     return Task(values["rule"], values["macs"], values["seed"], values["epochs"])
 
 
-def _row(trial: optuna.trial.FrozenTrial) -> Row:
-    return Row(trial.number, _task(trial), **trial.user_attrs["row"])
+def _row(trial: optuna.trial.FrozenTrial) -> TaskRow:
+    return TaskRow(trial.number, _task(trial), **trial.user_attrs["row"])
 
 
-def _scores(rows: Sequence[Row]) -> dict[Task, float]:
+def _scores(rows: Sequence[TaskRow]) -> dict[Task, float]:
     return {row.task: row.accuracy or 0.0 for row in rows}
 
 

@@ -16,15 +16,21 @@ from typing import Any
 
 import torch
 
-from smidgen.run.plan import Plan, Trial, rungs_for
-from smidgen.run.runner import Runner
+from smidgen.run import Plan, Runner, Session, Trial
+from smidgen.run.plan import rungs_for
 from smidgen.search.agenda import Agenda, Task
 from smidgen.search.study import Result, Study
 from smidgen.spec import SmidgenError
-from smidgen.train.clock import Clock
-from smidgen.train.errors import Interrupted, TrainingError
-from smidgen.train.evaluate import accuracy, cross_entropy, predict_logits
-from smidgen.train.material import Material, prepare
+from smidgen.train import (
+    Interrupted,
+    Material,
+    Stopwatch,
+    TrainingError,
+    accuracy,
+    cross_entropy,
+    predict_logits,
+    prepare,
+)
 from smidgen.train.parallel import ALONE
 from smidgen.watch import Watch
 
@@ -62,16 +68,13 @@ class Trainer:
 
     def __call__(self, task: Task, stopping: Callable[[], bool]) -> Result:
         """Train to the end of the task's epochs and judge the validation pictures."""
-        clock = Clock()
+        clock = Stopwatch()
         trial = self._trial(task)
         runner = Runner(
             Path(),  # it keeps no checkpoints: a task is what a kill may cost
             Plan((trial,), rungs_for(1, 1)),
             self._material,
-            seed=task.seed,
-            every=float("inf"),
-            threads=1,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            Session(task.seed, threads=1, device="cuda" if torch.cuda.is_available() else "cpu"),
         )
         with runner.threads_for(trial):
             training = runner.training(trial, ALONE)
@@ -79,7 +82,7 @@ class Trainer:
             training.finish()
             pixels = self._material.pixels("val", Watch(), trial.network)
             logits = predict_logits(
-                training.model, pixels.pictures, trial.network.preprocess, device=runner.device
+                training.model, pixels.pictures, trial.network.preprocess, device=runner.session.device
             )
         return Result(
             accuracy(logits, pixels.labels),

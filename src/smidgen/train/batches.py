@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from smidgen.graph import Preprocess
-from smidgen.modules.randomness import sample_keys, uniform
-from smidgen.train.augment import SHUFFLE_STREAM, Augment, augment
+from smidgen.modules import sample_keys, uniform
+from smidgen.train.augment import SHUFFLE_STREAM
 from smidgen.train.parallel import ALONE, World
-from smidgen.train.pixels import Pixels, normalise, to_unit
+from smidgen.train.pixels import normalise
+from smidgen.train.views import Views
 
 __all__ = ["Batch", "batch_sizes", "epoch_batches", "epoch_order"]
 
@@ -55,26 +56,23 @@ def epoch_order(pictures: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
 
 
 def epoch_batches(
-    data: Pixels,
+    views: Views,
     preprocess: Preprocess,
-    strengths: Augment,
     *,
     batch_size: int,
-    seed: int,
     epoch: int,
-    device: torch.device,
     first: int = 0,
-    views: int | None = None,
+    turns: int | None = None,
     world: World = ALONE,
 ) -> Iterator[Batch]:
-    """All pictures of one epoch once, shuffled, augmented and normalised on the device.
+    """All pictures of one epoch once, shuffled, augmented and normalised on the device of the views.
 
     first  batches to leave out at the start. The others are equal in every bit with them or without:
            pictures are worked on in the same chunks
-    views  so many ways of augmenting each picture, one after the other; default: a new one in every epoch
+    turns  views of each picture that are shown in turn; default: a new one in every epoch
     """
-    pictures, labels = torch.from_numpy(data.pictures), torch.from_numpy(data.labels)
-    order, keys = epoch_order(len(data), seed, epoch)
+    data, device, labels = views.data, views.device, torch.from_numpy(views.data.labels)
+    order, keys = epoch_order(len(data), views.seed, epoch)
     sizes = batch_sizes(len(data), batch_size)
     per_chunk = max(1, _CHUNK_BYTES // (4 * sizes[0] * data.pictures[0].size))
     starts = [0, *accumulate(sizes)]
@@ -83,8 +81,7 @@ def epoch_batches(
         mine = [_share(starts[number], sizes[number], world) for number in chunk]
         places = torch.cat([torch.arange(part.start, part.stop) for part in mine])
         chosen, chunk_keys = order[places], keys[places].to(device)
-        looks = chunk_keys if views is None else sample_keys(seed, epoch % views, chosen).to(device)
-        unit = augment(to_unit(pictures[chosen].to(device)), looks, strengths)
+        unit = views.unit(chosen, chunk_keys if turns is None else views.keys(epoch % turns, chosen))
         parts = normalise(unit, preprocess), labels[chosen].to(device), chunk_keys, chosen.to(device)
         counts = [len(part) for part in mine]
         for number, *part in zip(chunk, *(torch.split(part, counts) for part in parts), strict=True):

@@ -19,12 +19,11 @@ from torch import Tensor, nn
 from smidgen import atomic
 from smidgen.forks import Guard
 from smidgen.graph import Preprocess
-from smidgen.modules.randomness import sample_keys
-from smidgen.train.augment import Augment, augment
 from smidgen.train.checkpoint import CheckpointError
 from smidgen.train.errors import Interrupted
 from smidgen.train.footprint import MOST_PREDICTED
-from smidgen.train.pixels import Pixels, normalise, to_unit
+from smidgen.train.pixels import normalise
+from smidgen.train.views import Views
 
 __all__ = ["TEMPERATURE", "VIEWS", "Teacher", "distilled"]
 
@@ -49,21 +48,18 @@ class Teacher:
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.size, self.preprocess, self.batch = size, preprocess, batch
-        self._tables: dict[object, Tensor] = {}
+        self._tables: dict[Views, Tensor] = {}
         self._guard = Guard()  # held while the first pupil's thread works the answers out
 
     def answers(
         self,
-        data: Pixels,
-        strengths: Augment,
-        seed: int,
-        device: torch.device,
+        views: Views,
         *,
         kept: Path | None = None,
         advance: Callable[[int], None] = lambda _pictures: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Tensor:
-        """Logits for all views of all pictures, float32[VIEWS, N, classes], worked out on the first call.
+        """Logits for the first VIEWS of all pictures, float32[VIEWS, N, classes], from the first call on.
 
         Always in the same batches, so that they are equal in every bit after a resume, too.
 
@@ -72,22 +68,21 @@ class Teacher:
         stopping  asked after every batch; then Interrupted is raised, and what is finished stays in its files
         Raises    CheckpointError where the disk refuses
         """
-        key = (id(data), strengths, seed, device)
         with self._guard.lock:
-            if key not in self._tables:
-                views = []
+            if views not in self._tables:
+                answers = []
                 for view in range(VIEWS):
                     place = None if kept is None else kept.with_name(f"{kept.name}-{view + 1}.safetensors")
-                    found = None if place is None else _read(place, len(data))
+                    found = None if place is None else _read(place, len(views.data))
                     if found is None:
-                        found = self._view(data, strengths, seed, view, device, advance, stopping)
+                        found = self._view(views, view, advance, stopping)
                         if place is not None:
                             _keep(place, found)
                     else:
-                        advance(len(data))
-                    views.append(found.to(device))
-                self._tables[key] = torch.stack(views)
-            return self._tables[key]
+                        advance(len(views.data))
+                    answers.append(found.to(views.device))
+                self._tables[views] = torch.stack(answers)
+            return self._tables[views]
 
     @torch.no_grad()
     def __call__(self, unit: Tensor) -> Tensor:
@@ -98,23 +93,14 @@ class Teacher:
         return logits.float()
 
     def _view(
-        self,
-        data: Pixels,
-        strengths: Augment,
-        seed: int,
-        view: int,
-        device: torch.device,
-        advance: Callable[[int], None],
-        stopping: Callable[[], bool],
+        self, views: Views, view: int, advance: Callable[[int], None], stopping: Callable[[], bool]
     ) -> Tensor:
-        keys = sample_keys(seed, view, torch.arange(len(data)))
-        pictures = torch.split(torch.from_numpy(data.pictures), self.batch)
         answers: list[Tensor] = []
-        for part, own in zip(pictures, torch.split(keys, self.batch), strict=True):
+        for places in torch.split(torch.arange(len(views.data)), self.batch):
             if stopping():
                 raise Interrupted(view, VIEWS)
-            answers.append(self(augment(to_unit(part.to(device)), own.to(device), strengths)))
-            advance(len(part))
+            answers.append(self(views.unit(places, views.keys(view, places))))
+            advance(len(places))
         return torch.cat(answers)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,12 +19,18 @@ from smidgen.train.pixels import normalise, to_unit
 
 __all__ = [
     "accuracy",
+    "answers",
     "balanced_accuracy",
     "confusion",
     "cross_entropy",
+    "evaluated",
     "evaluating",
+    "none_of_these",
     "predict_logits",
+    "scored",
 ]
+
+KEEP = 0.95  # of the validation pictures, all of which belong to the classes
 
 
 def predict_logits(
@@ -82,3 +89,52 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def scored(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """Accuracy as a fraction, its 95 % interval, and how many pictures it stands on."""
+    right = accuracy(logits, labels)
+    low, high = report.wilson(round(right * len(labels)), len(labels))
+    return {"accuracy": right, "interval": [low, high], "n": len(labels)}
+
+
+def evaluated(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
+    """`scored`, and what the logits say beyond it: top-5, balanced accuracy, calibration error."""
+    confidence, right = answers(logits, labels)
+    return scored(logits, labels) | {
+        "top5_accuracy": report.top_accuracy(logits, labels),
+        "balanced_accuracy": report.balanced_accuracy(confusion(logits, labels)),
+        "calibration_error": report.calibration_error(confidence, right),
+    }
+
+
+def none_of_these(
+    logits: NDArray[np.float32], labels: NDArray[np.int64] | None = None, keep: float = KEEP
+) -> dict[str, Any] | None:
+    """The threshold that a share `keep` of these pictures reaches, all of which belong to the classes.
+
+    logits   float[N, classes] of pictures that the model was not trained on: the validation part
+    labels   int[N], for the share of right answers among the kept
+    returns  None where there are no pictures
+    Source   Hendrycks & Gimpel 2017, arXiv:1610.02136: the maximum softmax probability as the score
+    """
+    confidence = report.probabilities(logits).max(axis=1)
+    threshold = report.refusal_threshold(confidence, keep)
+    if threshold is None:
+        return None
+    kept = confidence >= threshold
+    right = None if labels is None else float((logits.argmax(1) == labels)[kept].mean())
+    return {
+        "score": "maximum softmax probability",
+        "threshold": threshold,
+        "kept": float(kept.mean()),
+        "n": len(kept),
+        "kept_accuracy": right,
+    }
+
+
+def answers(
+    logits: NDArray[np.float32], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Probability of the answer given to each picture, and whether it was right."""
+    return report.probabilities(logits).max(axis=1), logits.argmax(1) == labels

@@ -11,23 +11,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from smidgen.graph import Preprocess
-from smidgen.modules.randomness import set_sample_keys
+from smidgen.modules import set_sample_keys
 from smidgen.train import checkpoint
 from smidgen.train.average import Average
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches
 from smidgen.train.checkpoint import Checkpoint, CheckpointError
-from smidgen.train.clock import Clock, Timer
 from smidgen.train.distil import VIEWS, Teacher, distilled
 from smidgen.train.errors import Interrupted
 from smidgen.train.evaluate import accuracy, balanced_accuracy, cross_entropy, predict_logits
+from smidgen.train.hardware import Hardware
 from smidgen.train.memory import keep_freed
-from smidgen.train.metrics import Row
+from smidgen.train.metrics import EpochRow
 from smidgen.train.optimiser import learning_rate, load_state, optimiser, set_rate, state
-from smidgen.train.parallel import ALONE, World
-from smidgen.train.pixels import Pixels
+from smidgen.train.parallel import ALONE
+from smidgen.train.pixels import Examples, TrainingData
 from smidgen.train.recipe import Recipe, TrainingError
-from smidgen.train.replay import Recorder, Replayed, recorder
+from smidgen.train.replay import Replayed, recorder
+from smidgen.train.stopwatch import Stopwatch, Timer
+from smidgen.train.views import Views
 
 __all__ = ["History", "Training", "train"]
 
@@ -44,10 +45,10 @@ LONG = 20.0
 class History:
     """What a training did, epoch by epoch."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[EpochRow, ...]
 
     @property
-    def last(self) -> Row:
+    def last(self) -> EpochRow:
         """The last epoch: the one whose weights are kept."""
         return self.rows[-1]
 
@@ -55,14 +56,12 @@ class History:
 def train(
     model: nn.Module,
     recipe: Recipe,
-    train_data: Pixels,
-    val_data: Pixels,
-    preprocess: Preprocess,
+    data: TrainingData,
     *,
     seed: int = 0,
     device: torch.device | str = "cpu",
     on_step: Callable[[int, int], None] | None = None,
-    on_epoch: Callable[[Row], None] | None = None,
+    on_epoch: Callable[[EpochRow], None] | None = None,
 ) -> History:
     """Train in place; the model ends in evaluation mode with the weights that would be kept so far.
 
@@ -70,10 +69,9 @@ def train(
     on_epoch  called with the row of every finished epoch
     Raises    TrainingError on fewer than two pictures, and when the loss is no longer a number.
     """
-    record = recorder(model, recipe, torch.device(device), ALONE)
-    training = Training(
-        model, recipe, train_data, val_data, preprocess, seed=seed, device=device, record=record
-    )
+    place = torch.device(device)
+    hardware = Hardware(place, ALONE, recorder(model, recipe, place, ALONE))
+    training = Training(model, recipe, data, seed=seed, hardware=hardware)
     try:
         training.run(on_step=on_step, on_epoch=on_epoch)
     finally:
@@ -84,7 +82,6 @@ def train(
 class Training:
     """One training of one model, from any step to any later one.
 
-    record how its steps are recorded and replayed; None: they are not
     rows   of the finished epochs
     step   optimiser steps done
     timer  where the time went
@@ -94,32 +91,30 @@ class Training:
         self,
         model: nn.Module,
         recipe: Recipe,
-        train_data: Pixels,
-        val_data: Pixels,
-        preprocess: Preprocess,
+        data: TrainingData,
         *,
         seed: int = 0,
-        device: torch.device | str = "cpu",
         teacher: Teacher | None = None,
-        world: World = ALONE,
-        record: Recorder | None = None,
+        hardware: Hardware | None = None,
     ) -> None:
-        if len(train_data) < 2:
-            raise TrainingError(f"{len(train_data)} picture to train on; at least 2 are needed")
-        self.recipe, self.data, self.val_data, self.preprocess = recipe, train_data, val_data, preprocess
-        self.seed, self.device, self.teacher, self.world = seed, torch.device(device), teacher, world
+        if len(data.train) < 2:
+            raise TrainingError(f"{len(data.train)} picture to train on; at least 2 are needed")
+        self.recipe, self.data, self.seed, self.teacher = recipe, data, seed, teacher
+        hardware = hardware or Hardware()
+        self.device, self.world = hardware.device, hardware.world
+        self.views = Views(data.train, recipe.augment, seed, self.device)
         if self.device.type == "cpu":
             keep_freed()
-        self.model = world.share(model.to(self.device))
+        self.model = self.world.share(model.to(self.device))
         self.average = Average(model, recipe.ema_decay) if recipe.ema_decay else None
-        self.optimiser = optimiser(model, recipe, recorded=record is not None)
-        self.steps_per_epoch = len(batch_sizes(len(train_data), recipe.batch_size))
-        self.rows: list[Row] = []
+        self.optimiser = optimiser(model, recipe, recorded=hardware.recorder is not None)
+        self.steps_per_epoch = len(batch_sizes(len(data.train), recipe.batch_size))
+        self.rows: list[EpochRow] = []
         self.step, self.rate = 0, 0.0
         self.timer = Timer()
-        self._learn = Replayed(record, self.timer)
-        self._clock = Clock()
-        self._class_weights = _class_weights(train_data, self.device) if recipe.class_weights else None
+        self._learn = Replayed(hardware.recorder, self.timer)
+        self._clock = Stopwatch()
+        self._class_weights = _class_weights(data.train, self.device) if recipe.class_weights else None
         self._losses = torch.zeros((), device=self.device)
         self._correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
@@ -143,7 +138,7 @@ class Training:
         until: int | None = None,
         *,
         on_step: Callable[[int, int], None] | None = None,
-        on_epoch: Callable[[Row], None] | None = None,
+        on_epoch: Callable[[EpochRow], None] | None = None,
         checkpoints: Path | None = None,
         every: float = math.inf,
         stopping: Callable[[], bool] = lambda: False,
@@ -157,7 +152,7 @@ class Training:
                      good state; CheckpointError where the disk refuses.
         """
         until = self.recipe.epochs if until is None else until
-        saved = Clock()
+        saved = Stopwatch()
 
         def keep() -> None:
             if checkpoints is not None:
@@ -198,26 +193,26 @@ class Training:
         that takes much longer than that is the measure itself. Validation is a pass forward, a third of a
         step's work.
         """
-        steps, unsettled, whole, clock, slow = 0, 0, Clock(), Clock(), False
+        steps, unsettled, whole, clock, slow = 0, 0, Stopwatch(), Stopwatch(), False
         for batch in self._batches():
             counts = self._learn.settled
             self._update(batch)
             steps += 1
             if not (counts and self._learn.settled):
-                clock, unsettled = Clock(), steps
+                clock, unsettled = Stopwatch(), steps
             elif slow := clock.seconds > patience:
                 break
             if slow := self._learn.recorder is None and whole.seconds > LONG * patience:
                 break
         if steps == self.steps_per_epoch and not slow:
             self.rows.append(self._row())
-            clock = Clock()
+            clock = Stopwatch()
             self.run(until=2)
             return clock.seconds
         self._require_finite()  # on a GPU, this waits for the work that was handed over
         told = (clock.seconds, steps - unsettled) if steps > unsettled else (whole.seconds, steps)
         training = told[0] / told[1] * self.steps_per_epoch
-        return training * (1 + len(self.val_data) / (3 * len(self.data)))
+        return training * (1 + len(self.data.val) / (3 * len(self.data.train)))
 
     def state(self) -> Checkpoint:
         """Everything that the rest of the training depends on."""
@@ -261,8 +256,8 @@ class Training:
             ) from None
         self._learn.forget()  # the optimiser's tensors are new ones
         self.step = found.step
-        self.rows = [Row(**row) for row in position["rows"]]
-        self._clock = Clock(position["seconds"])
+        self.rows = [EpochRow(**row) for row in position["rows"]]
+        self._clock = Stopwatch(position["seconds"])
 
     def require_sound(self) -> None:
         """Raise TrainingError where a loss or a weight is no longer a number."""
@@ -290,15 +285,12 @@ class Training:
             self._losses.zero_()
             self._correct.zero_()
         batches = epoch_batches(
-            self.data,
-            self.preprocess,
-            self.recipe.augment,
+            self.views,
+            self.data.preprocess,
             batch_size=self.recipe.batch_size,
-            seed=self.seed,
             epoch=len(self.rows),
-            device=self.device,
             first=done,
-            views=VIEWS if self.teacher else None,
+            turns=VIEWS if self.teacher else None,
             world=self.world,
         )
         return self.timer.each("pictures", batches)
@@ -309,8 +301,7 @@ class Training:
         set_rate(self.optimiser, self.rate)
         answers = []
         if self.teacher:
-            views = self.teacher.answers(self.data, self.recipe.augment, self.seed, self.device)
-            answers.append(views[len(self.rows) % VIEWS, batch.places])
+            answers.append(self.teacher.answers(self.views)[len(self.rows) % VIEWS, batch.places])
         self._learn(self._learn_from, batch.whole, batch.pictures, batch.labels, batch.keys, *answers)
         if self.average:
             with self.timer("update"):
@@ -373,23 +364,24 @@ class Training:
             lessons = lessons * self._class_weights[labels]
         return (1 - share) * losses + share * lessons
 
-    def _row(self) -> Row:
+    def _row(self) -> EpochRow:
         """The finished epoch, with the validation of what would be kept after it."""
         losses, correct = self.world.sum(self._losses), self.world.sum(self._correct)
-        mean, blind = losses.item() / len(self.data), math.log(max(2, int(self.data.labels.max()) + 1))
+        train, val = self.data.train, self.data.val
+        mean, blind = losses.item() / len(train), math.log(max(2, int(train.labels.max()) + 1))
         if not math.isfinite(mean) or mean > RUN_AWAY * blind:
             raise self._diverged(f"the loss is {mean:.3g}")
         with self.timer("validation"):
-            logits = predict_logits(self.kept, self.val_data.pictures, self.preprocess, device=self.device)
-        return Row(
+            logits = predict_logits(self.kept, val.pictures, self.data.preprocess, device=self.device)
+        return EpochRow(
             epoch=len(self.rows) + 1,
             step=self.step,
             lr=self.rate,
             train_loss=mean,
-            train_accuracy=correct.item() / len(self.data),
-            val_loss=cross_entropy(logits, self.val_data.labels),
-            val_accuracy=accuracy(logits, self.val_data.labels),
-            val_balanced_accuracy=balanced_accuracy(logits, self.val_data.labels),
+            train_accuracy=correct.item() / len(train),
+            val_loss=cross_entropy(logits, val.labels),
+            val_accuracy=accuracy(logits, val.labels),
+            val_balanced_accuracy=balanced_accuracy(logits, val.labels),
             seconds=self._clock.seconds,
         )
 
@@ -407,7 +399,7 @@ class Training:
         )
 
 
-def _class_weights(data: Pixels, device: torch.device) -> Tensor:
+def _class_weights(data: Examples, device: torch.device) -> Tensor:
     """Weight of each class, inverse to its pictures and 1 on the average picture: float[classes]."""
     counts = torch.bincount(torch.from_numpy(data.labels))
     present = (counts > 0).sum()

@@ -31,7 +31,7 @@ from smidgen.data import (
 from smidgen.families import default_preprocess
 from smidgen.graph import Network, Preprocess
 from smidgen.spec import Shape, SmidgenError, counted
-from smidgen.train.pixels import Pixels
+from smidgen.train.pixels import Examples
 from smidgen.watch import Watch
 
 __all__ = ["Material", "Part", "part_of", "prepare"]
@@ -62,13 +62,13 @@ class Material:
     channels: int
     resolution: int
     preprocess: Preprocess
-    decoded: dict[object, Pixels] = field(default_factory=dict, repr=False, compare=False)
+    decoded: dict[object, Examples] = field(default_factory=dict, repr=False, compare=False)
     scratch: Path | None = field(default=None, repr=False, compare=False)
     group_by: str | None = None
     near_identical: int = 0
 
     @property
-    def training(self) -> Pixels | None:
+    def training(self) -> Examples | None:
         """The train part at the data's own size, once it has been decoded."""
         return self.decoded.get(("train", *_sampling(self.shape, self.preprocess)))
 
@@ -107,7 +107,7 @@ class Material:
         preprocess = dataclasses.replace(self.preprocess, resize=network.input.height)
         return dataclasses.replace(network, preprocess=preprocess, classes=self.dataset.classes)
 
-    def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Pixels:
+    def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Examples:
         """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""
         shape, preprocess = (
             (self.shape, self.preprocess) if network is None else (network.input, network.preprocess)
@@ -127,7 +127,7 @@ class Material:
                 scratch=self.scratch,
             )
         labels = np.array([self.dataset.pictures[index].label for index in indices], np.int64)
-        pixels = Pixels(pictures, labels)
+        pixels = Examples(pictures, labels)
         if part != "test":
             self.decoded[key] = pixels
         return pixels

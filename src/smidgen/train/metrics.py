@@ -12,11 +12,11 @@ from typing import Any
 
 from smidgen import atomic
 
-__all__ = ["Row", "read_rows", "write_rows"]
+__all__ = ["EpochRow", "read_rows", "write_rows"]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EpochRow:
     """What one epoch did.
 
     epoch           counted from 1; `step` is the number of optimiser steps so far
@@ -42,10 +42,10 @@ class Row:
         return dataclasses.asdict(self)
 
 
-_COLUMNS = {field.name: int if field.type == "int" else float for field in dataclasses.fields(Row)}
+_COLUMNS = {field.name: int if field.type == "int" else float for field in dataclasses.fields(EpochRow)}
 
 
-def write_rows(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[EpochRow]) -> None:
     """Replace the file by these rows, in one step."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
@@ -54,12 +54,12 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
     atomic.write_text(path, text.getvalue())
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[EpochRow]:
     """All rows of the file."""
     with path.open(newline="", encoding="utf-8") as file:
         return [_row(line) for line in csv.DictReader(file)]
 
 
-def _row(line: dict[str, str]) -> Row:
+def _row(line: dict[str, str]) -> EpochRow:
     values: dict[str, Any] = {name: read(line[name]) for name, read in _COLUMNS.items()}
-    return Row(**values)
+    return EpochRow(**values)

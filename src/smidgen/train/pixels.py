@@ -12,11 +12,11 @@ from torch import Tensor
 from smidgen.graph import Preprocess
 from smidgen.spec import DataError
 
-__all__ = ["Pixels", "channels_last", "normalise", "to_unit"]
+__all__ = ["Examples", "TrainingData", "channels_last", "normalise", "to_unit"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pixels:
+class Examples:
     """Pictures at the network's size with their labels.
 
     pictures  uint8[N, h, w, C]
@@ -42,6 +42,20 @@ class Pixels:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingData:
+    """What a network is trained on.
+
+    train       pictures to learn from
+    val         pictures to validate with after every epoch
+    preprocess  how the network sees both
+    """
+
+    train: Examples
+    val: Examples
+    preprocess: Preprocess
 
 
 def to_unit(pictures: Tensor) -> Tensor:

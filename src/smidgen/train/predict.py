@@ -9,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from smidgen.families import names
-from smidgen.modules import NetworkModule, create
-from smidgen.modules.saved import load_file
+from smidgen.modules import NetworkModule, create, load_file
 from smidgen.predict.predictor import Forward, Predictor, model_path, require_sensible
 from smidgen.train.evaluate import evaluating
 from smidgen.train.pixels import channels_last

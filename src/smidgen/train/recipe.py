@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from smidgen.spec import UnknownNameError, closest
-from smidgen.train.augment import Augment
 from smidgen.train.errors import TrainingError
+from smidgen.train.strengths import Augment
 
 __all__ = ["RECIPES", "Decayed", "Optimiser", "Recipe", "Schedule", "TrainingError", "recipe"]
 

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from smidgen.spec import SmidgenWarning
-from smidgen.train.clock import Timer
 from smidgen.train.optimiser import FUSED
 from smidgen.train.parallel import World
 from smidgen.train.recipe import Recipe
+from smidgen.train.stopwatch import Timer
 
 __all__ = ["TINY", "WARM", "CudaGraphs", "Recorder", "Replayed", "recorder"]
 

@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from smidgen.data.places import require_place, taken
+from smidgen.data import require_place
+from smidgen.data.places import taken
 from smidgen.data.runs import RUN as RECORD
 from smidgen.spec import SmidgenError
 
-__all__ = ["MODEL_FILE", "RECORD", "new_run_folder", "require_free"]
+__all__ = ["MODEL_FILE", "RECORD", "new_run_folder"]
 
 MODEL_FILE = "model.safetensors"
 
@@ -24,7 +25,7 @@ def new_run_folder(wanted: Path | None, base: Path, record: str = RECORD) -> Ite
     record   file with which the work can be taken up again; without it the folder goes when the block fails
     Raises   SmidgenError where `wanted` exists: a run is never overwritten.
     """
-    require_free(wanted, base)
+    require_place(wanted, base)
     present = next(parent for parent in (wanted or base).absolute().parents if parent.exists())
     folder = _first_free(base) if wanted is None else _exactly(wanted)
     try:
@@ -34,14 +35,6 @@ def new_run_folder(wanted: Path | None, base: Path, record: str = RECORD) -> Ite
             shutil.rmtree(folder, ignore_errors=True)
             _remove_empty(folder.absolute().parent, present)
         raise
-
-
-def require_free(wanted: Path | None, base: Path | None = None, data: str | None = None) -> None:
-    """Raise SmidgenError where no run folder can be made at `wanted`, or else beside `base`.
-
-    It exists, for a run is never overwritten; it lies inside the data; nothing can be written there.
-    """
-    require_place(wanted, base or Path("runs", "data"), data)
 
 
 def _exactly(folder: Path) -> Path:

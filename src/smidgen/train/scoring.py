@@ -25,8 +25,7 @@ from smidgen.graph import Network
 from smidgen.images import Pixels, resize_crop
 from smidgen.predict.predictor import Predictor
 from smidgen.spec import DataError, PictureError
-from smidgen.train.evaluate import confusion
-from smidgen.train.evidence import scored
+from smidgen.train.evaluate import confusion, scored
 from smidgen.train.material import part_of
 from smidgen.train.predict import open_predictor
 from smidgen.watch import Watch

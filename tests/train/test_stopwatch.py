@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from smidgen.train.clock import Clock, Timer
+from smidgen.train.stopwatch import Stopwatch, Timer
 
 PAUSE = 0.03
 
 
 def test_a_clock_counts_on_top_of_what_was_before() -> None:
-    clock = Clock(100.0)
+    clock = Stopwatch(100.0)
     time.sleep(PAUSE)
     first = clock.seconds
     assert 100 + PAUSE <= first < 101
@@ -21,7 +21,7 @@ def test_a_clock_counts_on_top_of_what_was_before() -> None:
 
 
 def test_a_restart_forgets_what_has_passed_and_keeps_what_was_before() -> None:
-    clock = Clock(5.0)
+    clock = Stopwatch(5.0)
     time.sleep(PAUSE)
     clock.restart()
     assert 5 <= clock.seconds < 5 + PAUSE

@@ -8,12 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-__all__ = ["Clock", "Timer"]
+__all__ = ["Stopwatch", "Timer"]
 
 T = TypeVar("T")
 
 
-class Clock:
+class Stopwatch:
     """Seconds since the start, on top of those before a resume."""
 
     def __init__(self, before: float = 0.0) -> None:
@@ -22,7 +22,7 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """What the clock shows."""
+        """What it shows."""
         return self._before + time.perf_counter() - self._began
 
     def restart(self) -> None:

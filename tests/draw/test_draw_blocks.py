@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 
 from smidgen import families
-from smidgen.draw.cut import units
+from smidgen.draw.blocks import rows
+from smidgen.draw.cut import blocks
 from smidgen.draw.svg import clip, escape, text_width
 from smidgen.draw.terms import compact
-from smidgen.draw.units import rows
 from smidgen.families.efficientnet import mbconv, squeeze_excite
 from smidgen.families.resnet import basic_block, depthwise_block
 from smidgen.families.shiftnet import csc, sc2
@@ -22,9 +22,9 @@ from smidgen.spec import Shape
 @pytest.mark.parametrize("name", families.names())
 def test_units_have_all_params_and_macs_and_chain_their_shapes(name: str) -> None:
     network = families.network(name)
-    found, cost = units(network.tree, network.input), network.cost()
-    assert sum(unit.params for unit in found) == cost.params
-    assert sum(unit.macs for unit in found) == cost.macs
+    found, cost = blocks(network.tree, network.input), network.cost()
+    assert sum(block.params for block in found) == cost.params
+    assert sum(block.macs for block in found) == cost.macs
     assert found[0].x == network.input
     assert all(before.out == after.x for before, after in pairwise(found))
     assert found[-1].out.channels == network.num_classes
@@ -33,9 +33,9 @@ def test_units_have_all_params_and_macs_and_chain_their_shapes(name: str) -> Non
 @pytest.mark.parametrize("name", families.names())
 def test_rows_hold_every_unit_once(name: str) -> None:
     network = families.network(name)
-    found = units(network.tree, network.input)
+    found = blocks(network.tree, network.input)
     for whole_stages in (True, False):
-        assert [unit for row in rows(found, whole_stages) for unit in row.units] == list(found)
+        assert [block for row in rows(found, whole_stages) for block in row.blocks] == list(found)
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,16 @@ def test_rows_hold_every_unit_once(name: str) -> None:
     ids=str,
 )
 def test_a_block_has_its_name(node: Node, title: str, skip: str) -> None:
-    (unit,) = units(node, Shape(32, 14, 14))
-    assert (unit.title(), unit.skip) == (title, skip)
+    (block,) = blocks(node, Shape(32, 14, 14))
+    assert (block.title(), block.skip) == (title, skip)
 
 
 def test_what_ends_in_an_activation_is_no_linear_bottleneck() -> None:
     tree = Chain((("b", mbconv(32, 64, 3, 2, 6, squeeze=0)), ("a", Activation("relu"))))
-    names = [unit.name for unit in units(tree, Shape(32, 14, 14))]
+    names = [block.name for block in blocks(tree, Shape(32, 14, 14))]
     assert "MBConv6 3x3" in names  # a ReLU after the block belongs to what follows
     inner = Chain((*_pointwise(32, 192), *_depthwise(192), *_pointwise(192, 64)))
-    assert [unit.name for unit in units(inner, Shape(32, 14, 14))] == [
+    assert [block.name for block in blocks(inner, Shape(32, 14, 14))] == [
         "1x1 conv",
         "3x3 depthwise",
         "1x1 conv",
@@ -84,7 +84,8 @@ def test_what_ends_in_an_activation_is_no_linear_bottleneck() -> None:
 def test_an_uneven_expansion_is_not_rounded_to_a_whole_one() -> None:
     linear = (("e", Conv(100, 32)), ("f", BatchNorm(32)))
     pruned = Chain((*_pointwise(32, 100), *_depthwise(100), *linear))
-    assert [unit.name for unit in units(pruned, Shape(32, 14, 14))] == ["MBConv3.12 3x3"]  # 100 / 32 = 3.125
+    (block,) = blocks(pruned, Shape(32, 14, 14))
+    assert block.name == "MBConv3.12 3x3"  # 100 / 32 = 3.125
 
 
 def _pointwise(c_in: int, c_out: int) -> tuple[tuple[str, Node], ...]:
@@ -100,30 +101,30 @@ def _depthwise(width: int) -> tuple[tuple[str, Node], ...]:
     return ("d", conv), ("dn", BatchNorm(width)), ("da", Activation("silu"))
 
 
-@pytest.mark.parametrize(("name", "blocks"), [("resnet20", 9), ("resnet110", 54), ("efficientnet_b0", 16)])
-def test_stages_fold_without_losing_blocks(name: str, blocks: int) -> None:
+@pytest.mark.parametrize(("name", "count"), [("resnet20", 9), ("resnet110", 54), ("efficientnet_b0", 16)])
+def test_stages_fold_without_losing_blocks(name: str, count: int) -> None:
     network = families.network(name)
-    found = rows(units(network.tree, network.input))
-    assert sum(len(row.units) for row in found if row.first.kind == "block") == blocks
+    found = rows(blocks(network.tree, network.input))
+    assert sum(len(row.blocks) for row in found if row.first.kind == "block") == count
 
 
 def test_only_equal_units_fold_where_stages_are_kept_apart() -> None:
     network = families.network("resnet20")
-    found = rows(units(network.tree, network.input), whole_stages=False)
-    assert [len(row.units) for row in found if row.first.kind == "block"] == [3, 1, 2, 1, 2]
+    found = rows(blocks(network.tree, network.input), whole_stages=False)
+    assert [len(row.blocks) for row in found if row.first.kind == "block"] == [3, 1, 2, 1, 2]
 
 
 def test_details_say_what_is_special_about_the_first() -> None:
     network = families.network("resnet20")
-    details = [row.details() for row in rows(units(network.tree, network.input))]
+    details = [row.details() for row in rows(blocks(network.tree, network.input))]
     assert "first /2, 1x1 shortcut; then skip" in details
 
 
 def test_dropout_is_told_with_the_layer_after_it() -> None:
     def last(dropout: float) -> tuple[str, tuple[str, ...]]:
         network = families.network("efficientnet_b0", dropout=dropout)
-        unit = units(network.tree, network.input)[-1]
-        return unit.title(), unit.details
+        block = blocks(network.tree, network.input)[-1]
+        return block.title(), block.details
 
     assert last(0.25) == ("Linear, 1000", ("dropout 0.25",))
     assert last(0.0) == ("Linear, 1000", ())

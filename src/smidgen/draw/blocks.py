@@ -8,13 +8,13 @@ from typing import Literal
 
 from smidgen.spec import Shape
 
-__all__ = ["Kind", "Row", "Unit", "rows"]
+__all__ = ["Block", "BlockRow", "Kind", "rows"]
 
 Kind = Literal["conv", "block", "shift", "pool", "head", "ghost"]
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class Block:
     """One block or operation in place.
 
     name      without stride and channels: `MBConv6 5x5`, `3x3 conv`
@@ -49,39 +49,39 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Like units one after the other: a box of the figure."""
+class BlockRow:
+    """Like blocks one after the other: a box of the figure."""
 
-    units: tuple[Unit, ...]
+    blocks: tuple[Block, ...]
 
     @property
-    def first(self) -> Unit:
-        """The unit that the others follow; the only one that may have a stride."""
-        return self.units[0]
+    def first(self) -> Block:
+        """The block that the others follow; the only one that may have a stride."""
+        return self.blocks[0]
 
     @property
     def out(self) -> Shape:
-        """Shape after the last unit."""
-        return self.units[-1].out
+        """Shape after the last block."""
+        return self.blocks[-1].out
 
     @property
     def params(self) -> int:
-        """Parameters of all units."""
-        return sum(unit.params for unit in self.units)
+        """Parameters of all blocks."""
+        return sum(block.params for block in self.blocks)
 
     @property
     def macs(self) -> int:
-        """Multiply-adds of all units."""
-        return sum(unit.macs for unit in self.units)
+        """Multiply-adds of all blocks."""
+        return sum(block.macs for block in self.blocks)
 
     @property
     def path(self) -> str:
         """Where in the tree the row lies."""
-        return self.first.path if len(self.units) == 1 else f"{self.first.path} … {self.units[-1].path}"
+        return self.first.path if len(self.blocks) == 1 else f"{self.first.path} … {self.blocks[-1].path}"
 
     def title(self) -> str:
-        """Title of the first unit, its stride left to the details where others follow."""
-        one = self.first if len(self.units) == 1 else dataclasses.replace(self.first, stride=1)
+        """Title of the first block, its stride left to the details where others follow."""
+        one = self.first if len(self.blocks) == 1 else dataclasses.replace(self.first, stride=1)
         return one.title()
 
     def details(self) -> str:
@@ -89,7 +89,7 @@ class Row:
         return " · ".join((*self.first.details, *self._skips()))
 
     def _skips(self) -> tuple[str, ...]:
-        first, rest = self.first, self.units[1:]
+        first, rest = self.first, self.blocks[1:]
         if not rest:
             return (first.skip,) if first.skip else ()
         later = rest[0].skip
@@ -102,18 +102,18 @@ class Row:
         return (f"{start}; then {later}",) if later else (start,)
 
 
-def rows(found: tuple[Unit, ...], whole_stages: bool = True) -> tuple[Row, ...]:
-    """Runs of equal units; with `whole_stages` also those of a stage whose first unit differs."""
-    runs: list[list[Unit]] = []
-    for unit in found:
-        if runs and _joins(runs[-1][-1], unit, whole_stages):
-            runs[-1].append(unit)
+def rows(found: tuple[Block, ...], whole_stages: bool = True) -> tuple[BlockRow, ...]:
+    """Runs of equal blocks; with `whole_stages` also those of a stage whose first block differs."""
+    runs: list[list[Block]] = []
+    for block in found:
+        if runs and _joins(runs[-1][-1], block, whole_stages):
+            runs[-1].append(block)
         else:
-            runs.append([unit])
-    return tuple(Row(tuple(run)) for run in runs)
+            runs.append([block])
+    return tuple(BlockRow(tuple(run)) for run in runs)
 
 
-def _joins(before: Unit, unit: Unit, whole_stages: bool) -> bool:
-    if whole_stages and unit.stage and unit.stage == before.stage:
+def _joins(before: Block, block: Block, whole_stages: bool) -> bool:
+    if whole_stages and block.stage and block.stage == before.stage:
         return True
-    return dataclasses.replace(unit, path=before.path, stage=before.stage) == before
+    return dataclasses.replace(block, path=before.path, stage=before.stage) == before

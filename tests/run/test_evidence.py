@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import io
 import shlex
 from pathlib import Path
@@ -10,28 +11,21 @@ from PIL import Image
 
 import smidgen
 from smidgen import modelfile, report
+from smidgen.machine import machine_name
 from smidgen.modules import create
 from smidgen.run import Fitted, Job, fit
+from smidgen.run.contest import Outcome
+from smidgen.run.evidence import Winner, _embedded, write_run
+from smidgen.run.plan import Plan, Rung, Trial
+from smidgen.run.record import Record
 from smidgen.scaling.stairs import PROVENANCE_RESERVE
 from smidgen.seal import sealed
-from smidgen.train.evidence import _embedded, evaluated, none_of_these, scored, write_run
 from smidgen.train.material import prepare
+from smidgen.train.metrics import EpochRow
 from smidgen.train.predict import open_predictor
 from smidgen.train.recipe import recipe
 from smidgen.watch import Watch
 from tiny_run import BUDGET
-
-
-def test_accuracy_and_interval_stand_on_the_counted_pictures() -> None:
-    logits = np.eye(4, dtype=np.float32)[[0, 1, 2, 3, 0, 1, 2, 3]]
-    labels = np.array([0, 1, 2, 3, 1, 1, 2, 3])
-    row = scored(logits, labels)
-    assert (row["accuracy"], row["n"]) == (0.875, 8)
-    # Wilson 1927, 7 of 8 at 95 %: (p + z²/2n ± z·sqrt(pq/n + z²/4n²)) / (1 + z²/n)
-    z, p, n = 1.959964, 0.875, 8
-    centre, spread = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    expected = [(centre - spread) / (1 + z * z / n), (centre + spread) / (1 + z * z / n)]
-    assert row["interval"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_confusion_matrix_and_the_mistakes_agree(shapes: Path, tmp_path: Path) -> None:
@@ -69,32 +63,6 @@ def test_the_reserve_for_provenance_covers_what_is_written(fitted: Fitted) -> No
     assert bare < path.stat().st_size < bare + PROVENANCE_RESERVE
 
 
-def test_what_is_tested_beyond_accuracy_comes_from_the_logits() -> None:
-    # Two classes of six hold pictures: three of four and one of two are called right, with 9/14 each.
-    logits = np.log(9.0) * np.eye(6, dtype=np.float32)[[0, 0, 0, 5, 1, 5]]
-    row = evaluated(logits, np.array([0, 0, 0, 0, 1, 1]))
-    assert row["accuracy"] == pytest.approx(4 / 6)
-    assert row["balanced_accuracy"] == pytest.approx((3 / 4 + 1 / 2) / 2)
-    # Ties rank by index, so class 0 or 1 is always among the first five.
-    assert row["top5_accuracy"] == 1.0
-    assert row["calibration_error"] == pytest.approx(4 / 6 - 9 / 14, abs=1e-6)
-
-
-def test_none_of_these_says_how_many_are_kept_and_right() -> None:
-    # Maximum probabilities 0.55, 0.56, …, 0.74 of twenty pictures; the least sure is the one that is wrong.
-    high = np.linspace(0.55, 0.74, 20)
-    logits = np.log(np.stack([high, 1 - high], 1)).astype(np.float32)
-    row = none_of_these(logits, np.array([1] + [0] * 19))
-    assert row is not None
-    assert row["threshold"] == pytest.approx(0.56, abs=2e-6)
-    assert (row["kept"], row["n"], row["kept_accuracy"]) == (0.95, 20, 1.0)
-    assert row["score"] == "maximum softmax probability"
-    unlabelled = none_of_these(logits)
-    assert unlabelled is not None
-    assert unlabelled["kept_accuracy"] is None
-    assert none_of_these(np.empty((0, 2), np.float32)) is None
-
-
 def test_the_threshold_in_the_model_file_is_the_reports_and_keeps_its_share(
     fitted: Fitted, shapes: Path
 ) -> None:
@@ -128,41 +96,34 @@ def test_the_run_holds_every_kind_of_evidence(fitted: Fitted) -> None:
     assert report.read(folder / "report.json") == document
 
 
-def test_what_the_caller_knows_is_passed_on(shapes: Path, tmp_path: Path) -> None:
+def test_what_the_run_was_and_came_to_stands_in_the_report(shapes: Path, tmp_path: Path) -> None:
     material = prepare(str(shapes), seed=0, watch=Watch())
     network = material.fitted(
         smidgen.network("resnet20", num_classes=3, resolution=material.resolution, c_in=material.channels)
     )
-    contest = {"eta": 3.0, "rungs": [{"epochs": 1, "candidates": 3, "spearman": 0.5}], "note": None}
-    start = {"kind": "teacher", "weights": None, "teacher": {"name": "b", "params": 9, "val_accuracy": 0.5}}
-    document = write_run(
-        tmp_path,
-        network,
-        create(network),
-        material,
-        [],
-        recipe("small"),
-        budget=None,
-        candidates=[],
-        command="smidgen train …",
-        watch=Watch(),
-        contest=contest,
-        starting_point=start,
-        time_limit=60.0,
-        starts=("one", "two"),
+    trials = (
+        Trial(network, recipe("small"), teacher="b"),
+        Trial(dataclasses.replace(network, name="other"), recipe("small")),
     )
+    teacher = Trial(dataclasses.replace(network, name="b"), recipe("small"))
+    plan = Plan(trials, (Rung(1.0, 1),), teacher)
+    rung: dict[str, Any] = {"epochs": 1, "candidates": 2, "spearman": 0.5}
+    last = EpochRow(1, 1, 0.1, 1.0, 0.5, 1.0, 0.5, 0.5, 1.0)
+    outcome = Outcome(0, ((last,), ()), (rung,), {1: "it went wrong"}, taught_by=last)
+    job = Job(str(shapes), time_limit=60.0, command="smidgen fit …")
+    kept = Record(job, None, plan, material.arrangement, 1, 1, ("one", "two"))
+    document = write_run(tmp_path, kept, material, Winner(outcome, create(network), {"device": "x"}), Watch())
+    contest = {"eta": 3, "rungs": [rung], "note": "other: it went wrong"}
+    taught = {"name": "b", "params": network.cost().params, "val_accuracy": 0.5}
+    start = {"kind": "teacher", "weights": None, "teacher": taught}
     assert document["contest"] == contest
     assert document["starting_point"] == start
     assert document["provenance"]
     assert document["provenance"]["time_limit_s"] == 60
     assert document["provenance"]["starts"] == ["one", "two"]
-
-
-def test_the_threshold_is_what_most_of_the_pictures_reach() -> None:
-    refusal = none_of_these(np.array([[0, 0, 9], [0, 0, 9]], np.float32))
-    assert refusal
-    assert (refusal["n"], refusal["kept"], refusal["kept_accuracy"]) == (2, 1.0, None)
-    assert refusal["threshold"] == pytest.approx(np.exp(9) / (np.exp(9) + 2), abs=2e-6)
+    assert document["provenance"]["machine"] == {"processor": machine_name(), "device": "x"}
+    assert document["provenance"]["command"] == "smidgen fit …"
+    assert [row["chosen"] for row in document["candidates"] or []] == [True, False]
 
 
 @pytest.mark.parametrize("alike", [True, False])

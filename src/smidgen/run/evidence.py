@@ -7,7 +7,8 @@ import datetime
 import io
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,68 +25,63 @@ from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
 from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
-from smidgen.spec import Budget
-from smidgen.train.evaluate import accuracy, confusion, predict_logits
+from smidgen.run.contest import Outcome
+from smidgen.run.plan import ETA, SCRATCH, Plan, Trial
+from smidgen.run.record import Record
+from smidgen.scaling import costs
+from smidgen.train import (
+    Examples,
+    Material,
+    Recipe,
+    confusion,
+    evaluated,
+    none_of_these,
+    predict_logits,
+    scored,
+)
+from smidgen.train.evaluate import answers
 from smidgen.train.footprint import prediction_batch
-from smidgen.train.material import Material
-from smidgen.train.metrics import Row
-from smidgen.train.pixels import Pixels
-from smidgen.train.recipe import Recipe
 from smidgen.train.runfolder import MODEL_FILE
 from smidgen.train.threads import sharing
 from smidgen.watch import Watch
 
-__all__ = ["evaluated", "none_of_these", "scored", "write_run"]
+__all__ = ["Winner", "write_run"]
 
 MOST_MISTAKES = 24
-KEEP = 0.95  # of the validation pictures, all of which belong to the classes
 
 
-def write_run(
-    folder: Path,
-    network: Network,
-    model: NetworkModule,
-    material: Material,
-    rows: Sequence[Row],
-    recipe: Recipe,
-    *,
-    budget: Budget | None,
-    candidates: Sequence[Mapping[str, Any]],
-    command: str,
-    watch: Watch,
-    contest: Mapping[str, Any] | None = None,
-    starting_point: Mapping[str, Any] | None = None,
-    time_limit: float | None = None,
-    starts: Sequence[str] = (),
-    trained: Mapping[str, Any] | None = None,
-    predicted: Mapping[str, Any] | None = None,
-) -> report.Report:
-    """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`.
+@dataclass(frozen=True, slots=True)
+class Winner:
+    """How a run came to its end.
 
-    contest         rungs of the contest and how well their orders agreed, as the report's schema has it
-    starting_point  what training began with, as the report's schema has it
-    time_limit      seconds that the job was given
-    starts          when the work was begun and taken up again
-    trained         device, threads and processes of the training
-    predicted       milliseconds on the device that the network is meant for, as the report's schema has it
+    model    the winner, with the weights that are kept
+    trained  device, threads and processes of the training
     """
+
+    outcome: Outcome
+    model: NetworkModule
+    trained: Mapping[str, Any]
+
+
+def write_run(folder: Path, kept: Record, material: Material, winner: Winner, watch: Watch) -> report.Report:
+    """Look at the test split once and write model file, `report.json`, `report.html` and `model_card.md`."""
     gate.require_run(folder)  # a person may have put files there meanwhile
+    plan, outcome, model = kept.plan, winner.outcome, winner.model
+    best = plan.trials[outcome.best]
+    network = best.network
     val = material.pixels("val", watch, network)
     refusal = none_of_these(_outputs(model, val, network), val.labels)
     data = material.pixels("test", watch, network)
     logits = _outputs(model, data, network)
-    provenance = _provenance(material, recipe, command) | {
-        "time_limit_s": time_limit,
-        "starts": list(starts) or None,
-    }
-    provenance["machine"] |= trained or {}
+    provenance = _provenance(material, best.recipe, kept)
+    provenance["machine"] |= winner.trained
     embedded = _embedded(provenance, scored(logits, data.labels), refusal)
     size = save(folder / MODEL_FILE, network, model, embedded)
-    cost = network.cost()
+    cost, predicted = network.cost(), _predicted(best, plan)
     document = report.complete(
         {
             "network": {"name": network.name, "family": network.family},
-            "budget": budget.limits() if budget else None,
+            "budget": kept.budget.limits() if kept.budget else None,
             "cost": {
                 "params": cost.params,
                 "macs": cost.macs,
@@ -97,13 +93,13 @@ def write_run(
             "reliability": _reliability(logits, data.labels),
             "none_of_these": refusal,
             "measured": _measured(folder / MODEL_FILE, size, predicted) | {"predicted_ms": predicted},
-            "candidates": list(candidates) or None,
-            "contest": contest,
-            "starting_point": starting_point,
+            "candidates": _candidates(plan, outcome),
+            "contest": _contest(plan, outcome),
+            "starting_point": _starting_point(best, plan, outcome),
             "provenance": provenance,
             "classes": list(network.classes),
             "confusion": confusion(logits, data.labels),
-            "curves": [row.to_dict() for row in rows],
+            "curves": [row.to_dict() for row in outcome.rows[outcome.best]],
             "mistakes": _mistakes(material, data, logits),
             "model_file": MODEL_FILE,
             "dropped_strides": network.dropped_strides,
@@ -117,62 +113,13 @@ def write_run(
     return document
 
 
-def _outputs(model: NetworkModule, data: Pixels, network: Network) -> NDArray[np.float32]:
+def _outputs(model: NetworkModule, data: Examples, network: Network) -> NDArray[np.float32]:
     with sharing(min(len(data), prediction_batch(network)) * network.cost().macs):
         return predict_logits(model, data.pictures, network.preprocess)
 
 
-def scored(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """Accuracy as a fraction, its 95 % interval, and how many pictures it stands on."""
-    right = accuracy(logits, labels)
-    low, high = report.wilson(round(right * len(labels)), len(labels))
-    return {"accuracy": right, "interval": [low, high], "n": len(labels)}
-
-
-def evaluated(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, Any]:
-    """`scored`, and what the logits say beyond it: top-5, balanced accuracy, calibration error."""
-    confidence, right = _answers(logits, labels)
-    return scored(logits, labels) | {
-        "top5_accuracy": report.top_accuracy(logits, labels),
-        "balanced_accuracy": report.balanced_accuracy(confusion(logits, labels)),
-        "calibration_error": report.calibration_error(confidence, right),
-    }
-
-
-def none_of_these(
-    logits: NDArray[np.float32], labels: NDArray[np.int64] | None = None, keep: float = KEEP
-) -> dict[str, Any] | None:
-    """The threshold that a share `keep` of these pictures reaches, all of which belong to the classes.
-
-    logits   float[N, classes] of pictures that the model was not trained on: the validation part
-    labels   int[N], for the share of right answers among the kept
-    returns  None where there are no pictures
-    Source   Hendrycks & Gimpel 2017, arXiv:1610.02136: the maximum softmax probability as the score
-    """
-    confidence = report.probabilities(logits).max(axis=1)
-    threshold = report.refusal_threshold(confidence, keep)
-    if threshold is None:
-        return None
-    kept = confidence >= threshold
-    right = None if labels is None else float((logits.argmax(1) == labels)[kept].mean())
-    return {
-        "score": "maximum softmax probability",
-        "threshold": threshold,
-        "kept": float(kept.mean()),
-        "n": len(kept),
-        "kept_accuracy": right,
-    }
-
-
-def _answers(
-    logits: NDArray[np.float32], labels: NDArray[np.int64]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Probability of the answer given to each picture, and whether it was right."""
-    return report.probabilities(logits).max(axis=1), logits.argmax(1) == labels
-
-
 def _reliability(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> list[Any] | None:
-    confidence, right = _answers(logits, labels)
+    confidence, right = answers(logits, labels)
     return list(report.reliability(confidence, right)) if np.isfinite(confidence).all() else None
 
 
@@ -188,10 +135,70 @@ def _measured(path: Path, size: int, predicted: Mapping[str, Any] | None) -> dic
     return {"latency_ms": latency, "memory": memory, "size_bytes": size, "note": note}
 
 
-def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, Any]:
+def _contest(plan: Plan, outcome: Outcome) -> dict[str, Any] | None:
+    """The contest, for the report, where there was one."""
+    if len(plan.trials) == 1:
+        return None
+    notes = [f"{plan.trials[number].network.name}: {why}" for number, why in outcome.failed.items()]
+    if plan.balanced:
+        notes.insert(0, "compared by balanced accuracy, since the classes count alike")
+    return {"eta": ETA, "rungs": list(outcome.rungs), "note": "; ".join(notes) or None}
+
+
+def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """A row of the report for every trial."""
+    result = []
+    for number, (trial, rows) in enumerate(zip(plan.trials, outcome.rows, strict=True)):
+        used = costs(trial.network)
+        at_rungs = [trial.epochs_at(rung.share) for rung in plan.rungs]
+        result.append(
+            {
+                "name": trial.network.name,
+                "family": trial.network.family,
+                "params": used["params"],
+                "macs": used["macs"],
+                "peak_bytes": used["peak_bytes"],
+                "weight_bytes": used["weight_bytes"],
+                "int8_bytes": used["int8_bytes"],
+                "latency_ms": trial.latency_ms,
+                "val_accuracy": plan.score(rows[-1]) if rows else None,
+                "epochs": len(rows),
+                "seconds": round(rows[-1].seconds, 2) if rows else None,
+                "chosen": number == outcome.best,
+                "rungs": [
+                    {"epochs": epoch, "val_accuracy": plan.score(row), "seconds": round(row.seconds, 2)}
+                    for epoch, row in ((epoch, rows[epoch - 1]) for epoch in at_rungs if epoch <= len(rows))
+                ],
+            }
+        )
+    return result
+
+
+def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]:
+    """What the winner's training began with, for the report."""
+    if best.teacher and plan.teacher and outcome.taught_by:
+        cost = plan.teacher.network.cost()
+        known = {"name": best.teacher, "params": cost.params, "val_accuracy": outcome.taught_by.val_accuracy}
+        return {"kind": "teacher", "weights": None, "teacher": known}
+    if best.start != SCRATCH:
+        return {"kind": "weights", "weights": f"{best.network.name}, {best.start}", "teacher": None}
+    return {"kind": "scratch", "weights": None, "teacher": None}
+
+
+def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
+    """The winner's milliseconds on the device that it is meant for, for the report."""
+    device = plan.device
+    if device is None:
+        return None
+    # A run may be taken up on another machine than it was begun on.
+    here = device.here and device.name.startswith(f"{machine_name()}, ")
+    return {**device._asdict(), "here": here, "value": best.latency_ms, "device": device.name}
+
+
+def _provenance(material: Material, recipe: Recipe, kept: Record) -> dict[str, Any]:
     parts = material.split
     return {
-        "command": command,
+        "command": kept.job.command,
         "seed": material.seed,
         "versions": {
             "smidgen": smidgen.__version__,
@@ -213,6 +220,8 @@ def _provenance(material: Material, recipe: Recipe, command: str) -> dict[str, A
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": {"processor": machine_name()},
         "recipe": recipe.to_dict(),
+        "time_limit_s": kept.job.time_limit,
+        "starts": list(kept.starts) or None,
     }
 
 
@@ -232,9 +241,9 @@ def _embedded(
     }
 
 
-def _mistakes(material: Material, data: Pixels, logits: NDArray[np.float32]) -> list[dict[str, Any]]:
+def _mistakes(material: Material, data: Examples, logits: NDArray[np.float32]) -> list[dict[str, Any]]:
     """The wrong answers that the model was surest of, as pictures."""
-    confidence, right = _answers(logits, data.labels)
+    confidence, right = answers(logits, data.labels)
     predicted = logits.argmax(1)
     wrong = np.flatnonzero(~right & np.isfinite(confidence))
     surest = wrong[np.argsort(-confidence[wrong], kind="stable")][:MOST_MISTAKES]
