@@ -11,7 +11,6 @@ import pytest
 import skimage
 
 from smidgen import Engine, create
-from smidgen.modules.published import published_file
 from smidgen.predict import Predictor
 from smidgen.train.predict import forward_of
 
@@ -45,7 +44,7 @@ def test_photographs_get_torchs_five_best_and_its_probabilities(
     assert len(PHOTOGRAPHS) >= 4
     module = create(name, weights="imagenet")
     theirs = Predictor(module.network, forward_of(module)).predict(PHOTOGRAPHS)
-    ours = Engine(published_file(name)).predict(PHOTOGRAPHS)
+    ours = Engine(name).predict(PHOTOGRAPHS)
     for mine, other in zip(ours, theirs, strict=True):
         assert [answer.name for answer in mine[:5]] == [answer.name for answer in other[:5]]
         probabilities = dict(other)

@@ -9,9 +9,10 @@ import click
 
 from smidgen import gate
 from smidgen.cli.output import print_json
-from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
+from smidgen.cli.targets import csv_option, network_options, require_table, write_table
 from smidgen.graph import parameters
 from smidgen.graph.table import parameter_table
+from smidgen.weights import open_network
 
 __all__ = ["command"]
 

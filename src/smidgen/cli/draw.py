@@ -9,7 +9,7 @@ import click
 
 from smidgen import families, gate
 from smidgen.cli.output import say
-from smidgen.cli.targets import is_file, network_options, open_network, output_option
+from smidgen.cli.targets import network_options, output_option
 from smidgen.draw import (
     Line,
     Panel,
@@ -28,6 +28,7 @@ from smidgen.scaling.compound import family_named
 from smidgen.scaling.rules import DEPTH, PAPER, RESOLUTION, WIDTH, Rule
 from smidgen.seal import sealed
 from smidgen.spec import SmidgenError
+from smidgen.weights import is_path, open_network
 from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
 
 __all__ = ["command"]
@@ -73,7 +74,7 @@ def command(
     """
     if output.suffix.lower() != ".svg":
         raise SmidgenError(f"{output}: figures are SVG; call the file {output.stem}.svg")
-    gate.require(output, gate.FIGURE, [name for name in what if is_file(name)])
+    gate.require(output, gate.FIGURE, [name for name in what if is_path(name)])
     if len(what) == 1 and what[0] in FIGURES:
         if path or any(value is not None for value in options.values()):
             raise SmidgenError(f"the {what[0]} figure takes no --block and no options of a network")

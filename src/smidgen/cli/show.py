@@ -8,11 +8,12 @@ import click
 
 from smidgen import gate, modelfile
 from smidgen.cli.output import bytes_text, print_json, print_table, say
-from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
+from smidgen.cli.targets import csv_option, network_options, require_table, write_table
 from smidgen.draw.cut import units
 from smidgen.draw.terms import leaf_name
 from smidgen.draw.units import Row, rows
 from smidgen.graph import Layer, Network, layers
+from smidgen.weights import open_network
 
 __all__ = ["command"]
 

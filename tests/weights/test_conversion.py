@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import pytest
 
 from smidgen import modelfile, weights
 from smidgen.modelfile import ModelFile
-from smidgen.modules.published import published_file, published_state
+from smidgen.modules.published import published_state, published_tensors
 from smidgen.spec import WeightsError
+from smidgen.weights import aside
 
 NAME = "efficientnet_lite0"
 ROW = weights.find(NAME)
@@ -25,27 +27,35 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "weights" / f"{NAME}-{ROW.sha256_prefix}.safetensors"
 
 
+def made() -> ModelFile:
+    """The weights, read in this process where they are not kept."""
+    return weights.published_model(ROW, read=published_tensors)
+
+
 def rewritten(place: Path, **changes: Any) -> None:
     modelfile.write(place, dataclasses.replace(modelfile.read(place), **changes))
 
 
-def test_the_first_call_converts_and_the_next_reads(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def unwanted(_row: weights.Published) -> Mapping[str, Any]:
+    raise AssertionError("read again")
+
+
+def test_the_first_call_converts_and_the_next_reads(place: Path) -> None:
     assert weights.converted(ROW) is None
-    made = published_file(NAME)
+    first = made()
     assert list(place.parent.iterdir()) == [place]
     for name, tensor in published_state(NAME).items():
-        np.testing.assert_array_equal(made.tensors[name], tensor.numpy())
-    monkeypatch.setattr("smidgen.modules.published.published_state", None)
-    kept = published_file(NAME)
-    assert kept.network == made.network == weights.published_network(NAME)
-    assert kept.provenance == made.provenance
+        np.testing.assert_array_equal(first.tensors[name], tensor.numpy())
+    kept = weights.published_model(ROW, read=unwanted)
+    assert kept.network == first.network == weights.published_network(NAME)
+    assert kept.provenance == first.provenance
     assert kept.provenance["sha256"].startswith(ROW.sha256_prefix)
-    for name in made.tensors:
-        np.testing.assert_array_equal(kept.tensors[name], made.tensors[name])
+    for name in first.tensors:
+        np.testing.assert_array_equal(kept.tensors[name], first.tensors[name])
 
 
 def test_another_source_another_network_or_damage_is_converted_again(place: Path) -> None:
-    file = published_file(NAME)
+    file = made()
     good = place.read_bytes()
     others: list[dict[str, Any]] = [
         {"provenance": {}},
@@ -56,11 +66,11 @@ def test_another_source_another_network_or_damage_is_converted_again(place: Path
     for changes in others:
         rewritten(place, **changes)
         assert weights.converted(ROW) is None
-        published_file(NAME)
+        made()
         assert place.read_bytes() == good
     place.write_bytes(good[:-1])
     assert weights.converted(ROW) is None
-    published_file(NAME)
+    made()
     assert place.read_bytes() == good
     changed = dataclasses.replace(ROW, sha256_prefix="00000000")
     assert weights.converted(changed) is None
@@ -78,7 +88,26 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     (tmp_path / "file").write_text("where the folder should be")
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path / "file"))
     with caplog.at_level(logging.WARNING, "smidgen"):
-        file = published_file(NAME)
+        file = made()
     assert isinstance(file, ModelFile)
     (record,) = caplog.records
     assert "converted weights are not kept" in record.getMessage()
+
+
+def test_another_process_reads_the_same_numbers_and_says_why_it_cannot(place: Path) -> None:
+    here, there = published_tensors(ROW), aside.tensors(ROW)
+    assert here.keys() == there.keys()
+    for name, array in here.items():
+        np.testing.assert_array_equal(there[name], array)
+    with pytest.raises(WeightsError, match=f"^{NAME} has no weights 'nothing'; it has imagenet$"):
+        aside.tensors(dataclasses.replace(ROW, key="nothing"))
+
+
+def test_nothing_is_fetched_without_leave(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smidgen.weights.conversion.fetch", unwanted)
+    with pytest.raises(
+        WeightsError, match=r"squeezenet1_1 are not on this machine; download=True fetches"
+    ) as it:
+        weights.published_model(weights.find("squeezenet1_1"))
+    assert "`smidgen predict squeezenet1_1 PICTURE`" in str(it.value)
+    assert "\n" not in str(it.value)
