@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from smidgen import families, gate
+from smidgen.cli.family_options import FamilyCommand, own_values
 from smidgen.cli.output import say
 from smidgen.cli.targets import network_options, output_option
 from smidgen.draw import (
@@ -40,7 +41,11 @@ FIGURES = ("shift", "scaling", "accuracy", "strategies")
 SERIES = {PAPER_V1: "EfficientNet", SQUEEZENET: "SqueezeNet", SLIDES: "ShiftNet"}
 
 
-@click.command("draw", short_help="Draw an architecture, a block, the shift operation or scaling as SVG.")
+@click.command(
+    "draw",
+    cls=FamilyCommand,
+    short_help="Draw an architecture, a block, the shift operation or scaling as SVG.",
+)
 @click.argument("what", nargs=-1, required=True, metavar="NAME|FILE...|shift|scaling|accuracy|strategies")
 @output_option(required=True, help="SVG file to write.")
 @network_options
@@ -59,6 +64,7 @@ def command(
     family: str,
     phi: float,
     kernel: int,
+    own: dict[str, str],
     **options: Any,
 ) -> None:
     """Draw one network, or several side by side, as an SVG file.
@@ -76,7 +82,7 @@ def command(
         raise SmidgenError(f"{output}: figures are SVG; call the file {output.stem}.svg")
     gate.require(output, gate.FIGURE, [name for name in what if is_path(name)])
     if len(what) == 1 and what[0] in FIGURES:
-        if path or any(value is not None for value in options.values()):
+        if path or own or any(value is not None for value in options.values()):
             raise SmidgenError(f"the {what[0]} figure takes no --block and no options of a network")
         svg = {
             "shift": lambda: shift_operation(kernel=kernel),
@@ -85,14 +91,14 @@ def command(
             "strategies": _strategies,
         }[what[0]]()
     else:
-        svg = _networks(what, path, options)
+        svg = _networks(what, path, options, own)
     with gate.replacing(output, gate.FIGURE) as temporary:
         temporary.write_text(sealed(svg), encoding="utf-8", errors="backslashreplace")
     say(str(output))
 
 
-def _networks(names: tuple[str, ...], path: str | None, options: dict[str, Any]) -> str:
-    networks = [open_network(name, **options) for name in names]
+def _networks(names: tuple[str, ...], path: str | None, options: dict[str, Any], own: dict[str, str]) -> str:
+    networks = [open_network(name, **options, **own_values(name, own)) for name in names]
     if path is None:
         return architecture(networks[0]) if len(networks) == 1 else compare(networks)
     if len(networks) > 1:
