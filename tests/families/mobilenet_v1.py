@@ -69,7 +69,7 @@ def _build(variant: Variant, request: Request) -> Node:
     c_in = round_channels(STEM * variant.width)
     features: list[Node] = [conv_norm(request.c_in, c_in, 3, strides.take(2), style)]
     for index, stage in enumerate(STAGES):
-        repeats = math.ceil(stage.repeats * variant.depth)
+        repeats = max(1, math.ceil(stage.repeats * variant.depth))
         if index == LONGEST:
             repeats -= _removed(request, repeats)
         c_out, stride = round_channels(stage.c_out * variant.width), strides.take(stage.stride)

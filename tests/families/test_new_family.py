@@ -83,6 +83,7 @@ def test_its_parameters_are_those_of_keras() -> None:
 
 def test_it_scales_and_is_solved_for_every_budget() -> None:
     assert smidgen.scale("mobilenet", 0).tree == smidgen.network(NAME).tree
+    assert smidgen.scale("mobilenet", -1e9, num_classes=2).num_classes == 2
     assert smidgen.scale("mobilenet", 1).cost().macs > 1.6 * smidgen.network(NAME).cost().macs
     setting = Setting("mobilenet", 224)
     treads = staircase(setting, 0)
