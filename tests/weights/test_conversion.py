@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from smidgen import modelfile, weights
 from smidgen.modelfile import ModelFile
 from smidgen.modules.published import published_state, published_tensors
 from smidgen.spec import WeightsError
-from smidgen.weights import aside
 
 NAME = "efficientnet_lite0"
 ROW = weights.find(NAME)
@@ -94,13 +94,25 @@ def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     assert "converted weights are not kept" in record.getMessage()
 
 
-def test_another_process_reads_the_same_numbers_and_says_why_it_cannot(place: Path) -> None:
-    here, there = published_tensors(ROW), aside.tensors(ROW)
-    assert here.keys() == there.keys()
-    for name, array in here.items():
-        np.testing.assert_array_equal(there[name], array)
-    with pytest.raises(WeightsError, match=f"^{NAME} has no weights 'nothing'; it has imagenet$"):
-        aside.tensors(dataclasses.replace(ROW, key="nothing"))
+@pytest.mark.parametrize(
+    ("script", "says"),
+    [
+        ("echo some news >&2; echo 'the weights do not fit' >&2; exit 1", "^the weights do not fit$"),
+        ("kill -9 $$", rf"^the process that reads the weights of {NAME} ended \(-9\)$"),
+        (None, f"^the weights of {NAME} cannot be read: no Python to do it"),
+    ],
+)
+def test_a_process_that_cannot_read_them_is_one_line(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, says: str
+) -> None:
+    python = tmp_path / "python"
+    if script:
+        python.write_text(f"#!/bin/sh\n{script}\n")
+        python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(WeightsError, match=says):
+        weights.published_model(ROW)
+    assert not place.exists()
 
 
 def test_nothing_is_fetched_without_leave(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

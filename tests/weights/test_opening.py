@@ -120,3 +120,12 @@ def test_an_engine_fetches_nothing_unasked(here: Path, monkeypatch: pytest.Monke
         Engine("squeezenet1_1")
     with pytest.raises(WeightsError, match="mirror"):
         Engine("squeezenet1_1", download=True)
+
+
+def test_an_engine_of_a_file_waits_for_no_family_and_no_table_of_weights(here: Path) -> None:
+    code = (
+        "import sys, smidgen; smidgen.Engine('./resnet20'); "
+        "print(*(name for name in sys.modules if name.startswith(('smidgen.families', 'smidgen.weights'))))"
+    )
+    done = python(code)
+    assert (done.stdout.split(), done.stderr) == (["smidgen.weights", "smidgen.weights.opening"], "")

@@ -34,17 +34,25 @@ def require_torch(published: Published) -> None:
 def tensors(published: Published) -> Mapping[str, NDArray[Any]]:
     """Tensors of the publisher's file, which is on this machine, under our names.
 
-    Raises   WeightsError with what the process said.
+    Raises   WeightsError with the last line that the process said.
     """
     with tempfile.TemporaryDirectory(prefix="smidgen-weights-") as folder:
         path = Path(folder, "model.safetensors")
         # Not from the folder that we happen to be in (-P), but from where we would import ourselves.
         command = [sys.executable, "-P", "-m", "smidgen.modules", published.network, published.key, str(path)]
         places = os.pathsep.join(filter(None, sys.path))
-        done = subprocess.run(
-            command, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False
+            )
+        except OSError as error:
+            told = f"the weights of {published.network} cannot be read: no Python to do it"
+            raise WeightsError(f"{told} ({error.strerror or error})") from None
         if done.returncode != 0:
-            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            raise WeightsError(said[-1])
+            raise WeightsError(_why(done, published.network))
         return modelfile.read(path).tensors
+
+
+def _why(done: subprocess.CompletedProcess[str], name: str) -> str:
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"the process that reads the weights of {name} ended ({done.returncode})"
