@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -13,9 +14,9 @@ from smidgen.families import Request, realise
 from smidgen.graph import Network
 from smidgen.scaling import RULES, costs
 from smidgen.scaling.stairs import PHI_RANGE, PHI_STEP
-from smidgen.spec import Budget
+from smidgen.spec import Budget, ShapeError
 
-FAMILIES = ("efficientnet", "resnet", "shiftnet", "squeezenet")
+FAMILIES = tuple(families.families())
 UNITS = ("params", "macs", "weight_bytes", "int8_bytes", "peak_bytes")
 LOW, HIGH = (round(phi / PHI_STEP) for phi in PHI_RANGE)
 
@@ -45,8 +46,17 @@ class Setting:
         return {} if self.expand is None else {"expand": self.expand}
 
 
-# Sides at which a multiple of 8 leaves a map: SqueezeNet's kernels are unpadded where no stride is dropped.
-LEAST = {"squeezenet": 24}
+@functools.cache
+def _least(setting: Setting) -> int:
+    """Smallest multiple of 8 that leaves a map: kernels may be unpadded where no stride is dropped."""
+    family = families.families()[setting.family]
+    row = family.scaled(1, 1, setting.side)
+    for side in range(8, setting.side, 8):
+        request = Request(setting.classes, setting.c_in, side, own=setting.own)
+        with contextlib.suppress(ShapeError):
+            realise(family, row, "x", request, _dropped(setting)).cost()
+            return side
+    return setting.side
 
 
 @functools.cache
@@ -63,8 +73,7 @@ def at(setting: Setting, number: int) -> Network:
     family = families.families()[setting.family]
     side, name = setting.side, f"{setting.family}_w{width:.2f}_d{depth:.2f}"
     if setting.moves:
-        least = 8 if _dropped(setting) else LEAST.get(setting.family, 8)
-        side = max(least, round(side * zoom / 8) * 8)
+        side = max(_least(setting), round(side * zoom / 8) * 8)
         name += f"_r{side}"
     if setting.expand is not None:
         name += f"_expand{setting.expand:.2f}"

@@ -11,9 +11,10 @@ import pytest
 import skimage
 
 from smidgen import Engine, create
-from smidgen.modules.published import published_file
+from smidgen.modules.published import published_tensors
 from smidgen.predict import Predictor
 from smidgen.train.predict import forward_of
+from smidgen.weights import open_model
 
 PHOTOGRAPHS = sorted(
     path
@@ -45,7 +46,7 @@ def test_photographs_get_torchs_five_best_and_its_probabilities(
     assert len(PHOTOGRAPHS) >= 4
     module = create(name, weights="imagenet")
     theirs = Predictor(module.network, forward_of(module)).predict(PHOTOGRAPHS)
-    ours = Engine(published_file(name)).predict(PHOTOGRAPHS)
+    ours = Engine(open_model(name, read=published_tensors)).predict(PHOTOGRAPHS)
     for mine, other in zip(ours, theirs, strict=True):
         assert [answer.name for answer in mine[:5]] == [answer.name for answer in other[:5]]
         probabilities = dict(other)

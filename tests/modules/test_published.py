@@ -12,9 +12,10 @@ import torch
 
 from smidgen import families, images, weights
 from smidgen.graph import tensors
-from smidgen.modules.published import published_network, published_state
+from smidgen.modules.published import published_state
 from smidgen.modules.tree import TreeModule
 from smidgen.spec import WeightsError
+from smidgen.weights import published_network
 
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 

@@ -51,7 +51,7 @@ def test_a_bad_product_can_be_insisted_on_and_a_shrinking_factor_cannot() -> Non
         scale("efficientnet", 1, alpha=0.9, unconstrained=True)
 
 
-@pytest.mark.parametrize("family", ["efficientnet", "resnet", "shiftnet", "squeezenet"])
+@pytest.mark.parametrize("family", list(families.families()))
 @pytest.mark.parametrize("base", [16, 32, 64, 224])
 def test_dropped_strides_are_those_of_phi_zero(family: str, base: int) -> None:
     start = scale(family, 0, base_resolution=base)
@@ -104,7 +104,7 @@ def test_published_coefficients_give_the_published_networks(
     assert (scaled.tree, scaled.input) == (published.tree, published.input)
 
 
-@pytest.mark.parametrize("family", ["efficientnet", "resnet", "shiftnet", "squeezenet"])
+@pytest.mark.parametrize("family", list(families.families()))
 def test_each_unit_of_phi_about_doubles_the_macs(family: str) -> None:
     macs = [scale(family, phi).cost().macs for phi in (2, 3, 4, 5, 6)]
     growth = (macs[-1] / macs[0]) ** (1 / 4)
@@ -129,7 +129,7 @@ def test_a_steep_rule_is_refused_before_it_fills_the_memory() -> None:
 
 
 @pytest.mark.parametrize("phi", [-1e9, -300.0, -40.0])
-@pytest.mark.parametrize("family", ["efficientnet", "resnet", "shiftnet", "squeezenet"])
+@pytest.mark.parametrize("family", list(families.families()))
 def test_the_smallest_networks_still_build(family: str, phi: float) -> None:
     assert scale(family, phi, num_classes=2).num_classes == 2
 

@@ -26,12 +26,12 @@ IMPLIED = {
 
 @pytest.mark.parametrize("short", IMPLIED)
 def test_the_published_table_implies_another_phi_on_each_axis(short: str) -> None:
-    row = next(row for row in comparisons() if row.name == f"efficientnet_{short}")
+    row = next(row for row in comparisons("efficientnet") if row.name == f"efficientnet_{short}")
     assert (*row.implied, row.octaves) == pytest.approx(IMPLIED[short], abs=0.006)
 
 
 def test_the_rule_beside_a_row_has_its_cost() -> None:
-    for row in comparisons():
+    for row in comparisons("efficientnet"):
         assert row.ruled.depth == pytest.approx(1.2**row.octaves)
         assert row.ruled.resolution == pytest.approx(math.exp(row.octaves * math.log(1.15)))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from smidgen import families, modelfile
+from smidgen import modelfile
 from smidgen.graph import Network
 from smidgen.scaling import RULES, Rule, Solution, costs, solve
 from smidgen.scaling.stairs import PHI_RANGE, PHI_STEP
@@ -126,10 +126,6 @@ def test_a_time_without_a_device_is_this_machines(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("smidgen.scaling.measure.this_machine", Here)
     budget = Budget(latency_ms=2)
     assert solve("resnet", budget) == solve("resnet", budget, latency=steady)
-
-
-def test_the_design_lists_every_family() -> None:
-    assert tuple(families.families()) == FAMILIES
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from smidgen.families import families
 from smidgen.run.propose import LEAST_USE
-from smidgen.scaling import PAPER, candidates, solve
+from smidgen.scaling import PAPER, candidates, grow, solve
 from smidgen.search.growth import PHI_STEPS, Base, base_within, groups, grown, largest, rule_label, rule_of
 from smidgen.spec import Budget, BudgetError, SmidgenError, UnknownNameError
 
-FAMILIES = [("shiftnet", 250_000), ("resnet", 300_000), ("squeezenet", 300_000), ("efficientnet", 1_400_000)]
+# Three times the multiply-adds of the smallest network of each.
+SMALLEST = {name: grow(name, PAPER, -32, resolution=16, num_classes=10, c_in=1) for name in families()}
+FAMILIES = [(name, 3 * network.cost().macs) for name, network in SMALLEST.items()]
 
 
 def base_of(family: str, macs: int) -> Base:

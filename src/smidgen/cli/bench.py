@@ -21,9 +21,10 @@ import click
 
 from smidgen import gate
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
-from smidgen.cli.targets import STDOUT, csv_option, is_file, open_network, require_table, write_table
+from smidgen.cli.targets import STDOUT, csv_option, require_table, write_table
 from smidgen.machine import cores
 from smidgen.spec import DependencyError, SmidgenError, counted
+from smidgen.weights import is_path, open_network
 
 if TYPE_CHECKING:
     from smidgen.bench import Comparison, Timing
@@ -181,7 +182,7 @@ def _model_file(model: str, resolution: int | None, folder: Path) -> Path:
     from smidgen import modelfile
     from smidgen.program.drawn import draw_weights
 
-    if is_file(model):
+    if is_path(model):
         file = modelfile.read(model)
         if resolution is None:
             return Path(model)

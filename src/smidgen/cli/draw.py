@@ -8,8 +8,9 @@ from typing import Any
 import click
 
 from smidgen import families, gate
+from smidgen.cli.family_options import FamilyCommand, own_values
 from smidgen.cli.output import say
-from smidgen.cli.targets import is_file, network_options, open_network, output_option
+from smidgen.cli.targets import network_options, output_option
 from smidgen.draw import (
     Line,
     Panel,
@@ -28,6 +29,7 @@ from smidgen.scaling.compound import family_named
 from smidgen.scaling.rules import DEPTH, PAPER, RESOLUTION, WIDTH, Rule
 from smidgen.seal import sealed
 from smidgen.spec import SmidgenError
+from smidgen.weights import is_path, open_network
 from smidgen.weights.results import PAPER_V1, RESULTS, SLIDES, SQUEEZENET
 
 __all__ = ["command"]
@@ -39,7 +41,7 @@ FIGURES = ("shift", "scaling", "accuracy", "strategies")
 SERIES = {PAPER_V1: "EfficientNet", SQUEEZENET: "SqueezeNet", SLIDES: "ShiftNet"}
 
 
-@click.command("draw")
+@click.command("draw", cls=FamilyCommand)
 @click.argument("what", nargs=-1, required=True, metavar="NAME|FILE...|shift|scaling|accuracy|strategies")
 @output_option(required=True, help="SVG file to write.")
 @network_options
@@ -58,6 +60,7 @@ def command(
     family: str,
     phi: float,
     kernel: int,
+    own: dict[str, str],
     **options: Any,
 ) -> None:
     """Draw one network, or several side by side, as an SVG file.
@@ -73,9 +76,9 @@ def command(
     """
     if output.suffix.lower() != ".svg":
         raise SmidgenError(f"{output}: figures are SVG; call the file {output.stem}.svg")
-    gate.require(output, gate.FIGURE, [name for name in what if is_file(name)])
+    gate.require(output, gate.FIGURE, [name for name in what if is_path(name)])
     if len(what) == 1 and what[0] in FIGURES:
-        if path or any(value is not None for value in options.values()):
+        if path or own or any(value is not None for value in options.values()):
             raise SmidgenError(f"the {what[0]} figure takes no --block and no options of a network")
         svg = {
             "shift": lambda: shift_operation(kernel=kernel),
@@ -84,14 +87,14 @@ def command(
             "strategies": _strategies,
         }[what[0]]()
     else:
-        svg = _networks(what, path, options)
+        svg = _networks(what, path, options, own)
     with gate.replacing(output, gate.FIGURE) as temporary:
         temporary.write_text(sealed(svg), encoding="utf-8", errors="backslashreplace")
     say(str(output))
 
 
-def _networks(names: tuple[str, ...], path: str | None, options: dict[str, Any]) -> str:
-    networks = [open_network(name, **options) for name in names]
+def _networks(names: tuple[str, ...], path: str | None, options: dict[str, Any], own: dict[str, str]) -> str:
+    networks = [open_network(name, **options, **own_values(name, own)) for name in names]
     if path is None:
         return architecture(networks[0]) if len(networks) == 1 else compare(networks)
     if len(networks) > 1:

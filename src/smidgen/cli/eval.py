@@ -9,11 +9,12 @@ import click
 from smidgen import gate
 from smidgen.cli.output import print_json, print_table, say
 from smidgen.cli.running import require_torch
-from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
+from smidgen.cli.targets import csv_option, csv_table, require_table
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data import open_dataset
 from smidgen.report.formats import plain
 from smidgen.spec import counted
+from smidgen.weights import require_model
 
 if TYPE_CHECKING:
     from smidgen.train.scoring import Choice
@@ -48,7 +49,7 @@ def command(
 ) -> None:
     """Measure the accuracy of MODEL (a model file or a published name) on DATA."""
     require_table(csv_file, gate.table(CSV_COLUMNS), as_json, [model, data])
-    require_known(model)
+    require_model(model)
     open_dataset(data, group_by=group_by)  # refuses in no time what torch would take seconds to load for
     require_torch()
     from smidgen.train.scoring import score

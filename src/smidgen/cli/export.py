@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
-from smidgen import families, modelfile, weights
+from smidgen import weights
 from smidgen.cli.output import bytes_text, print_json, progress, say
-from smidgen.cli.running import require_torch
-from smidgen.cli.targets import output_option, require_known
+from smidgen.cli.targets import output_option
 from smidgen.export import targets, writing
 from smidgen.export.depthwise import ShiftForm
 from smidgen.export.targets import Options
-from smidgen.modelfile import ModelFile
-from smidgen.predict.predictor import model_path
-
-if TYPE_CHECKING:
-    from smidgen.weights import Progress
 
 __all__ = ["command"]
 
@@ -32,7 +26,7 @@ class _Command(click.Command):
             formatter.write_dl([(name, targets.load(name).SUMMARY) for name in targets.names()])
 
 
-@click.command("export", cls=_Command, short_help="Write a model for another runtime.")
+@click.command("export", cls=_Command)
 @click.argument("model", metavar="MODEL")
 @click.option("--to", "target", required=True, metavar="TARGET", help="What to write; see below.")
 @output_option(required=False, help="File to write; default: beside the model, with the target's suffix.")
@@ -58,11 +52,11 @@ def command(
     """
     options, first = Options(shift, batch), targets.load(target).SUFFIXES[0]
     targets.require_options(target, options)
-    require_known(model)
+    weights.require_model(model)
     path = output or _beside(model, first)
     writing.require(target, path, options, [model])
     with progress(f"fetching {model}") as report:
-        file = _model(model, report)
+        file = weights.open_model(model, report, download=True)
     written = writing.write(file.network, file.tensors, target, path, options, [model])
     usage = targets.load(target).usage(file.network, options)
     if as_json:
@@ -72,24 +66,11 @@ def command(
         _tell(written, usage)
 
 
-def _model(model: str, report: Progress) -> ModelFile:
-    """A model file, or published weights by name: torch reads the publisher's file, once."""
-    if model not in families.names():
-        return modelfile.read(model_path(model))
-    kept = weights.converted(weights.find(model))
-    if kept is not None:
-        return kept
-    require_torch(f"reading the published weights of {model}, once,")
-    from smidgen.modules.published import published_file
-
-    return published_file(model, progress=report)
-
-
 def _beside(model: str, suffix: str) -> Path:
     """Beside a model file; for a name, here."""
-    if model in families.names():
-        return Path(f"{model}{suffix}")
-    return Path(model).with_name(f"{Path(model).stem}{suffix}")
+    if weights.is_path(model):
+        return Path(model).with_name(f"{Path(model).stem}{suffix}")
+    return Path(f"{model}{suffix}")
 
 
 def _tell(written: list[Path], usage: dict[str, Any]) -> None:

@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from smidgen import families, gate, modelfile, native, weights
+from smidgen import gate, native, weights
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
-from smidgen.cli.targets import csv_option, csv_table, require_known, require_table
+from smidgen.cli.targets import csv_option, csv_table, require_table
 from smidgen.data.folder import run_news
 from smidgen.data.runs import count_pictures, holds_runs
 from smidgen.engine import Engine
-from smidgen.predict.predictor import Prediction, Predictor, model_path, require_sensible
+from smidgen.predict.predictor import Prediction, Predictor, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
 
 if TYPE_CHECKING:
-    from smidgen.modelfile import ModelFile
     from smidgen.weights import Progress
 
 __all__ = ["command"]
@@ -118,7 +117,7 @@ def command(
 
 def _open(model: str, threads: int | None, report: Progress) -> Predictor:
     """A model file or a published name, run by the engine."""
-    file = _published(model, report) if model in families.names() else modelfile.read(model_path(model))
+    file = weights.open_model(model, report, download=True)
     require_sensible(file.network, model)
     if reason := native.missing():
         say(f"{reason}; the slow interpreter runs instead", err=True)
@@ -127,19 +126,8 @@ def _open(model: str, threads: int | None, report: Progress) -> Predictor:
         return Predictor(file.network, Engine(file, threads), file.provenance)
 
 
-def _published(name: str, report: Progress) -> ModelFile:
-    """Published weights. Torch reads the publisher's file, once: what comes of it is kept."""
-    kept = weights.converted(weights.find(name))
-    if kept is not None:
-        return kept
-    require_torch(f"reading the published weights of {name}, once,")
-    from smidgen.modules.published import published_file
-
-    return published_file(name, progress=report)
-
-
 def _on_torch(model: str, threads: int | None, report: Progress) -> Predictor:
-    require_known(model)
+    weights.require_model(model)
     require_torch("--engine torch")
     from smidgen.train.predict import open_predictor
 

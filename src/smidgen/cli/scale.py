@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from smidgen import modelfile
+from smidgen.cli.family_options import FamilyCommand
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import device_option
@@ -25,7 +26,7 @@ from smidgen.scaling import (
     grow,
     rule_named,
 )
-from smidgen.scaling.compound import BASE_RESOLUTION
+from smidgen.scaling.compound import BASE_RESOLUTION, family_named
 from smidgen.scaling.published import comparisons
 from smidgen.spec import Budget, SmidgenError, shown
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("scale")
+@click.command("scale", cls=FamilyCommand, scaled=True)
 @click.argument("family")
 @click.option("--phi", type=float, help="Exponent of the rule: each unit about doubles the multiply-adds.")
 @click.option(
@@ -44,7 +45,7 @@ __all__ = ["command"]
     help="Limits instead of phi: of params, macs, weight_bytes, int8_bytes, peak_bytes, latency, as in "
     "'params=200k, latency=2ms'.",
 )
-@click.option("--table", is_flag=True, help="Print EfficientNet's published table beside the rule instead.")
+@click.option("--table", is_flag=True, help="Print the family's published table beside the rule instead.")
 @click.option("--rule", metavar="NAME", help=f"One of {', '.join(RULES)}.  [default: compound]")
 @click.option("--alpha", type=float, help=f"Depth for each unit of phi.  [default: {PAPER.alpha}]")
 @click.option("--beta", type=float, help=f"Width for each unit of phi.  [default: {PAPER.beta}]")
@@ -56,7 +57,6 @@ __all__ = ["command"]
 @click.option("--channels", "c_in", default=3, show_default=True, help="Channels of the pictures.")
 @click.option("--base-resolution", type=int, help=f"Pixels at phi 0.  [default: {BASE_RESOLUTION}]")
 @click.option("--resolution", type=int, help="Pixels that stay, whatever the rule says.")
-@click.option("--expand", type=float, help="Of ShiftNet: its expansions, times the baseline's.")
 @device_option
 @click.option("--explain", is_flag=True, help="Print milliseconds as predicted and as measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -74,7 +74,7 @@ def command(
     c_in: int,
     base_resolution: int | None,
     resolution: int | None,
-    expand: float | None,
+    own: dict[str, str],
     device: Path | None,
     explain: bool,
     as_json: bool,
@@ -89,8 +89,8 @@ def command(
     if len(given) != 1:
         raise SmidgenError(f"give one of {', '.join(ways)}, not {' and '.join(given) or 'none'}")
     if table:
-        more = (rule, alpha, beta, gamma, base_resolution, resolution, expand, device)
-        if any(one is not None for one in more):
+        more = (rule, alpha, beta, gamma, base_resolution, resolution, device)
+        if own or any(one is not None for one in more):
             raise SmidgenError("--table shows what was published; it takes nothing more than --json")
         _print_table(family, as_json)
         return
@@ -105,10 +105,8 @@ def command(
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
     }  # fmt: skip
-    if expand is not None and family != "shiftnet":
-        raise SmidgenError(f"--expand is ShiftNet's; {family} has no expansion")
-    if expand is not None:
-        options["expand"] = expand
+    known = family_named(family)
+    options |= (values := known.parsed(own))
     if budget is None:
         assert phi is not None
         network, solution = grow(family, chosen, phi, **options), None
@@ -121,7 +119,8 @@ def command(
     if resolution is not None:
         factors = factors._replace(resolution=1.0)
     asked: dict[str, Any] = {"rule": rule or "compound", "alpha": alpha, "beta": beta, "gamma": gamma}
-    asked |= {"expand": expand, "budget": limits.limits() or None, "classes": num_classes}
+    asked |= dict.fromkeys(option.name for option in known.options if not option.only) | values
+    asked |= {"budget": limits.limits() or None, "classes": num_classes}
     _print(network, phi, factors, solution, _times(network, target, explain), asked if as_json else None)
 
 
@@ -230,14 +229,13 @@ def _print_times(times: _Times) -> None:
 
 
 def _print_table(family: str, as_json: bool) -> None:
-    """EfficientNet's published coefficients, the φ that each implies, and the rule at the same cost."""
-    if family != "efficientnet":
-        raise SmidgenError(f"no table of {family} was published; --table is EfficientNet's")
+    """The published coefficients, the φ that each implies, and the rule at the same cost."""
+    compared = comparisons(family)
     if as_json:
         print_json(
             [
                 {key: value._asdict() if isinstance(value, Multipliers) else value for key, value in fields}
-                for fields in (row._asdict().items() for row in comparisons())
+                for fields in (row._asdict().items() for row in compared)
             ]
         )
         return
@@ -251,6 +249,6 @@ def _print_table(family: str, as_json: bool) -> None:
             *(f"{row.ruled.depth:.2f}", f"{row.ruled.width:.2f}"),
             f"{BASE_RESOLUTION * row.ruled.resolution:.0f}",
         )
-        for row in comparisons()
+        for row in compared
     ]
     print_table(columns, rows)

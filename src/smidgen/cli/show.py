@@ -7,12 +7,14 @@ from typing import Any
 import click
 
 from smidgen import gate, modelfile
+from smidgen.cli.family_options import FamilyCommand, own_values
 from smidgen.cli.output import bytes_text, print_json, print_table, say
-from smidgen.cli.targets import csv_option, network_options, open_network, require_table, write_table
+from smidgen.cli.targets import csv_option, network_options, require_table, write_table
 from smidgen.draw.blocks import BlockRow, rows
 from smidgen.draw.cut import blocks
 from smidgen.draw.terms import leaf_name
 from smidgen.graph import Layer, Network, layers
+from smidgen.weights import open_network
 
 __all__ = ["command"]
 
@@ -20,16 +22,18 @@ COLUMNS = ("layer", "operation", "output", "params", "MACs", "output bytes", "re
 LEFT_OUT = "BatchNorm, activations, pooling, sums, gates and biases"
 
 
-@click.command("show")
+@click.command("show", cls=FamilyCommand)
 @click.argument("network", metavar="NAME|FILE")
 @network_options
 @click.option("--all", "unfold", is_flag=True, help="Every layer instead of folding by block.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, unfolded.")
 @csv_option(help="Write the table as CSV instead, unfolded")
-def command(network: str, unfold: bool, as_json: bool, csv_file: str | None, **options: Any) -> None:
+def command(
+    network: str, unfold: bool, as_json: bool, csv_file: str | None, own: dict[str, str], **options: Any
+) -> None:
     """Show a network layer by layer: shapes, parameters, MACs, memory, receptive field, exact totals."""
     require_table(csv_file, gate.table(COLUMNS), as_json, [network])
-    net = open_network(network, **options)
+    net = open_network(network, **options, **own_values(network, own))
     table = layers(net.tree, net.input)
     if csv_file is not None:
         write_table(csv_file, COLUMNS, map(_exact, table))

@@ -11,21 +11,17 @@ from typing import IO, Any, TypeVar
 
 import click
 
-from smidgen import families, gate, modelfile
+from smidgen import families, gate
 from smidgen.cli.output import say
-from smidgen.graph import Network
-from smidgen.spec import SmidgenError, UnknownNameError
+from smidgen.spec import SmidgenError
 
 __all__ = [
     "STDOUT",
     "csv_option",
     "csv_table",
     "device_option",
-    "is_file",
     "network_options",
-    "open_network",
     "output_option",
-    "require_known",
     "require_table",
     "write_table",
 ]
@@ -145,41 +141,3 @@ def device_option(function: Decorated) -> Decorated:
         metavar="DEVICE.json",
         help="Whose milliseconds count, from `smidgen info --measure`; default: this machine.",
     )(function)
-
-
-def is_file(target: str) -> bool:
-    """Whether a NAME|FILE argument means a file: it exists, or looks like a path."""
-    path = Path(target)
-    return path.is_file() or path.suffix == ".safetensors" or len(path.parts) > 1
-
-
-def require_known(model: str) -> None:
-    """Refuse what is neither a model file nor a name with published weights, before torch is loaded for it.
-
-    Raises   ModelFileError, UnknownNameError, WeightsError
-    """
-    if model in families.names():
-        from smidgen import weights
-
-        weights.find(model)
-    else:
-        from smidgen.predict.predictor import model_path
-
-        modelfile.read(model_path(model))
-
-
-def open_network(target: str, **options: Any) -> Network:
-    """Network of a model file, or of a published name with the options that were given."""
-    given = {key: value for key, value in options.items() if value is not None}
-    if is_file(target):
-        if given:
-            raise SmidgenError(
-                f"{', '.join(given)}: a model file's network is what it is; options go with a name"
-            )
-        return modelfile.read(target).network
-    try:
-        return families.network(target, **given)
-    except UnknownNameError as error:
-        if target and Path(target).is_dir():
-            raise SmidgenError(f"{target} is a folder; a name or a model file is needed here") from None
-        raise error from None

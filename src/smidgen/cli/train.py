@@ -9,10 +9,9 @@ import click
 from smidgen.cli.output import progress
 from smidgen.cli.running import finish, job, run_options
 from smidgen.cli.streams import outliving_readers
-from smidgen.cli.targets import is_file
 from smidgen.data import open_dataset
 from smidgen.spec import SmidgenError
-from smidgen.weights import find
+from smidgen.weights import find, is_path
 
 if TYPE_CHECKING:
     from smidgen.graph import Network
@@ -51,7 +50,7 @@ def command(
     from smidgen import families
     from smidgen.train import recipe
 
-    if is_file(model):
+    if is_path(model):
         raise SmidgenError(
             f"{model}: training starts from a name, not from a model file; `smidgen models` lists all"
         )

@@ -7,13 +7,12 @@ import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen import modelfile, native
+from smidgen import modelfile, native, weights
 from smidgen.engine.compiled import Compiled, Packed
 from smidgen.forks import Guard
 from smidgen.graph import Network, layers
@@ -85,21 +84,27 @@ class Engine:
     It can be pickled and copied: the copy has the same model and asks for the same threads, its own plans and
     memory.
 
-    model    path of a model file, its content, or network and weights by state-dict name
-    threads  that a call uses. Default: the cores that this process may use when the engine is made, or made
-             anew from a pickle, and one where the call has little to do. A forked child keeps the parent's.
-    Raises   ModelFileError, also where weights are no numbers.
+    model     path of a model file, a name with published weights, the content of a model file, or network and
+              weights by state-dict name
+    threads   that a call uses. Default: the cores that this process may use when the engine is made, or made
+              anew from a pickle, and one where the call has little to do. A forked child keeps the parent's.
+    download  leave to fetch published weights that are not on this machine
+    Raises    ModelFileError, also where weights are no numbers. With a name also UnknownNameError;
+              WeightsError where it has none, or they are not here; DependencyError where they must be read,
+              once, and torch is not installed.
     """
 
     def __init__(
         self,
         model: str | os.PathLike[str] | ModelFile | tuple[Network, Mapping[str, NDArray[Any]]],
         threads: int | None = None,
+        *,
+        download: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"{threads} threads; at least 1 is needed")
         if isinstance(model, str | os.PathLike):
-            file, source = modelfile.read(Path(model)), str(model)
+            file, source = weights.open_model(model, download=download), str(model)
         else:
             file = ModelFile(*model) if isinstance(model, tuple) else model
             source = file.network.name

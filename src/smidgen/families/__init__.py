@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
-from smidgen.families.family import Family, InitChoice, Request, default_preprocess
+from smidgen.families.family import Family, InitChoice, Option, Request, default_preprocess
 from smidgen.graph import Network, Node, trunk_end
 from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
 
 __all__ = [
     "Family",
     "InitChoice",
+    "Option",
     "Request",
     "default_preprocess",
     "families",
@@ -144,9 +145,10 @@ def _check(family: Family, request: Request, dropped_strides: int | None) -> Non
         raise SmidgenError(f"dropout={request.dropout} is outside 0..{MOST_DROPOUT}")
     if request.init not in (None, "paper", "torchvision"):
         raise SmidgenError(f"no init '{request.init}'; there are paper and torchvision")
-    known = (*family.options, *_COMMON_OPTIONS)
+    own = [option.name for option in family.options]
+    known = (*own, *_COMMON_OPTIONS)
     for option in request.own:
-        if option not in family.options:
+        if option not in own:
             raise SmidgenError(
                 f"{family.name} has no option '{option}'; {closest(option, known)}it has {', '.join(known)}"
             )

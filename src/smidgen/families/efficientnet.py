@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from smidgen.families.family import (
+    Dip,
     Family,
+    Option,
     Request,
     Strides,
     Style,
@@ -319,5 +321,9 @@ FAMILY = Family(
     variants={**_V1, **_LITES, **_V2},
     build=_build,
     scaled=_scaled,
-    options=("padding",),
+    options=(Option("padding", str, "same, as in TensorFlow, or symmetric, as in torch."),),
+    # Memory dips where two neighbouring stages round to different widths, and a residual ends; by 1/13 at
+    # most. From this width on neighbours always differ (tests/scaling/test_stairs.py).
+    dip=Dip(0.08, 1.25),
+    compound=(*(f"efficientnet_b{number}" for number in range(8)), "efficientnet_l2"),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from smidgen.graph import (
     Activation,
@@ -23,16 +24,20 @@ from smidgen.graph import (
     Preprocess,
     pad,
 )
+from smidgen.spec import SmidgenError
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "STEADY",
+    "Dip",
     "Family",
     "InitChoice",
-    "Plan",
+    "Option",
     "Request",
     "Strides",
     "Style",
+    "TableRow",
     "classifier",
     "conv_norm",
     "default_preprocess",
@@ -64,7 +69,7 @@ class Request:
     own: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Plan(Protocol):
+class TableRow(Protocol):
     """A row of a family's table: how one variant differs from its sisters."""
 
     @property
@@ -77,22 +82,70 @@ class Plan(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a family's own; `build` refuses values that it cannot meet.
+
+    parse  text of a command line -> value; raises ValueError
+    help   what it does, for people: the second half of a sentence
+    only   the variant that takes it; default: all, and every scaled network
+    """
+
+    name: str
+    parse: Callable[[str], Any]
+    help: str
+    only: str = ""
+
+
+class Dip(NamedTuple):
+    """How far peak memory may fall while a family's width grows.
+
+    share  of it, at most: where rounding ends a residual, a wider network may need less than a narrower one
+    until  multiplier of the width from which on it never falls
+    """
+
+    share: float
+    until: float
+
+
+UNKNOWN, STEADY = Dip(0.25, math.inf), Dip(0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """A family: a table of variants, and functions from variant to tree.
 
     variants  name -> row of the table
     build     row and request -> tree; raises SmidgenError where the request cannot be met
     scaled    multipliers of width and depth, and the side of the pictures -> row of the family's baseline
-    options   names that `Request.own` may hold
+    options   what `Request.own` may hold
     shapes    options of the family's own that give a baseline of another shape, for `fit` to try beside it
+    dip       of the peak memory along the width; default: a wide one, which is slow to solve for
+    compound  variants that the authors made by compound scaling, the baseline first; their rows have width,
+              depth and resolution
     """
 
     name: str
     variants: Mapping[str, Any]
     build: Callable[[Any, Request], Node]
     scaled: Callable[[float, float, int], Any]
-    options: tuple[str, ...] = ()
+    options: tuple[Option, ...] = ()
     shapes: tuple[Mapping[str, Any], ...] = ()
+    dip: Dip = UNKNOWN
+    compound: tuple[str, ...] = ()
+
+    def parsed(self, texts: Mapping[str, str]) -> dict[str, Any]:
+        """Values of options as a command line has them. What is no option here stays: `network` refuses it.
+
+        Raises   SmidgenError on a text that is no such value.
+        """
+        parse = {option.name: option.parse for option in self.options}
+        values = {}
+        for name, text in texts.items():
+            try:
+                values[name] = parse[name](text) if name in parse else text
+            except ValueError:
+                raise SmidgenError(f"{name}={text}: not a value that {self.name} can read") from None
+        return values
 
 
 class Strides:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from smidgen.families.family import (
+    STEADY,
     Family,
     Request,
     Strides,
@@ -133,4 +134,5 @@ FAMILY = Family(
     },
     build=_build,
     scaled=_scaled,
+    dip=STEADY,
 )

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from smidgen.families.family import (
+    STEADY,
     Family,
+    Option,
     Request,
     Strides,
     Style,
@@ -344,7 +346,13 @@ FAMILY = Family(
     },
     build=_build,
     scaled=_scaled,
-    options=("order", "dilation", "layout", "expand"),
+    options=(
+        Option("order", str, "fused, a shift right before its 1x1 convolution, or paper, before the norm."),
+        Option("dilation", int, "pixels from each to the next that a shift reads."),
+        Option("layout", str, "contiguous or interleaved, the channels of one direction."),
+        Option("expand", float, "its expansions, times the baseline's."),
+    ),
+    dip=STEADY,
     # Of ShiftResNet-20-3 these are the paper's expansions 1, 6 and 9.
     shapes=({"expand": 1 / 3}, {"expand": 2.0}, {"expand": 3.0}),
 )

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from smidgen.families.family import Family, Request, Strides, numbered, round_channels
+from smidgen.families.family import STEADY, Family, Option, Request, Strides, numbered, round_channels
 from smidgen.graph import (
     Activation,
     Chain,
@@ -82,7 +82,22 @@ class Variant:
 _V1_0 = Variant(96, 7, FIRES, pools_after=(0, 3, 7))
 _V1_1 = Variant(64, 3, FIRES, pools_after=(0, 2, 4))
 
-_DESIGN_OPTIONS = ("base", "increment", "frequency", "squeeze_ratio", "share_3x3", "pools")
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(",")))
+
+
+_DESIGN_OPTIONS = tuple(
+    Option(name, parse, told, only="squeezenet_design")
+    for name, parse, told in (
+        ("base", int, "expand filters of the first Fire module."),
+        ("increment", int, "filters added after every so many modules as --frequency says."),
+        ("frequency", int, "Fire modules of one width."),
+        ("squeeze_ratio", float, "squeeze filters over expand filters."),
+        ("share_3x3", float, "share of the expand filters that are 3x3."),
+        ("pools", _numbers, "Fire modules that a pool follows, as 0,3,7; 0 is the stem."),
+    )
+)
 
 
 def design_space(
@@ -241,4 +256,11 @@ def _wide(row: FireRow, width: float) -> FireRow:
     return FireRow(round_channels(row.squeeze * width, 4), expand, expand)
 
 
-FAMILY = Family(name="squeezenet", variants=_VARIANTS, build=_build, scaled=_scaled, options=_DESIGN_OPTIONS)
+FAMILY = Family(
+    name="squeezenet",
+    variants=_VARIANTS,
+    build=_build,
+    scaled=_scaled,
+    options=_DESIGN_OPTIONS,
+    dip=STEADY,
+)

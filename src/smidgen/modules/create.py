@@ -11,10 +11,10 @@ from torch import Tensor
 
 from smidgen import families
 from smidgen.graph import Network
-from smidgen.modules.published import published_network, published_state
+from smidgen.modules.published import published_state
 from smidgen.modules.tree import TreeModule
 from smidgen.spec import SmidgenError, WeightsError
-from smidgen.weights import Progress
+from smidgen.weights import Progress, published_network
 
 __all__ = ["NetworkModule", "create", "pretrained"]
 

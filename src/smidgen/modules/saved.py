@@ -14,7 +14,7 @@ from smidgen.graph import Network
 from smidgen.modelfile import ModelFile
 from smidgen.modules.create import NetworkModule
 
-__all__ = ["Loaded", "load", "load_file", "save"]
+__all__ = ["Loaded", "load", "load_file", "module_of", "save"]
 
 
 class Loaded(NamedTuple):
@@ -56,10 +56,15 @@ def load_file(path: str | Path) -> Loaded:
     Raises   ModelFileError on anything but a whole model file.
     """
     file = modelfile.read(path)
+    return Loaded(file.network, module_of(file), file.provenance)
+
+
+def module_of(file: ModelFile) -> NetworkModule:
+    """A model file's network with its weights, in evaluation mode."""
     with torch.device("meta"):  # no time is lost on weights that are about to be replaced
         model = NetworkModule(file.network)
     state = {name: torch.from_numpy(array.copy()) for name, array in file.tensors.items()}
     model.load_state_dict(state, assign=True)
     for parameter in model.parameters():
         parameter.requires_grad_(True)
-    return Loaded(file.network, model.eval(), file.provenance)
+    return model.eval()

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -20,14 +19,13 @@ from smidgen.images import MAX_PIXELS, Pixels, decode, normalise, resize_crop
 from smidgen.images.appearance import to_pixels
 from smidgen.machine import cores
 from smidgen.predict.softmax import softmax
-from smidgen.spec import ModelFileError, PictureError, SmidgenError, UnknownNameError, closest
+from smidgen.spec import ModelFileError, PictureError, SmidgenError
 
 __all__ = [
     "Forward",
     "Picture",
     "Prediction",
     "Predictor",
-    "model_path",
     "require_sensible",
 ]
 
@@ -173,21 +171,6 @@ class Predictor:
         # Not by the probabilities: those that are far behind are all nearly 0.
         order = np.argsort(-logits, kind="stable")[:top]
         return [Prediction(labels[index], float(probabilities[index])) for index in order]
-
-
-def model_path(model: str) -> Path:
-    """Path of what is no published name.
-
-    Raises   UnknownNameError where it looks like one.
-    """
-    path = Path(model)
-    if not path.exists() and path.suffix == "" and len(path.parts) == 1:
-        from smidgen.families import names
-
-        raise UnknownNameError(
-            f"no file and no network '{model}'; {closest(model, names())}`smidgen models` lists all"
-        )
-    return path
 
 
 def require_sensible(network: Network, source: str) -> None:

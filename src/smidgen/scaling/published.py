@@ -1,9 +1,9 @@
-"""Where EfficientNet's published table leaves the rule that it comes from.
+"""Where a family's published table leaves the rule that it comes from.
 
 The rule has one φ for all three axes; the φ that each published coefficient implies on its own axis,
 log(coefficient) / log(base), shows how far the table was rounded by hand. The paper does not give its φ.
 
-Source   Tan & Le 2019, arXiv:1905.11946; coefficients of tensorflow/tpu, efficientnet_builder.py
+Source   Tan & Le 2019, arXiv:1905.11946; the coefficients are those of the family's file
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import NamedTuple
 from smidgen import families
 from smidgen.scaling.compound import BASE_RESOLUTION, family_named
 from smidgen.scaling.rules import PAPER, Multipliers
+from smidgen.spec import SmidgenError
 
-__all__ = ["PUBLISHED", "Comparison", "comparisons"]
-
-PUBLISHED = (*(f"efficientnet_b{number}" for number in range(8)), "efficientnet_l2")
+__all__ = ["Comparison", "comparisons"]
 
 
 class Comparison(NamedTuple):
     """One published network beside the rule.
 
-    published  multipliers of EfficientNet-B0
+    published  multipliers of the baseline
     implied    φ of depth, width and resolution, each alone
-    octaves    log2 of its multiply-adds over B0's
+    octaves    log2 of its multiply-adds over the baseline's
     ruled      multipliers of the rule at φ = octaves
     """
 
@@ -37,18 +36,25 @@ class Comparison(NamedTuple):
     ruled: Multipliers
 
 
-def comparisons() -> tuple[Comparison, ...]:
-    """B0 to B7 and L2 beside the paper's rule."""
-    return tuple(map(_compared, PUBLISHED))
+def comparisons(family: str) -> tuple[Comparison, ...]:
+    """The variants that the family's authors made by compound scaling, beside the paper's rule.
+
+    Raises   UnknownNameError; SmidgenError where there are none.
+    """
+    names = family_named(family).compound
+    if not names:
+        others = ", ".join(other.name for other in families.families().values() if other.compound)
+        raise SmidgenError(f"no table of {family} was published; there is one of {others}")
+    return tuple(_compared(name, names[0]) for name in names)
 
 
-def _compared(name: str) -> Comparison:
-    row = family_named("efficientnet").variants[name]
+def _compared(name: str, first: str) -> Comparison:
+    row = families.family_of(name).variants[name]
     published = Multipliers(row.depth, row.width, row.resolution / BASE_RESOLUTION)
     bases = (PAPER.alpha, PAPER.beta, PAPER.gamma)
     implied = Multipliers(
         *(math.log(factor) / math.log(base) for factor, base in zip(published, bases, strict=True))
     )
-    macs, first = (families.network(each).cost().macs for each in (name, PUBLISHED[0]))
-    octaves = math.log2(macs / first)
+    macs, least = (families.network(each).cost().macs for each in (name, first))
+    octaves = math.log2(macs / least)
     return Comparison(name, published, row.resolution, implied, octaves, PAPER.multipliers(octaves))

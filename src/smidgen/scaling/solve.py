@@ -20,11 +20,6 @@ from smidgen.spec import Budget, BudgetError, SmidgenError, quoted
 
 __all__ = ["Solution", "costs", "solve"]
 
-# Peak memory dips where two neighbouring stages of EfficientNet round to different widths, and a residual
-# ends; by 1/13 at most. From this width on neighbours always differ (tests/scaling/test_stairs.py).
-PEAK_DIP = 0.08
-APART = 1.25
-
 # A predicted time may dip where another kernel takes over; twice the limit is never made good.
 LATENCY_DIP = 0.5
 
@@ -149,9 +144,9 @@ def _dip(stairs: Stairs, number: int, unit: str) -> float:
         return LATENCY_DIP
     if unit != "peak_bytes":
         return 0.0
-    width = stairs.factors(number).width
-    parts = width < APART and width != stairs.factors(stairs.low).width
-    return PEAK_DIP if parts else 0.0
+    width, dip = stairs.factors(number).width, stairs.family.dip
+    parts = width < dip.until and width != stairs.factors(stairs.low).width
+    return dip.share if parts else 0.0
 
 
 def _impossible(family: str, budget: Budget, stairs: Stairs, fixed: bool) -> str:

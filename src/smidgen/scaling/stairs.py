@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from smidgen import modelfile
+from smidgen.families import Family
 from smidgen.graph import Network
 from smidgen.scaling.compound import Baseline
 from smidgen.scaling.rules import Multipliers, Scaling
@@ -97,6 +98,11 @@ class Stairs:
         self._known: dict[Any, Step] = {}
         self.low, high = (round(phi / PHI_STEP) for phi in PHI_RANGE)
         self.high = last(0, high + 1, self._possible)
+
+    @property
+    def family(self) -> Family:
+        """Of the baseline."""
+        return self._start.family
 
     def factors(self, number: int) -> Multipliers:
         """Multipliers at a point of the lattice."""

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from smidgen.families import names
-from smidgen.modules import NetworkModule, create, load_file
-from smidgen.predict.predictor import Forward, Predictor, model_path, require_sensible
+from smidgen.modules import NetworkModule
+from smidgen.modules.published import published_tensors
+from smidgen.modules.saved import module_of
+from smidgen.predict.predictor import Forward, Predictor, require_sensible
 from smidgen.train.evaluate import evaluating
 from smidgen.train.pixels import channels_last
 from smidgen.train.threads import sharing
-from smidgen.weights import Progress
+from smidgen.weights import Progress, open_model
 
 __all__ = ["forward_of", "open_predictor"]
 
@@ -48,9 +49,6 @@ def open_predictor(model: str, progress: Progress | None = None, *, threads: int
     Raises   ModelFileError, also on a file whose network cannot see pictures or needs more memory than any
              sensible one; WeightsError or UnknownNameError.
     """
-    if model in names():
-        module = create(model, weights="imagenet", progress=progress)
-        return Predictor(module.network, forward_of(module, threads))
-    network, module, provenance = load_file(model_path(model))
-    require_sensible(network, model)
-    return Predictor(network, forward_of(module, threads), provenance)
+    file = open_model(model, progress, download=True, read=published_tensors)
+    require_sensible(file.network, model)
+    return Predictor(file.network, forward_of(module_of(file), threads), file.provenance)

@@ -1,22 +1,44 @@
-"""Published weights: what exists, where it comes from, and how it gets onto this machine. No torch.
+"""Published weights: what exists, where it comes from, and how it gets onto this machine; and what a NAME or
+a FILE means, in one place for every command and for the engine. No torch.
 
 A file in `sources/` is the registration of everything that one publisher offers.
+
+Names are loaded when first used (PEP 562): who opens a model file waits for no table of weights.
 """
 
-from smidgen.weights.catalogue import (
-    Package,
-    Published,
-    fetch,
-    find,
-    names,
-    present,
-    published_network,
-    recognise,
-    rows,
-)
-from smidgen.weights.classes import imagenet_classes
-from smidgen.weights.converted import converted, keep_converted
-from smidgen.weights.download import Progress, cache_folder
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from smidgen.weights.catalogue import (
+        Package,
+        Published,
+        fetch,
+        find,
+        names,
+        present,
+        published_network,
+        recognise,
+        rows,
+    )
+    from smidgen.weights.classes import imagenet_classes
+    from smidgen.weights.conversion import converted, keep_converted, published_model
+    from smidgen.weights.download import Progress, cache_folder
+    from smidgen.weights.opening import is_path, open_model, open_network, require_model
+
+# File of this package -> what is public in it.
+_FILES = {
+    "catalogue": (
+        "Package", "Published", "fetch", "find", "names", "present", "published_network", "recognise", "rows",
+    ),
+    "classes": ("imagenet_classes",),
+    "conversion": ("converted", "keep_converted", "published_model"),
+    "download": ("Progress", "cache_folder"),
+    "opening": ("is_path", "open_model", "open_network", "require_model"),
+}  # fmt: skip
+_HOMES = {name: file for file, names in _FILES.items() for name in names}
 
 __all__ = [
     "Package",
@@ -27,10 +49,27 @@ __all__ = [
     "fetch",
     "find",
     "imagenet_classes",
+    "is_path",
     "keep_converted",
     "names",
+    "open_model",
+    "open_network",
     "present",
+    "published_model",
     "published_network",
     "recognise",
+    "require_model",
     "rows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

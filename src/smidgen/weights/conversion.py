@@ -3,21 +3,54 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
 from smidgen import modelfile
 from smidgen.modelfile import ModelFile
-from smidgen.spec import ModelFileError
-from smidgen.weights.catalogue import Published, fetch, published_network
-from smidgen.weights.download import folder, sha256
+from smidgen.spec import ModelFileError, WeightsError
+from smidgen.weights import aside
+from smidgen.weights.catalogue import Published, fetch, present, published_network
+from smidgen.weights.download import Progress, folder, sha256
 
-__all__ = ["converted", "keep_converted"]
+__all__ = ["Reader", "converted", "keep_converted", "published_model"]
 
 _log = logging.getLogger("smidgen")
+
+# From a row, whose file is on this machine, to its tensors under our names.
+Reader: TypeAlias = Callable[[Published], Mapping[str, NDArray[Any]]]
+
+
+def published_model(
+    published: Published,
+    progress: Progress | None = None,
+    *,
+    download: bool = False,
+    read: Reader | None = None,
+) -> ModelFile:
+    """The weights as a model file, converted on the first call and kept: the next need no torch.
+
+    progress  called with (bytes so far, bytes in all) during a download
+    download  leave to fetch the publisher's file where it is not on this machine
+    read      reads that file; default: torch, in a process of its own
+    Raises    WeightsError when the file is not here and may not be fetched, or cannot be had;
+              DependencyError where it has to be read and torch is not installed.
+    """
+    kept = converted(published)
+    if kept is not None:
+        return kept
+    if read is None:
+        aside.require_torch(published)
+    if not (download or published.package or present(published)):
+        raise WeightsError(
+            f"the weights of {published.network} are not on this machine; download=True fetches them, "
+            f"and so does `smidgen predict {published.network} PICTURE`"
+        )
+    fetch(published, progress)
+    return keep_converted(published, (read or aside.tensors)(published))
 
 
 def converted(published: Published) -> ModelFile | None:
