@@ -14,7 +14,7 @@ import smidgen
 from smidgen import forks, modelfile
 from smidgen.forks import Guard
 from smidgen.modelfile import ModelFile
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

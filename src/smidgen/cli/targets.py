@@ -163,7 +163,7 @@ def require_known(model: str) -> None:
 
         weights.find(model)
     else:
-        from smidgen.predict.predictor import model_path
+        from smidgen.predict import model_path
 
         modelfile.read(model_path(model))
 

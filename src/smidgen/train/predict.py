@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smidgen.families import names
 from smidgen.modules import NetworkModule, create
 from smidgen.modules.saved import load_file
-from smidgen.predict.predictor import Forward, Predictor, model_path, require_sensible
+from smidgen.predict import Forward, Predictor, model_path, require_sensible
 from smidgen.train.evaluate import evaluating
 from smidgen.train.pixels import channels_last
 from smidgen.train.threads import sharing
