@@ -22,7 +22,7 @@ from smidgen import modelfile
 from smidgen.bench import rivals
 from smidgen.bench.process import cold_start
 from smidgen.bench.runner import Bench, cold_request
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 RIVALS = ("smidgen", "onnxruntime")
 SCRIPTS = {

@@ -23,7 +23,7 @@ import numpy as np
 from rows import append
 
 import smidgen
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 COLUMNS = (
     "network", "resolution", "threads", "batch", "macs", "ms", "ms_low", "ms_high", "gflops",

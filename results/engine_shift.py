@@ -19,7 +19,7 @@ from shift_depthwise import depthwise_twin
 
 import smidgen
 from smidgen.bench.worker import turn
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 COLUMNS = (
     "network", "resolution", "batch", "threads", "shift_ms", "depthwise_ms", "ratio", "ratio_low",

@@ -40,7 +40,7 @@ from typing import IO, Any
 import numpy as np
 
 import smidgen
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 NETWORK, SIZES = "shiftresnet20_e3", range(24, 64, 4)  # more sizes than the engine keeps plans for
 WORKERS, REQUESTS = 2, 20  # of gunicorn; after so many requests a worker is replaced

@@ -89,7 +89,7 @@ def answers(names: str) -> Iterator[tuple[str, str]]:
                 yield f"{network.name} {isa} {count} on {threads}", hashed(engine(x[:count]))
         if network.name in INTERPRETED and isa == native.isas()[0]:
             engine.backend = "numpy"
-            engine._plans.clear()
+            engine._programs.clear()
             yield f"{network.name} interpreter", hashed(engine(x[:1]))
 
 

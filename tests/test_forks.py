@@ -14,7 +14,7 @@ import smidgen
 from smidgen import forks, modelfile
 from smidgen.forks import Guard
 from smidgen.modelfile import ModelFile
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
@@ -53,6 +53,7 @@ def test_a_block_that_the_fork_interrupts_comes_to_its_end_in_the_child() -> Non
 
 
 def test_what_is_gone_is_not_kept() -> None:
+    gc.collect()  # what other tests have left
     before = len(forks._guards)
     one = Guard()
     assert len(forks._guards) == before + 1

@@ -16,7 +16,7 @@ from PIL import Image
 
 import smidgen
 from smidgen import modelfile, native
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 ROOT = Path(__file__).parents[1]
 LEGAL = ("LICENSE", "NOTICE")

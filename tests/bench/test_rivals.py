@@ -20,7 +20,7 @@ from smidgen.bench.runner import OURS, Timing, _picture
 from smidgen.bench.worker import receive, send
 from smidgen.engine import Engine
 from smidgen.images import decode, normalise, resize_crop
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 from smidgen.spec import UnknownNameError
 
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")

@@ -10,7 +10,7 @@ from smidgen.bench import runner
 from smidgen.cli.bench import COLUMNS
 from smidgen.families import network
 from smidgen.modelfile import ModelFile
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
 

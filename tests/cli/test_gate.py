@@ -16,7 +16,7 @@ from command_line import smidgen
 from smidgen import modelfile
 from smidgen.cli import bench, show
 from smidgen.machine import machine_name
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 from smidgen.seal import sealed
 from smidgen.spec import SmidgenError
 from tiny_set import files

@@ -18,7 +18,7 @@ from PIL import Image
 
 import smidgen as package
 from smidgen import modelfile
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 from smidgen.run import Fitted
 from tiny_set import shapes
 

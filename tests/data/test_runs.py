@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from command_line import smidgen
-from smidgen.cli.predict import _expanded
 from smidgen.data import (
     fingerprint,
     inspect_dataset,
@@ -25,6 +24,7 @@ from smidgen.data import (
     survey,
 )
 from smidgen.data.runs import holds_runs, is_run, read_record
+from smidgen.predict import pictures_in
 from smidgen.spec import DataError, SmidgenError
 from smidgen.train.material import prepare
 from smidgen.watch import Watch
@@ -197,7 +197,7 @@ def test_a_folder_that_may_not_be_entered_is_named_by_fit_and_noted_by_predict(
             assert not holds_runs(closed)
             with pytest.raises(DataError, match=r"cross/closed: cannot be read \(Permission denied\)"):
                 open_dataset(photos)
-            found = [*_expanded([str(photos)], bad)]
+            found = [*pictures_in([str(photos)], bad.append, bad.append)]
     finally:
         closed.chmod(0o755)
     assert len(found) == 12

@@ -13,7 +13,7 @@ from smidgen.engine import clock
 from smidgen.engine.clock import measure, measure_memory
 from smidgen.machine import machine_name
 from smidgen.modelfile import ModelFile
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 NETWORK = smidgen.network("squeezenet1_1", num_classes=10, resolution=64)
 

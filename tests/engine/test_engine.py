@@ -14,10 +14,11 @@ from PIL import Image
 
 import smidgen
 from smidgen import Engine, modelfile, native
-from smidgen.engine.engine import PLANS, StepTime
+from smidgen.engine import StepTime
+from smidgen.engine.engine import KEPT
 from smidgen.graph import tensors
 from smidgen.modelfile import ModelFile
-from smidgen.program.work import Work
+from smidgen.program import Work
 from smidgen.run import Fitted
 from smidgen.spec import DependencyError, ModelFileError, PictureError, ShapeError
 
@@ -145,16 +146,16 @@ def test_calls_at_the_same_time_get_what_each_gets_alone(threads: int) -> None:
     assert wrong == []
 
 
-def test_plans_of_the_latest_sizes_only_are_kept() -> None:
+def test_programs_of_the_latest_sizes_only_are_kept() -> None:
     engine = Engine(random_file())
-    for side in range(16, 16 + 3 * PLANS):
+    for side in range(16, 16 + 3 * KEPT):
         engine(pictures(1, side))
-        assert len(engine._plans) <= PLANS
-    latest = range(16 + 2 * PLANS, 16 + 3 * PLANS)
-    assert [shape.height for shape in engine._plans] == list(latest)
+        assert len(engine._programs) <= KEPT
+    latest = range(16 + 2 * KEPT, 16 + 3 * KEPT)
+    assert [shape.height for shape in engine._programs] == list(latest)
     engine(pictures(1, latest[0]))  # now the latest of all
     engine(pictures(1, 100))
-    assert latest[0] in [shape.height for shape in engine._plans]
+    assert latest[0] in [shape.height for shape in engine._programs]
 
 
 def test_predict_takes_paths_pictures_and_arrays_and_gives_names(fitted: Fitted, shapes: Path) -> None:
@@ -185,14 +186,14 @@ def test_a_profile_has_every_multiply_add_of_the_network(name: str) -> None:
         assert all(step.ms >= 0 for step in steps)
         assert all((step.gflops > 0) == (step.macs > 0 and step.ms > 0) for step in steps)
         assert {step.work.kind for step in steps if step.macs} <= {"conv", "winograd", "depthwise"}
-        assert len({step.name for step in steps}) == len(steps)
+        assert len({step.id for step in steps}) == len(steps)
     larger = Engine(file).profile(pictures(1, 128), repeats=1)
     assert sum(step.macs for step in larger) > 2 * file.network.cost().macs
 
 
 def test_operations_a_second_are_two_for_each_multiply_add() -> None:
     work = Work("conv", 1, 1, 10, 10, 100, 300)
-    step = StepTime("a", work, ms=2.0, macs=3_000_000, peak=12.0)
+    step = StepTime(0, "a", work, ms=2.0, macs=3_000_000, peak=12.0)
     assert step.gflops == pytest.approx(3.0)
     assert step.share == pytest.approx(0.25)
     assert step._replace(ms=0.0).gflops == 0
@@ -239,10 +240,10 @@ def test_a_call_with_little_to_do_works_alone_unless_threads_were_asked_for(
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "squeezenet1_1", "shiftnet_a", "resnet20"])
-def test_a_plan_counts_the_multiply_adds_of_its_network(name: str) -> None:
+def test_a_program_counts_the_multiply_adds_of_its_network(name: str) -> None:
     """All of them, but for pixels that nobody reads."""
     file = random_file(name, resolution=64)
     engine = Engine(file)
-    planned = engine._ready(file.network.input).plan.macs
+    planned = engine._ready(file.network.input).program.macs
     wanted = file.network.cost().macs
     assert wanted * 0.9 < planned <= wanted

@@ -18,8 +18,7 @@ from random_trees import classifiers, maps
 from smidgen import native
 from smidgen.engine import Engine
 from smidgen.graph import Node, cost
-from smidgen.program.interpreter import interpret
-from smidgen.program.lower import Weights, lower
+from smidgen.program import interpret, lower
 from smidgen.spec import Shape
 
 TOLERANCE = 1e-4  # of the outputs' scale
@@ -65,9 +64,9 @@ def test_every_name_answers_as_torch_and_as_the_interpreter(name: str) -> None:
         wanted = module(x).numpy()
     engine = Engine((network, tensors_of(module)), threads=2)
     answer = engine(x.numpy())
-    plan = lower(network.tree, network.input, Weights(tensors_of(module)))
+    program = lower(network, tensors_of(module))
     assert relative(answer, wanted) < TOLERANCE
-    assert relative(interpret(plan, x.numpy()), wanted) < TOLERANCE
+    assert relative(interpret(program, x.numpy()), wanted) < TOLERANCE
     assert engine.arena_bytes() <= network.cost().peak_bytes
 
 
@@ -115,7 +114,7 @@ def test_random_trees(case: tuple[Node, Shape], seed: int) -> None:
     # In float64: BatchNorms of constants, one behind the other, enlarge torch's own rounding a million times.
     with torch.no_grad():
         wanted = copy.deepcopy(module).double()(x.double()).numpy()
-    assert close(interpret(lower(tree, shape, Weights(tensors)), x.numpy()), wanted)
+    assert close(interpret(lower(network, tensors), x.numpy()), wanted)
     assert close(Engine((network, tensors), threads=2)(x.numpy()), wanted)
 
 

@@ -26,8 +26,7 @@ from smidgen.graph import (
 )
 from smidgen.graph.validate import MAX_NODES
 from smidgen.modelfile import ModelFile
-from smidgen.program.interpreter import interpret
-from smidgen.program.lower import Weights, lower
+from smidgen.program import interpret, lower
 from smidgen.spec import ModelFileError, Shape, ShapeError
 
 END = (("pool", GlobalPool()), ("flatten", Flatten()))
@@ -97,7 +96,7 @@ def test_work_without_end_is_refused_for_the_network_and_for_a_call() -> None:
 def test_odd_kernels_and_padding_are_answered_rightly(node: Node) -> None:
     model = file(("odd", node), ("act", Activation("relu")))
     x = np.random.default_rng(1).normal(size=(2, 2, 6, 6)).astype(np.float32)
-    wanted = interpret(lower(model.network.tree, Shape(2, 6, 6), Weights(model.tensors)), x)
+    wanted = interpret(lower(model.network, model.tensors), x)
     np.testing.assert_allclose(Engine(model)(x), wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -108,7 +107,7 @@ def test_shifts_of_many_runs_and_far_offsets_are_answered_rightly() -> None:
     )
     model = file(("in", Conv(2, channels)), ("shift", Shift(runs)), ("out", Conv(channels, 3)))
     x = np.random.default_rng(1).normal(size=(1, 2, 6, 6)).astype(np.float32)
-    wanted = interpret(lower(model.network.tree, Shape(2, 6, 6), Weights(model.tensors)), x)
+    wanted = interpret(lower(model.network, model.tensors), x)
     np.testing.assert_allclose(Engine(model)(x), wanted, rtol=1e-4)
 
 

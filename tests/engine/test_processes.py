@@ -18,7 +18,7 @@ import smidgen
 from smidgen.engine import Engine
 from smidgen.engine import engine as engine_file
 from smidgen.predict import Predictor
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 from smidgen.spec import SmidgenError
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")

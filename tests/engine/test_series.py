@@ -141,6 +141,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, script: Sequence[Series], patience
         return next(left)
 
     monkeypatch.setattr(series, "timed", one)
+    monkeypatch.setattr(series, "WARM", 0.0)  # this clock stands still while it warms up
     return settled(lambda _: None, SHAPE, patience, lambda: now)
 
 

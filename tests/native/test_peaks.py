@@ -4,7 +4,7 @@ import pytest
 
 import smidgen
 from smidgen import Engine, native
-from smidgen.program.drawn import draw_weights
+from smidgen.program import draw_weights
 
 pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
 

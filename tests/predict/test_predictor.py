@@ -13,8 +13,8 @@ from smidgen import Engine, families, modelfile
 from smidgen.graph import Network
 from smidgen.modelfile import ModelFile
 from smidgen.modules import create, load, save
-from smidgen.predict import Picture, Predictor
-from smidgen.predict.predictor import MEMORY_LIMIT, require_sensible
+from smidgen.predict import Picture, Predictor, require_sensible
+from smidgen.predict.models import MEMORY_LIMIT
 from smidgen.run import Fitted
 from smidgen.spec import ModelFileError, PictureError, Shape, SmidgenError
 

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from smidgen.program.work import Work
+from smidgen.program import Work
 from smidgen.scaling.latency import Peaks, StepModel
 
 PEAKS = Peaks(gflops=100.0, copies=20.0, panel=16)

@@ -180,7 +180,7 @@ def _rivals(wanted: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
 def _model_file(model: str, resolution: int | None, folder: Path) -> Path:
     """The file itself, or one with another resolution or drawn weights."""
     from smidgen import modelfile
-    from smidgen.program.drawn import draw_weights
+    from smidgen.program import draw_weights
 
     if is_path(model):
         file = modelfile.read(model)

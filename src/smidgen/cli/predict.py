@@ -20,10 +20,8 @@ from smidgen import gate, native, weights
 from smidgen.cli.output import progress, say
 from smidgen.cli.running import require_torch
 from smidgen.cli.targets import csv_option, csv_table, require_table
-from smidgen.data.folder import run_news
-from smidgen.data.runs import count_pictures, holds_runs
 from smidgen.engine import Engine
-from smidgen.predict.predictor import Prediction, Predictor, require_sensible
+from smidgen.predict import Prediction, Predictor, pictures_in, require_sensible
 from smidgen.spec import DataError, PictureError, SmidgenError
 
 if TYPE_CHECKING:
@@ -180,9 +178,9 @@ def _named(arguments: tuple[str, ...], null: bool, csv_file: str | None) -> _Nam
         arguments_and_lines = (
             path for argument in arguments for path in (lines if argument == STDIN else [argument])
         )
-        named.paths = _expanded(arguments_and_lines, named.bad)
+        named.paths = pictures_in(arguments_and_lines, named.bad.append, _say_news)
         return named
-    paths = list(_expanded(arguments, named.bad))
+    paths = list(pictures_in(arguments, named.bad.append, _say_news))
     named.paths, named.total, named.exists = paths, len(paths), any(map(_exists, paths))
     if not named.exists:
         named.bad += [f"{path}: no such file" for path in paths[:1]]
@@ -218,54 +216,8 @@ def _records(stream: BinaryIO) -> Iterator[bytes]:
     yield rest
 
 
-def _expanded(arguments: Iterable[str], bad: list[str]) -> Iterator[str]:
-    """Files as they are, folders as the pictures in them; `bad` hears of folders that give none."""
-    for argument in arguments:
-        if not _is_folder(argument):
-            yield argument
-            continue
-        problems, found = len(bad), False
-        for path in _search(argument, bad):
-            found = True
-            yield path
-        if not found and len(bad) == problems:
-            bad.append(f"{argument}: a folder without pictures")
-
-
-def _search(folder: str, bad: list[str]) -> Iterator[str]:
-    """Visible pictures at any depth, sorted; links to folders are not followed, they may form a loop.
-
-    Folders that hold runs are passed over, and said: what is drawn there is no picture of anybody's.
-    """
-    from smidgen.images import is_picture_name
-
-    waiting = [(folder, True)]
-    while waiting:
-        path, is_folder = waiting.pop()
-        if not is_folder:
-            yield str(Path(path))
-            continue
-        try:
-            with os.scandir(path) as entries:
-                found = sorted(entries, key=lambda entry: entry.name, reverse=True)
-        except OSError as error:
-            bad.append(f"{path}: cannot be read ({error.strerror or error})")
-            continue
-        for entry in found:
-            deep = entry.is_dir(follow_symlinks=False)
-            if entry.name[0] == "." or (not deep and not is_picture_name(entry.name)):
-                continue
-            if deep and holds_runs(Path(entry.path)):
-                say(_printable(run_news(f"{entry.path}/", count_pictures(Path(entry.path)))), err=True)
-            else:
-                waiting.append((entry.path, deep))
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except OSError:  # a name that the system refuses; reading it will say why
-        return False
+def _say_news(line: str) -> None:
+    say(_printable(line), err=True)
 
 
 def _exists(path: str) -> bool:

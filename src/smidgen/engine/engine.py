@@ -13,63 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smidgen import modelfile, native, weights
-from smidgen.engine.compiled import Compiled, Packed
+from smidgen.engine.compiled import Compiled
+from smidgen.engine.packing import Packed
+from smidgen.engine.passes import for_engine
 from smidgen.forks import Guard
-from smidgen.graph import Network, layers
+from smidgen.graph import Network
 from smidgen.machine import cores
 from smidgen.modelfile import ModelFile
-from smidgen.predict.predictor import Picture, Prediction, Predictor, require_sensible
-from smidgen.program.lower import Weights, lower
-from smidgen.program.needed import only_what_is_read
-from smidgen.program.program import Array, Conv, Depthwise, Plan
+from smidgen.predict import Picture, Prediction, Predictor, require_sensible
+from smidgen.program import Array, Program, Weights, lower
 from smidgen.spec import DependencyError, ModelFileError, PictureError, Shape, ShapeError, SmidgenWarning
 
 if TYPE_CHECKING:
-    from smidgen.program.work import Work
+    from smidgen.engine.profile import StepTime
 
-__all__ = ["Engine", "StepTime"]
+__all__ = ["Engine"]
 
-# Plans for so many resolutions are kept, the latest ones.
-PLANS = 4
+# Programs for so many resolutions are kept, the latest ones.
+KEPT = 4
 # Multiply-adds below which a call that may choose works alone, about 0.1 ms of one thread. A second one would
 # save at most a fifth of it where calls follow one another; elsewhere, waking it takes longer than that.
 ALONE = 4_000_000
 
 
-class StepTime(NamedTuple):
-    """What one fused step took for one picture.
-
-    name   state-dict prefix of the layer whose name the step bears; behind it in brackets, which of its
-           pixels are made, or that its channels come in another order
-    work   what the step has to do
-    ms     milliseconds
-    macs   multiply-adds, without those that nobody reads; 0 for steps without any
-    peak   GFLOP/s of this machine's arithmetic, on as many threads
-    """
-
-    name: str
-    work: Work
-    ms: float
-    macs: int
-    peak: float
-
-    @property
-    def gflops(self) -> float:
-        """Thousand million operations a second, a multiply-add being two."""
-        return 2 * self.macs / (1e6 * self.ms) if self.ms else 0.0
-
-    @property
-    def share(self) -> float:
-        """Of the machine's peak. By Winograd's way a convolution may pass 1: its multiply-adds are counted as
-        the direct way would do them.
-        """
-        return self.gflops / self.peak
-
-
 class _Ready(NamedTuple):
-    """A plan, its multiply-adds, and memory for it: as many pieces as there have been calls at once."""
+    """A program, its multiply-adds, and memory for it: as many pieces as there have been calls at once."""
 
-    plan: Plan
+    program: Program
     macs: int
     compiled: Compiled | None
     free: list[Array]
@@ -81,8 +51,8 @@ class Engine:
     One engine may be called from several threads, and in forked children. With the same instruction set, the
     same picture gives the same bits, whatever the batch around it and however many threads.
 
-    It can be pickled and copied: the copy has the same model and asks for the same threads, its own plans and
-    memory.
+    It can be pickled and copied: the copy has the same model and asks for the same threads, its own programs
+    and memory.
 
     model     path of a model file, a name with published weights, the content of a model file, or network and
               weights by state-dict name
@@ -117,9 +87,9 @@ class Engine:
         self.network, self.provenance, self._tensors = file.network, file.provenance, file.tensors
         self._asked, self._threads = threads, threads or cores()
         self._weights, self._packed = Weights(file.tensors), Packed()
-        self._plans: OrderedDict[Shape, _Ready] = OrderedDict()
-        # Of plans and memory. Neither is ever half made: a plan is kept when it is whole, and memory in use
-        # is no longer `free`.
+        self._programs: OrderedDict[Shape, _Ready] = OrderedDict()
+        # Of programs and memory. Neither is ever half made: a program is kept when it is whole, and memory in
+        # use is no longer `free`.
         self._guard = Guard()
         missing = native.missing()
         self.backend = "numpy" if missing else native.isa()
@@ -153,12 +123,12 @@ class Engine:
         """
         x = self._checked(x)
         ready = self._ready(Shape(*x.shape[1:]))
-        y = np.empty((len(x), ready.plan.maps[ready.plan.output].numel), np.float32)
+        y = np.empty((len(x), ready.program.maps[ready.program.output].numel), np.float32)
         if ready.compiled is None:
-            from smidgen.program.interpreter import interpret
+            from smidgen.program import interpret
 
             for row in range(len(x)):  # one by one: all maps of a picture are in memory
-                y[row] = interpret(ready.plan, x[row : row + 1])[0]
+                y[row] = interpret(ready.program, x[row : row + 1])[0]
         else:
             self._run(ready, ready.compiled, x, y, self._useful(ready, len(x)))
         return y
@@ -184,37 +154,23 @@ class Engine:
         repeats  calls that are timed, after one that is not
         Raises   as a call; ShapeError on no picture; DependencyError without the native kernels.
         """
-        from smidgen.program.work import work
+        from smidgen.engine.profile import times
 
         if repeats < 1:
             raise ValueError(f"{repeats} repeats; at least 1 is needed")
         x = self._checked(np.zeros((1, *self.network.input[:3]), np.float32) if x is None else x)
         if not len(x):
             raise ShapeError("no picture came; at least 1 is needed to time the steps")
-        shape = Shape(*x.shape[1:])
-        ready = self._ready(shape)
-        if ready.compiled is None:
+        ready = self._ready(Shape(*x.shape[1:]))
+        compiled, threads = ready.compiled, self._useful(ready, len(x))
+        if compiled is None:
             raise DependencyError(f"steps are timed on the native kernels only; {native.missing()}")
-        names = ready.compiled.names
-        y, seconds = np.empty((len(x), ready.compiled.outputs), np.float32), np.zeros((repeats, len(names)))
-        threads = self._useful(ready, len(x))
-        self._run(ready, ready.compiled, x, y, threads)
+        y = np.empty((len(x), compiled.outputs), np.float32)
+        seconds = np.zeros((repeats, len(compiled.steps)))
+        self._run(ready, compiled, x, y, threads)
         for row in seconds:
-            self._run(ready, ready.compiled, x, y, threads, row)
-        macs = {layer.path: layer.macs for layer in layers(self.network.tree, shape)}
-        peak = native.arithmetic(threads)
-        ms = 1000 * seconds / len(x)
-        times = []
-        for name, step in {step.name: step for step in reversed(ready.plan.steps)}.items():
-            # The native library may take several operations for one step.
-            mine = [index for index, other in enumerate(names) if other == name]
-            spent = float(np.median(ms[:, mine].sum(1)))
-            first = step.first if isinstance(step, Depthwise) else None
-            done = macs.get(name, 0) + (macs.get(first.name, 0) if first else 0)
-            if name not in macs and isinstance(step, Conv):  # a part of a layer, see engine/needed.py
-                done = step.weight.size * work(step, ready.plan).pixels
-            times.append(StepTime(name, work(step, ready.plan), spent, done, peak))
-        return times[::-1]
+            self._run(ready, compiled, x, y, threads, row)
+        return times(ready.program, compiled.steps, 1000 * seconds / len(x), native.arithmetic(threads))
 
     def arena_bytes(self, height: int | None = None, width: int | None = None) -> int:
         """Bytes of the maps that one picture needs at once; at most the `peak_bytes` of its cost."""
@@ -243,7 +199,8 @@ class Engine:
             try:
                 memory = compiled.memory(self.threads)
             except MemoryError:
-                needed = f"{self.threads} threads for pictures of {ready.plan.maps[ready.plan.input]}"
+                picture = ready.program.maps[ready.program.input].shape
+                needed = f"{self.threads} threads for pictures of {picture}"
                 raise ShapeError(f"there is not enough memory for {needed}") from None
         try:
             compiled.run(x, y, memory, threads, seconds)
@@ -272,16 +229,16 @@ class Engine:
 
     def _ready(self, shape: Shape) -> _Ready:
         with self._guard.lock:
-            ready = self._plans.get(shape)
+            ready = self._programs.get(shape)
             if ready is None:
                 # What float32 cannot hold becomes infinite, and so do the answers: no warning helps.
                 with np.errstate(all="ignore"):
-                    plan = only_what_is_read(lower(self.network.tree, shape, self._weights))
-                    compiled = None if self.backend == "numpy" else Compiled(plan, self._packed)
-                ready = self._plans[shape] = _Ready(plan, plan.macs, compiled, [])
-                if len(self._plans) > PLANS:
-                    self._plans.popitem(last=False)
-            self._plans.move_to_end(shape)
+                    program = for_engine(lower(self.network, self._weights, shape))
+                    compiled = None if self.backend == "numpy" else Compiled(program, self._packed)
+                ready = self._programs[shape] = _Ready(program, program.macs, compiled, [])
+                if len(self._programs) > KEPT:
+                    self._programs.popitem(last=False)
+            self._programs.move_to_end(shape)
             return ready
 
 

@@ -1,4 +1,4 @@
-"""The engine's fused plan as a network of ncnn; made without ncnn, which the files are for.
+"""A Program as a network of ncnn; made without ncnn, which the files are for.
 
 Layers, and their parameters by number: docs/developer-guide/operators.md of Tencent/ncnn; the two files:
 docs/developer-guide/param-and-model-file-structure.md.
@@ -21,20 +21,21 @@ from smidgen.export.pools import written_out
 from smidgen.export.usage import INPUT, OUTPUT
 from smidgen.graph.leaves import sides
 from smidgen.graph.nodes import ActivationKind
-from smidgen.program.lower import Weights, lower
-from smidgen.program.program import (
+from smidgen.program import (
     Affine,
     Array,
     Conv,
     Depthwise,
     Mean,
-    Plan,
     Pointwise,
     Pooling,
+    Program,
     Run,
     Step,
     Transpose,
     View,
+    Weight,
+    lower,
 )
 from smidgen.spec import Shape
 
@@ -80,7 +81,7 @@ def to_ncnn(
     """A network of ncnn that answers as the engine does: blob `x`, float32[C, H, W] -> `logits`, one axis.
 
     For one picture, of the size of the network's input. BatchNorm is folded into convolutions and activations
-    are done by them where possible, as in the engine's plan.
+    are done by them where possible, as the Program has it.
 
     tensors  weights by state-dict name, float32
     shift    as pad, crop and concat, or as a one-hot depthwise convolution
@@ -90,7 +91,7 @@ def to_ncnn(
     modelfile.check_tensors(network, found, network.name)
     if shift == "depthwise":
         network, tensors = without_shifts(network, tensors)
-    return _Listing(lower(network.tree, network.input, Weights(tensors))).model()
+    return _Listing(lower(network, tensors)).model()
 
 
 @dataclass(slots=True)
@@ -104,17 +105,18 @@ class _Layer:
 class _Listing:
     """Layers in order and their weights. The blob of a map is three axes, that of a single pixel one."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self, program: Program) -> None:
+        program.require_float32("the export to ncnn")
+        self._program = program
         self._layers = [_Layer("Input", [], [INPUT], {})]
         self._weights: list[bytes] = []
-        shape = plan.maps[plan.input]
-        self._blobs = {View(plan.input, shape.channels): self._one_axis(INPUT, shape)}
-        for step in plan.steps:
+        shape = program.maps[program.input].shape
+        self._blobs = {View(program.input, shape.channels): self._one_axis(INPUT, shape)}
+        for step in program.steps:
             self._blobs[step.y] = self._step(step)
 
     def model(self) -> NcnnModel:
-        answer = View(self._plan.output, self._plan.maps[self._plan.output].channels)
+        answer = View(self._program.output, self._program.maps[self._program.output].shape.channels)
         self._layers.append(_Layer("Noop", [self._blob(answer)], [OUTPUT], {}))
         layers = _split(self._layers)
         blobs = sum(len(layer.outputs) for layer in layers)
@@ -150,8 +152,7 @@ class _Listing:
         x = self._before(self._blob(step.x), self._shape(step.x), step.runs, step.before)
         if step.gate is not None:
             x = self._add("BinaryOp", [x, self._blob(step.gate)], _MULTIPLY)
-        weight = step.weight if step.scale is None else step.weight * step.scale[:, None, None, None]
-        after = step.after
+        weight, after = step.weight.numbers, step.after
         fused = _FUSED.get(after.activation, {}) if after.activation else {}
         if (
             _single(self._shape(step.x))
@@ -159,7 +160,7 @@ class _Listing:
             and step.leaf.padding in ("same", graph.pad(0))
         ):
             shared = {0: len(weight), 1: int(step.bias is not None), 2: weight.size}
-            y = self._add("InnerProduct", [x], {**shared, **fused}, (FLOAT32, weight, step.bias))
+            y = self._add("InnerProduct", [x], {**shared, **fused}, (FLOAT32, weight, _numbers(step.bias)))
         else:
             y = self._windowed("Convolution", x, step, weight, fused)
         if not fused:
@@ -169,16 +170,11 @@ class _Listing:
         return self._activated(y, after.then)
 
     def _depthwise(self, step: Depthwise) -> str:
-        if step.first is not None:
-            self._blobs[step.first.y] = self._conv(step.first)
         x = self._blob(step.x)
         fused = _FUSED.get(step.activation, {}) if step.activation else {}
-        y = self._windowed("ConvolutionDepthWise", x, step, step.weight, {7: step.leaf.groups, **fused})
-        if not fused:
-            y = self._activated(y, step.activation)
-        if step.mean is not None:
-            self._blobs[step.mean] = self._mean(y, self._shape(step.y))
-        return y
+        more = {7: step.leaf.groups, **fused}
+        y = self._windowed("ConvolutionDepthWise", x, step, step.weight.numbers, more)
+        return y if fused else self._activated(y, step.activation)
 
     def _windowed(self, kind: str, x: str, step: Conv | Depthwise, weight: Array, more: Parameters) -> str:
         leaf, shape = step.leaf, self._shape(step.x)
@@ -189,7 +185,7 @@ class _Listing:
             4: left, 15: right, 14: top, 16: bottom,
             5: int(step.bias is not None), 6: weight.size,
         }  # fmt: skip
-        y = self._add(kind, [self._three_axes(x, shape)], parameters, (FLOAT32, weight, step.bias))
+        y = self._add(kind, [self._three_axes(x, shape)], parameters, (FLOAT32, weight, _numbers(step.bias)))
         return self._one_axis(y, self._shape(step.y))
 
     def _pooling(self, step: Pooling) -> str:
@@ -212,8 +208,8 @@ class _Listing:
         if affine is None:
             return x
         if affine.scale is not None:
-            weights = (affine.scale, affine.offset)
-            x = self._add("Scale", [x], {0: len(affine.scale), 1: 1}, weights)
+            weights = (affine.scale.numbers, _numbers(affine.offset))
+            x = self._add("Scale", [x], {0: len(affine.scale.array), 1: 1}, weights)
         return self._activated(x, affine.activation)
 
     def _shift(self, runs: Sequence[Run], x: str, shape: Shape) -> str:
@@ -238,7 +234,7 @@ class _Listing:
     # ── blobs ────────────────────────────────────────────────────────────────────────────────────────
 
     def _shape(self, view: View) -> Shape:
-        return self._plan.maps[view.map]._replace(channels=view.channels)
+        return self._program.maps[view.map].shape._replace(channels=view.channels)
 
     def _blob(self, view: View) -> str:
         """The blob of a view: what a step has made, or several side by side, joined when first read."""
@@ -282,6 +278,10 @@ class _Listing:
             if part is not None
         ]
         return output
+
+
+def _numbers(weight: Weight | None) -> Array | None:
+    return None if weight is None else weight.numbers
 
 
 def _single(shape: Shape) -> bool:

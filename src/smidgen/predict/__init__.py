@@ -1,5 +1,35 @@
-"""Pictures in, names out."""
+"""Pictures in, names out, whatever computes: what the command, streams and servers stand on.
 
-from smidgen.predict.predictor import Picture, Prediction, Predictor
+`Predictor` joins a network with any function that runs it. `pictures_in` finds the pictures in folders.
+"""
 
-__all__ = ["Picture", "Prediction", "Predictor"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smidgen.predict.models import require_sensible
+from smidgen.predict.pictures import Picture
+from smidgen.predict.predictor import Forward, Prediction, Predictor
+from smidgen.predict.softmax import softmax
+
+if TYPE_CHECKING:
+    from smidgen.predict.paths import pictures_in
+
+__all__ = [
+    "Forward",
+    "Picture",
+    "Prediction",
+    "Predictor",
+    "pictures_in",
+    "require_sensible",
+    "softmax",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded when first used: arrays and single pictures need no folders."""
+    if name != "pictures_in":
+        raise AttributeError(f"module 'smidgen.predict' has no attribute '{name}'")
+    from smidgen.predict.paths import pictures_in
+
+    return pictures_in

@@ -6,7 +6,7 @@ import numpy as np
 
 from smidgen import native
 from smidgen.native import network
-from smidgen.program.program import Array
+from smidgen.program import Array
 
 __all__ = ["softmax"]
 

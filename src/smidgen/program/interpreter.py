@@ -1,9 +1,9 @@
-"""The plan in numpy, slow and readable: what the native kernels must agree with, and runs without them."""
+"""The program in numpy, slow and readable: what the native kernels must agree with, and runs without them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -11,56 +11,70 @@ from numpy.lib.stride_tricks import sliding_window_view
 from smidgen.graph.leaves import sides
 from smidgen.graph.nodes import ActivationKind, Pool
 from smidgen.graph.nodes import Conv as ConvLeaf
-from smidgen.program.program import (
+from smidgen.program.program import Program
+from smidgen.program.steps import (
     Affine,
-    Array,
     Conv,
     Depthwise,
     Mean,
-    Plan,
     Pointwise,
     Pooling,
+    Run,
     Step,
     Transpose,
     View,
+    inner,
 )
+from smidgen.program.values import Array, Weight
 
 __all__ = ["interpret"]
 
+# Hears of every value that a step makes on its way, as `inner` names them.
+Listener: TypeAlias = Callable[[Step, str, Array], None]
+Made: TypeAlias = Callable[[str, Array], Array]  # takes such a value, and gives it back
 
-def interpret(plan: Plan, x: Array) -> Array:
-    """Run the plan: float32[N, C, H, W] -> float32[N, outputs]."""
+
+def interpret(program: Program, x: Array, hear: Listener | None = None) -> Array:
+    """Run the program: float32[N, C, H, W] -> float32[N, outputs].
+
+    How a machine does a step changes nothing here: passes for machines may have been over the program.
+
+    hear    is given the step, the value's name and its numbers
+    Raises  ValueError on numbers other than float32.
+    """
+    program.require_float32("the interpreter")
     maps = {
-        number: np.empty((len(x), *shape[:3]), np.float32) for number, shape in enumerate(plan.maps) if number
+        number: np.empty((len(x), *one.shape[:3]), np.float32)
+        for number, one in enumerate(program.maps)
+        if number != program.input
     }
-    maps[plan.input] = x
+    maps[program.input] = x
 
     def get(view: View) -> Array:
         return maps[view.map][:, view.first : view.first + view.channels]
 
-    for step in plan.steps:
-        _run(step, get)
-    return maps[plan.output][:, :, 0, 0]
+    for step in program.steps:
+        _run(step, get, hear)
+    return maps[program.output][:, :, 0, 0]
 
 
-def _run(step: Step, get: Callable[[View], Array]) -> None:
+def _run(step: Step, get: Callable[[View], Array], hear: Listener | None) -> None:
     """One step; `get` gives a view's numbers, to read or to write."""
     x, y = get(step.x), get(step.y)
+
+    def made(name: str, value: Array) -> Array:
+        if hear is not None and name in inner(step):
+            hear(step, name, value)
+        return value
+
     match step:
         case Conv():
-            taken = _before(_shifted(x, step.runs), step.before)
-            if step.gate is not None:
-                taken = taken * get(step.gate)
-            weight = step.weight if step.scale is None else step.weight * step.scale[:, None, None, None]
-            made = _convolved(taken, weight, step.bias, step.leaf)
-            made = _activated(made, step.after.activation)
-            if step.after.add is not None:
-                made = made + get(step.after.add)
-            y[:] = _activated(made, step.after.then)
+            y[:] = _conv(step, x, get, made)
         case Depthwise():
             if step.first is not None:
-                _run(step.first, get)
-            y[:] = _activated(_convolved(x, step.weight, step.bias, step.leaf), step.activation)
+                _run(step.first, get, hear)
+            convolved = made("convolved", _convolved(x, step.weight, step.bias, step.leaf))
+            y[:] = _activated(convolved, step.activation)
             if step.mean is not None:
                 get(step.mean)[:] = y.mean((2, 3), keepdims=True)
         case Pooling():
@@ -68,16 +82,41 @@ def _run(step: Step, get: Callable[[View], Array]) -> None:
         case Mean():
             y[:] = x.mean((2, 3), keepdims=True)
         case Pointwise():
-            made = _before(_shifted(x, step.runs), step.before)
-            if step.factor is not None:
-                made = made * get(step.factor)
-            if step.add is not None:
-                made = made + get(step.add)
-            y[:] = _activated(made, step.then)
+            y[:] = _pointwise(step, x, get, made)
         case Transpose():
             y[:] = x.reshape(y.shape)
         case _:
             assert_never(step)
+
+
+def _conv(step: Conv, x: Array, get: Callable[[View], Array], made: Made) -> Array:
+    x = _before(_shifted(x, step.runs), step.before, made)
+    if step.gate is not None:
+        x = made("gated", x * get(step.gate))
+    y = made("convolved", _convolved(x, step.weight, step.bias, step.leaf))
+    if step.after.activation is not None:
+        y = made("activated", _activated(y, step.after.activation))
+    if step.after.add is not None:
+        y = made("added", y + get(step.after.add))
+    return _activated(y, step.after.then)
+
+
+def _pointwise(step: Pointwise, x: Array, get: Callable[[View], Array], made: Made) -> Array:
+    x = _before(_shifted(x, step.runs), step.before, made)
+    if step.factor is not None:
+        x = made("gated", x * get(step.factor))
+    if step.add is not None:
+        x = made("added", x + get(step.add))
+    return _activated(x, step.then)
+
+
+def _before(x: Array, affine: Affine | None, made: Made) -> Array:
+    if affine is None:
+        return x
+    if affine.scale is not None and affine.offset is not None:
+        scale, offset = affine.scale.numbers, affine.offset.numbers
+        x = made("normed", x * scale[:, None, None] + offset[:, None, None])
+    return made("before", _activated(x, affine.activation))
 
 
 def _activated(x: Array, kind: ActivationKind | None) -> Array:
@@ -101,15 +140,7 @@ def _sigmoid(x: Array) -> Array:
         return np.float32(1) / (np.float32(1) + np.exp(-x))
 
 
-def _before(x: Array, affine: Affine | None) -> Array:
-    if affine is None:
-        return x
-    if affine.scale is not None and affine.offset is not None:
-        x = x * affine.scale[:, None, None] + affine.offset[:, None, None]
-    return _activated(x, affine.activation)
-
-
-def _shifted(x: Array, runs: tuple[tuple[int, int, int], ...]) -> Array:
+def _shifted(x: Array, runs: tuple[Run, ...]) -> Array:
     if not runs:
         return x
     y = np.zeros_like(x)
@@ -127,7 +158,8 @@ def _shifted(x: Array, runs: tuple[tuple[int, int, int], ...]) -> Array:
     return y
 
 
-def _convolved(x: Array, weight: Array, bias: Array | None, leaf: ConvLeaf) -> Array:
+def _convolved(x: Array, weight: Weight, bias: Weight | None, leaf: ConvLeaf) -> Array:
+    factors = weight.numbers
     if leaf.kernel == 1 and leaf.padding in ("same", ((0, 0), (0, 0))):
         windows = x[:, :, :: leaf.stride, :: leaf.stride, None, None]
     else:
@@ -136,11 +168,11 @@ def _convolved(x: Array, weight: Array, bias: Array | None, leaf: ConvLeaf) -> A
         windows = sliding_window_view(padded, (reach, reach), (2, 3))[
             :, :, :: leaf.stride, :: leaf.stride, :: leaf.dilation, :: leaf.dilation
         ]
-    if weight.shape[1] == x.shape[1]:
-        y = np.tensordot(windows, weight, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
+    if factors.shape[1] == x.shape[1]:
+        y = np.tensordot(windows, factors, ((1, 4, 5), (1, 2, 3))).transpose(0, 3, 1, 2)
     else:
-        y = np.einsum("nchwij,cij->nchw", windows, weight[:, 0])
-    return y if bias is None else y + bias[:, None, None]
+        y = np.einsum("nchwij,cij->nchw", windows, factors[:, 0])
+    return y if bias is None else y + bias.numbers[:, None, None]
 
 
 def _pooled(x: Array, leaf: Pool, size: tuple[int, ...]) -> Array:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from smidgen.engine.compiled import by_winograd
-from smidgen.graph import Network, tensors
 from smidgen.graph.nodes import ActivationKind
-from smidgen.program.lower import Weights, lower
-from smidgen.program.needed import only_what_is_read
-from smidgen.program.program import Conv, Depthwise, Plan, Pointwise, Step
+from smidgen.program.program import Program
+from smidgen.program.steps import Conv, Depthwise, Pointwise, Step
 
-__all__ = ["KINDS", "Work", "listed", "work"]
+__all__ = ["KINDS", "Work", "work_of"]
 
 KINDS = ("conv", "winograd", "depthwise", "pooling", "mean", "pointwise", "transpose")
 
@@ -56,18 +49,9 @@ class Work(NamedTuple):
         return self.height * self.width
 
 
-def listed(network: Network) -> list[Work]:
-    """The steps that the engine makes of a network, at its own resolution.
-
-    Raises   ShapeError, ModelFileError as `Engine`.
-    """
-    plan = only_what_is_read(lower(network.tree, network.input, Weights(_Ones(network))))
-    return [work(step, plan) for step in plan.steps]
-
-
-def work(step: Step, plan: Plan) -> Work:
-    """What a step of a plan has to do."""
-    x, y = plan.maps[step.x.map], plan.maps[step.y.map]
+def work_of(step: Step, program: Program) -> Work:
+    """What a step of a program has to do."""
+    x, y = program.maps[step.x.map].shape, program.maps[step.y.map].shape
     leaf = getattr(step, "leaf", None)
     found = Work(
         type(step).__name__.lower(),
@@ -77,12 +61,12 @@ def work(step: Step, plan: Plan) -> Work:
         step.y.channels,
         y.height,
         y.width,
-        planar=step.x.map == plan.input,
+        planar=step.x.map == program.input,
     )
     match step:
         case Conv(before=before, after=after):
             return found._replace(
-                kind="winograd" if by_winograd(step, plan) else "conv",
+                kind="winograd" if step.way == "winograd" else "conv",
                 activation=after.activation or after.then or (before.activation if before else None),
                 before=before is not None,
                 runs=len(step.runs),
@@ -101,19 +85,3 @@ def work(step: Step, plan: Plan) -> Work:
             )
         case _:
             return found._replace(height=x.height, width=x.width) if found.kind == "mean" else found
-
-
-class _Ones(Mapping[str, NDArray[Any]]):
-    """Weights for a plan that nobody runs: ones that take no memory."""
-
-    def __init__(self, network: Network) -> None:
-        self._shapes = {name: shape for name, shape, _ in tensors(network.tree)}
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return np.broadcast_to(np.float32(1), self._shapes[name])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shapes)
-
-    def __len__(self) -> int:
-        return len(self._shapes)

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from smidgen import atomic, native
+from smidgen.engine import listed
 from smidgen.graph import Network
 from smidgen.graph.nodes import ActivationKind
 from smidgen.machine import cores, machine_name
-from smidgen.program.work import KINDS, Work, listed
+from smidgen.program import KINDS, Work
 from smidgen.scaling.latency import Peaks, StepModel
 from smidgen.spec import SmidgenError, counted
 

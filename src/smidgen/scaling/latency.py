@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.program.work import Work
+from smidgen.program import Work
 
 __all__ = ["Peaks", "StepModel"]
 

@@ -24,8 +24,7 @@ from smidgen.families import Request, families, realise
 from smidgen.graph import Network
 from smidgen.machine import cores, machine_name
 from smidgen.native.network import padded
-from smidgen.program.drawn import draw_weights
-from smidgen.program.work import Work
+from smidgen.program import Work, draw_weights
 from smidgen.scaling import device as device_file
 from smidgen.scaling.device import Device, DeviceError
 from smidgen.scaling.latency import Peaks

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smidgen.modules import NetworkModule
 from smidgen.modules.published import published_tensors
 from smidgen.modules.saved import module_of
-from smidgen.predict.predictor import Forward, Predictor, require_sensible
+from smidgen.predict import Forward, Predictor, require_sensible
 from smidgen.train.evaluate import evaluating
 from smidgen.train.pixels import channels_last
 from smidgen.train.threads import sharing

@@ -23,7 +23,7 @@ from smidgen.data import (
 )
 from smidgen.graph import Network
 from smidgen.images import Pixels, resize_crop
-from smidgen.predict.predictor import Predictor
+from smidgen.predict import Predictor
 from smidgen.spec import DataError, PictureError
 from smidgen.train.evaluate import confusion, scored
 from smidgen.train.material import part_of

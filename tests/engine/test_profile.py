@@ -4,8 +4,8 @@ import pytest
 
 import smidgen
 from smidgen import Engine, native
-from smidgen.program.drawn import draw_weights
-from smidgen.program.work import Work, listed
+from smidgen.engine import listed
+from smidgen.program import Work, draw_weights
 
 needs_kernels = pytest.mark.skipif(bool(native.missing()), reason=native.missing() or "built")
 

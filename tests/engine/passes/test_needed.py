@@ -9,14 +9,11 @@ from hypothesis import strategies as st
 
 import smidgen
 from random_trees import examples
+from smidgen.engine.passes.needed import only_what_is_read
 from smidgen.families.shiftnet import Layout, shift_runs
 from smidgen.graph import Activation, BatchNorm, Chain, Concat, Flatten, GlobalPool, Node, Shift
 from smidgen.graph import Conv as ConvLeaf
-from smidgen.program.drawn import draw_weights
-from smidgen.program.interpreter import interpret
-from smidgen.program.lower import Weights, lower
-from smidgen.program.needed import only_what_is_read
-from smidgen.program.program import Conv, Plan
+from smidgen.program import Program, draw_weights, interpret, lower
 from smidgen.spec import Shape
 
 
@@ -35,17 +32,9 @@ def strided(channels: int, stride: int, kernel: int = 3, layout: Layout = "conti
     return Chain(tuple((str(number), part) for number, part in enumerate(parts)))
 
 
-def plan_of(tree: Node, shape: Shape) -> Plan:
+def program_of(tree: Node, shape: Shape) -> Program:
     network = smidgen.Network("a", "a", tree, shape, smidgen.Preprocess(resize=shape.height))
-    return lower(tree, shape, Weights(draw_weights(network)))
-
-
-def macs(plan: Plan) -> int:
-    return sum(
-        step.weight.size * plan.maps[step.y.map].height * plan.maps[step.y.map].width
-        for step in plan.steps
-        if isinstance(step, Conv)
-    )
+    return lower(network, draw_weights(network))
 
 
 @examples(50)
@@ -58,24 +47,24 @@ def macs(plan: Plan) -> int:
 )
 def test_the_answers_are_the_same(channels: int, stride: int, high: int, wide: int, layout: Layout) -> None:
     shape = Shape(5, high, wide)
-    plan = plan_of(strided(channels, stride, layout=layout), shape)
-    less = only_what_is_read(plan)
+    program = program_of(strided(channels, stride, layout=layout), shape)
+    less = only_what_is_read(program)
     x = np.random.default_rng(0).normal(size=(2, *shape[:3])).astype(np.float32)
-    np.testing.assert_allclose(interpret(less, x), interpret(plan, x), rtol=1e-5, atol=1e-5)
-    assert (macs(less) < macs(plan)) == (high % stride == 0 and wide % stride == 0)
+    np.testing.assert_allclose(interpret(less, x), interpret(program, x), rtol=1e-5, atol=1e-5)
+    assert (less.macs < program.macs) == (high % stride == 0 and wide % stride == 0)
 
 
 def test_of_the_first_convolution_a_quarter_is_done() -> None:
     channels, side = 27, 8
-    plan = only_what_is_read(plan_of(strided(channels, 2), Shape(5, side, side)))
-    assert macs(plan) == side**2 // 4 * (5 * channels + channels * 7)
+    program = only_what_is_read(program_of(strided(channels, 2), Shape(5, side, side)))
+    assert program.macs == side**2 // 4 * (5 * channels + channels * 7)
 
 
 @pytest.mark.parametrize(("size", "fewer"), [(64, True), (65, False)])
 def test_shiftnet_does_less_where_its_maps_are_even(size: int, fewer: bool) -> None:
     network = smidgen.network("shiftnet_c", resolution=size)
-    plan = lower(network.tree, network.input, Weights(draw_weights(network)))
-    assert (macs(only_what_is_read(plan)) < macs(plan)) == fewer
+    program = lower(network, draw_weights(network))
+    assert (only_what_is_read(program).macs < program.macs) == fewer
 
 
 def named(*parts: Node) -> tuple[tuple[str, Node], ...]:
@@ -95,7 +84,7 @@ def looking(channels: int = 27) -> Node:
     ],
 )
 def test_a_map_of_several_readers_or_writers_is_made_whole(first: tuple[Node, ...]) -> None:
-    plan = plan_of(Chain(named(*first, GlobalPool(), Flatten())), Shape(5, 8, 8))
-    assert only_what_is_read(plan).steps == plan.steps
-    alone = plan_of(Chain(named(ConvLeaf(5, 27), looking(), GlobalPool(), Flatten())), Shape(5, 8, 8))
+    program = program_of(Chain(named(*first, GlobalPool(), Flatten())), Shape(5, 8, 8))
+    assert only_what_is_read(program).steps == program.steps
+    alone = program_of(Chain(named(ConvLeaf(5, 27), looking(), GlobalPool(), Flatten())), Shape(5, 8, 8))
     assert only_what_is_read(alone).steps != alone.steps
