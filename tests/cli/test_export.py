@@ -114,7 +114,7 @@ def test_a_published_name_is_exported_into_the_current_folder(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = modelfile.read("model.safetensors")
-    monkeypatch.setattr("smidgen.weights.converted", lambda _: kept)
+    monkeypatch.setattr("smidgen.weights.conversion.converted", lambda _: kept)
     assert done("squeezenet1_1", "--to", "onnx").startswith("squeezenet1_1.onnx: ")
     assert (place / "squeezenet1_1.onnx").is_file()
 
@@ -159,7 +159,7 @@ def test_what_cannot_be_exported_is_refused_before_the_work(
     def worked(*_: object, **__: object) -> None:
         raise AssertionError("it worked before it looked")
 
-    monkeypatch.setattr("smidgen.cli.export._model", worked)
+    monkeypatch.setattr("smidgen.weights.open_model", worked)
     before = files(place)
     outcome = smidgen("export", *line.split())
     assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
@@ -179,7 +179,7 @@ def test_without_the_package_that_writes_a_target_it_says_what_to_install(
 def test_without_torch_a_name_that_was_never_read_says_what_to_install(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("smidgen.weights.converted", lambda _: None)
+    monkeypatch.setattr("smidgen.weights.conversion.converted", lambda _: None)
     monkeypatch.setitem(sys.modules, "torch", None)
     before = files(place)
     outcome = smidgen("export", "squeezenet1_1", "--to", "onnx")
@@ -192,6 +192,6 @@ def test_weights_that_cannot_be_had_are_one_line(place: Path, monkeypatch: pytes
     def gone(*_: object) -> None:
         raise WeightsError("gone")
 
-    monkeypatch.setattr("smidgen.weights.converted", gone)
+    monkeypatch.setattr("smidgen.weights.conversion.converted", gone)
     outcome = smidgen("export", "squeezenet1_1", "--to", "onnx")
     assert (outcome.code, outcome.out, outcome.err) == (2, "", "gone\n")
