@@ -12,7 +12,7 @@ import smidgen
 from smidgen import modelfile, report
 from smidgen.modules import create
 from smidgen.run import Fitted, Job, fit
-from smidgen.scaling.stairs import PROVENANCE_RESERVE
+from smidgen.scaling.costing import PROVENANCE_RESERVE
 from smidgen.seal import sealed
 from smidgen.train.evidence import _embedded, evaluated, none_of_these, scored, write_run
 from smidgen.train.material import prepare

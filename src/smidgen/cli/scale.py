@@ -25,9 +25,9 @@ from smidgen.scaling import (
     grow,
     rule_named,
 )
+from smidgen.scaling.coefficients import comparisons
 from smidgen.scaling.compound import BASE_RESOLUTION
-from smidgen.scaling.published import comparisons
-from smidgen.spec import Budget, SmidgenError, shown
+from smidgen.spec import LATENCY, UNITS, Budget, SmidgenError, shown
 
 if TYPE_CHECKING:
     from smidgen.scaling.device import Device
@@ -41,7 +41,7 @@ __all__ = ["command"]
 @click.option(
     "--budget",
     metavar="LIMITS",
-    help="Limits instead of phi: of params, macs, weight_bytes, int8_bytes, peak_bytes, latency, as in "
+    help=f"Limits instead of phi: of {', '.join(unit.written for unit in UNITS.values())}, as in "
     "'params=200k, latency=2ms'.",
 )
 @click.option("--table", is_flag=True, help="Print EfficientNet's published table beside the rule instead.")
@@ -100,7 +100,7 @@ def command(
     chosen.check(unconstrained)
     base = BASE_RESOLUTION if base_resolution is None else base_resolution
     limits = Budget.parse(budget) if budget is not None else Budget()
-    wanted = device is not None or explain or limits.latency_ms is not None
+    wanted = device is not None or explain or limits.needs_device
     target = _device(device) if wanted else None
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
@@ -149,7 +149,7 @@ def _device(path: Path | None) -> Device:
 def _times(network: Network, device: Device | None, explain: bool) -> _Times | None:
     if device is None:
         return None
-    predicted, bound = device.latency_ms(network), device.bound_ms(network)
+    predicted, bound = device.predicted_ms(network), device.bound_ms(network)
     measured = None
     if explain and device.here:
         from smidgen.scaling.measure import quietest
@@ -196,7 +196,7 @@ def _print(
                 "multipliers": factors._asdict(),
                 "input": network.input[:3],
                 **used,
-                "latency_ms": times._asdict() if times else None,
+                LATENCY.name: times._asdict() if times else None,
                 "binding": binding,
                 "slack": dict(slack),
             }

@@ -29,7 +29,6 @@ from smidgen.run.record import Record
 from smidgen.run.runner import LESSONS, Runner
 from smidgen.run.schedule import default_recipe, foreseen, within
 from smidgen.run.starts import published_trials, taught, teacher_trial, tuned
-from smidgen.scaling import costs
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for, known
@@ -93,7 +92,9 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
         trials = started + trials
     workers = _workers(job, trials)
     if device:
-        trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
+        trials = [
+            dataclasses.replace(trial, predicted_ms=device.predicted_ms(trial.network)) for trial in trials
+        ]
     target = Target(str(device), device.here, device.error, device.threads) if device else None
     plan = Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target)
     return _begun(job, budget, plan, material, workers, clock, watch)
@@ -291,7 +292,7 @@ def _tidy(folder: Path) -> None:
 
 def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
     """The device whose milliseconds matter: the one asked for, or this machine where time is limited."""
-    if job.device is None and budget.latency_ms is None:
+    if job.device is None and not budget.needs_device:
         return None
     if job.device is None and job.time_limit is not None and known() is None:
         raise SmidgenError(
@@ -405,18 +406,12 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """A row of the report for every trial."""
     result = []
     for number, (trial, rows) in enumerate(zip(plan.trials, outcome.rows, strict=True)):
-        used = costs(trial.network)
         at_rungs = [trial.epochs_at(rung.share) for rung in plan.rungs]
         result.append(
             {
                 "name": trial.network.name,
                 "family": trial.network.family,
-                "params": used["params"],
-                "macs": used["macs"],
-                "peak_bytes": used["peak_bytes"],
-                "weight_bytes": used["weight_bytes"],
-                "int8_bytes": used["int8_bytes"],
-                "latency_ms": trial.latency_ms,
+                **trial.costs(),
                 "val_accuracy": plan.score(rows[-1]) if rows else None,
                 "epochs": len(rows),
                 "seconds": round(rows[-1].seconds, 2) if rows else None,
@@ -448,7 +443,7 @@ def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
         return None
     # A run may be taken up on another machine than it was begun on.
     here = device.here and device.name.startswith(f"{machine_name()}, ")
-    return {**device._asdict(), "here": here, "value": best.latency_ms, "device": device.name}
+    return {**device._asdict(), "here": here, "value": best.predicted_ms, "device": device.name}
 
 
 def _warn_of_chance(last: Row, material: Material, watch: Watch) -> None:

@@ -24,6 +24,7 @@ from smidgen.engine.clock import measure, measure_memory
 from smidgen.graph import Network
 from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
+from smidgen.scaling import costs
 from smidgen.spec import Budget
 from smidgen.train.evaluate import accuracy, confusion, predict_logits
 from smidgen.train.footprint import prediction_batch
@@ -81,15 +82,12 @@ def write_run(
     provenance["machine"] |= trained or {}
     embedded = _embedded(provenance, scored(logits, data.labels), refusal)
     size = save(folder / MODEL_FILE, network, model, embedded)
-    cost = network.cost()
     document = report.complete(
         {
             "network": {"name": network.name, "family": network.family},
             "budget": budget.limits() if budget else None,
             "cost": {
-                "params": cost.params,
-                "macs": cost.macs,
-                "peak_bytes": cost.peak_bytes,
+                **costs(network),
                 "weight_bytes": size,
                 "int8_bytes": modelfile.weight_bytes(network, embedded, weights="int8"),
             },
