@@ -11,7 +11,7 @@ import click
 from smidgen import modelfile
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.streams import outliving_readers
-from smidgen.cli.targets import device_option
+from smidgen.cli.targets import device_option, dropped_strides_option
 from smidgen.cli.watching import Terminal
 from smidgen.graph import Network
 from smidgen.scaling import (
@@ -27,7 +27,7 @@ from smidgen.scaling import (
 )
 from smidgen.scaling.coefficients import comparisons
 from smidgen.scaling.compound import BASE_RESOLUTION
-from smidgen.spec import LATENCY, UNITS, Budget, SmidgenError, shown
+from smidgen.spec import LATENCY, UNITS, Budget, SmidgenError, counted, shown
 
 if TYPE_CHECKING:
     from smidgen.scaling.device import Device
@@ -57,6 +57,7 @@ __all__ = ["command"]
 @click.option("--base-resolution", type=int, help=f"Pixels at phi 0.  [default: {BASE_RESOLUTION}]")
 @click.option("--resolution", type=int, help="Pixels that stay, whatever the rule says.")
 @click.option("--expand", type=float, help="Of ShiftNet: its expansions, times the baseline's.")
+@dropped_strides_option
 @device_option
 @click.option("--explain", is_flag=True, help="Print milliseconds as predicted and as measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -75,6 +76,7 @@ def command(
     base_resolution: int | None,
     resolution: int | None,
     expand: float | None,
+    dropped_strides: int | None,
     device: Path | None,
     explain: bool,
     as_json: bool,
@@ -89,7 +91,7 @@ def command(
     if len(given) != 1:
         raise SmidgenError(f"give one of {', '.join(ways)}, not {' and '.join(given) or 'none'}")
     if table:
-        more = (rule, alpha, beta, gamma, base_resolution, resolution, expand, device)
+        more = (rule, alpha, beta, gamma, base_resolution, resolution, expand, dropped_strides, device)
         if any(one is not None for one in more):
             raise SmidgenError("--table shows what was published; it takes nothing more than --json")
         _print_table(family, as_json)
@@ -104,6 +106,7 @@ def command(
     target = _device(device) if wanted else None
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
+        "dropped_strides": dropped_strides,
     }  # fmt: skip
     if expand is not None and family != "shiftnet":
         raise SmidgenError(f"--expand is ShiftNet's; {family} has no expansion")
@@ -195,6 +198,7 @@ def _print(
                 "phi": phi,
                 "multipliers": factors._asdict(),
                 "input": network.input[:3],
+                "dropped_strides": network.dropped_strides,
                 **used,
                 LATENCY.name: times._asdict() if times else None,
                 "binding": binding,
@@ -205,6 +209,9 @@ def _print(
     say(f"{network.name}: {network.input} picture, {network.num_classes} classes, phi {phi:g}", "bold")
     told = ", ".join(f"{axis} {factor:.3g}" for axis, factor in factors._asdict().items())
     say(f"multipliers   {told} of the baseline, before rounding")
+    if network.dropped_strides:
+        first = counted(network.dropped_strides, "stride")
+        say(f"dropped       the first {first} became 1, because the pictures are small")
     say(f"params        {used['params']:,}")
     say(f"MACs          {used['macs']:,}")
     as_int8 = bytes_text(used["int8_bytes"])

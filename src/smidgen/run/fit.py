@@ -83,6 +83,7 @@ def fit(job: Job, budget: Budget, watch: Watch, families: tuple[str, ...] = ()) 
         started = [
             _as_asked(trial, job)
             for trial in published_trials(material, budget, families, device, job.resolution)
+            if job.dropped_strides in (None, trial.network.dropped_strides)
         ]
         teacher = None if started else teacher_trial(material, watch, len({one.input for one in networks}))
         if teacher:
@@ -111,7 +112,8 @@ def _proposed(
     """Candidates for these pictures; where memory holds none of the largest, those that it does."""
 
     def inside(limits: Budget) -> list[Network]:
-        solutions = propose(material, limits, watch, families, device, shrink=job.resolution is None)
+        shrink = job.resolution is None
+        solutions = propose(material, limits, watch, families, device, shrink, job.dropped_strides)
         return [material.fitted(solution.network) for solution in solutions]
 
     networks = inside(budget)

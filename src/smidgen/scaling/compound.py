@@ -15,7 +15,16 @@ from smidgen.graph import Network, layers, trunk_end
 from smidgen.scaling.rules import PAPER, RULES, Multipliers, Rule, Scaling
 from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
 
-__all__ = ["BASE_RESOLUTION", "Baseline", "baseline", "family_named", "grow", "rounded_side", "scale"]
+__all__ = [
+    "BASE_RESOLUTION",
+    "Baseline",
+    "baseline",
+    "family_named",
+    "grow",
+    "rounded_side",
+    "scale",
+    "stride_choices",
+]
 
 BASE_RESOLUTION = 224  # of every family's baseline
 RESOLUTION_STEP = 8
@@ -62,15 +71,26 @@ class Baseline:
         """
         if not self.request.dropped_strides:
             return None
-        found = self.dropping(0)
-        return found if _leaves_a_pixel(found._start()) else None
+        try:
+            found = self.dropping(0)
+        except ShapeError:
+            return None
+        start = found._start()
+        whole = max(layer.stride for layer in layers(start.tree, start.input))
+        return found if whole <= start.input.height else None
 
     def dropping(self, dropped: int) -> Baseline:
-        """The same with so many dropped strides."""
+        """The same with so many dropped strides. Raises ShapeError where that leaves no map."""
         found = dataclasses.replace(self, request=dataclasses.replace(self.request, dropped_strides=dropped))
-        if self.least is None:
-            return found
-        return dataclasses.replace(found, least=_least_side(found._start()))
+        start = found._start()
+        try:
+            trunk_end(start.tree, start.input)
+        except ShapeError:
+            raise ShapeError(
+                f"pictures of {start.input.height} pixels are too small for {start.family} with "
+                f"dropped_strides={dropped}; by default {self.usual} are dropped"
+            ) from None
+        return found if self.least is None else dataclasses.replace(found, least=_least_side(start))
 
     def _start(self) -> Network:
         row = self.family.scaled(1.0, 1.0, self.request.resolution)
@@ -115,6 +135,15 @@ def baseline(
     return found if dropped_strides is None else found.dropping(dropped_strides)
 
 
+def stride_choices(family: str, **options: Any) -> tuple[int, ...]:
+    """Numbers of dropped strides worth trying: the usual one, and 0 where that leaves a pixel of every map.
+
+    options  those of `baseline`
+    """
+    start = baseline(family, **options)
+    return (start.usual, 0) if start.published() else (start.usual,)
+
+
 def _short(value: Any) -> str:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return f"{value:.2f}" if number else str(value)
@@ -134,14 +163,6 @@ def _least_side(start: Network) -> int:
             continue
         return side
     return start.input.height
-
-
-def _leaves_a_pixel(start: Network) -> bool:
-    """Whether the strides together are no longer than the pictures, and no map vanishes."""
-    try:
-        return max(layer.stride for layer in layers(start.tree, start.input)) <= start.input.height
-    except ShapeError:  # it vanishes on the way, where kernels are unpadded
-        return False
 
 
 def scale(
