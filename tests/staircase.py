@@ -53,7 +53,7 @@ class Setting:
     @property
     def published(self) -> Setting | None:
         """The same with the published strides, where the default drops some and these leave a pixel."""
-        least = {"efficientnet": 32, "resnet": 4, "shiftnet": 4 if self.side <= 64 else 32, "squeezenet": 24}
+        least = {"efficientnet": 32, "resnet": 4, "shiftnet": 4 if self.side <= 64 else 32, "squeezenet": 17}
         if not _usual(self) or self.side < least[self.family]:
             return None
         return dataclasses.replace(self, dropped=0)

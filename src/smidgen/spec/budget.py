@@ -25,7 +25,7 @@ class Excess(NamedTuple):
         return f"{self.unit}: {shown(self.value)} is {times:.2f}x the budget of {shown(self.limit)}"
 
 
-@dataclass(frozen=True, slots=True, init=False, repr=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Budget:
     """Upper limits that hold all at once; a unit that is left out, or None, is free.
 

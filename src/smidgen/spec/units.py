@@ -9,7 +9,7 @@ import enum
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol, assert_never
+from typing import Any, Literal, Protocol, assert_never
 
 from smidgen.spec.costs import Cost
 from smidgen.spec.errors import BudgetError
@@ -28,7 +28,12 @@ class Number(enum.Enum):
 
 
 class Costed(Protocol):
-    """A network whose costs are counted when they are asked for."""
+    """A network whose costs are counted when they are asked for.
+
+    network  a `graph.Network`, which this layer does not know
+    """
+
+    network: Any
 
     @property
     def cost(self) -> Cost:
