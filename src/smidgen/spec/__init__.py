@@ -52,3 +52,9 @@ __all__ = [
     "quantity",
     "shown",
 ]
+
+# Tracebacks and pickles name the place that people import from.
+for _name in __all__:
+    if isinstance(_value := globals()[_name], type):
+        _value.__module__ = __name__
+del _name, _value
