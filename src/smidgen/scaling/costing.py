@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from smidgen import modelfile
 from smidgen.graph import Network
-from smidgen.spec import UNITS, Budget, BudgetError, Cost, Excess, Unit
+from smidgen.spec import LATENCY, UNITS, Budget, BudgetError, Cost, Excess, Unit
 
 __all__ = ["PROVENANCE_RESERVE", "Costing", "Latency", "costs"]
 
@@ -38,7 +38,7 @@ class Costing:
     def milliseconds(self) -> float:
         """Time of one picture. Raises BudgetError without a device."""
         if self._latency is None:
-            raise BudgetError("latency_ms has no device that it could be predicted for")
+            raise BudgetError(f"{LATENCY.name} has no device that it could be predicted for")
         return self._latency(self.network)
 
     def file_bytes(self, weights: modelfile.Weights) -> int:
