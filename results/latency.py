@@ -26,7 +26,7 @@ from rows import append
 from smidgen import families
 from smidgen.scaling import device as device_file
 from smidgen.scaling.device import Device
-from smidgen.scaling.measure import drawn_networks, measure, quietest
+from smidgen.scaling.measure import drawn_networks, measure_device, quietest
 from smidgen.scaling.on_device import solve_on
 from smidgen.spec import Budget
 
@@ -45,12 +45,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--plot", type=Path, required=True)
     given = parser.parse_args()
-    device = device_file.read(given.device) if given.device else measure(given.threads)
+    device = device_file.read(given.device) if given.device else measure_device(given.threads)
     drawn = drawn_networks(SEED)
     networks = [next(drawn) for _ in range(given.networks)]
     pairs = []
     for network, best in zip(networks, quietest(networks, device.threads), strict=True):
-        predicted, steps = device.latency_ms(network), sum(ms for _, ms in best.steps)
+        predicted, steps = device.predicted_ms(network), sum(ms for _, ms in best.steps)
         pairs.append((predicted, best.ms))
         values = (network.name, network.family, str(device), device.threads, predicted, best.ms, steps, "")
         append(given.out, COLUMNS, values)
@@ -75,7 +75,7 @@ def kept(device: Device, budgets: int, out: Path) -> int:
     ]
     found = quietest(networks, device.threads)
     for network, best, limit in zip(networks, found, limits, strict=True):
-        predicted, steps = device.latency_ms(network), sum(ms for _, ms in best.steps)
+        predicted, steps = device.predicted_ms(network), sum(ms for _, ms in best.steps)
         values = (
             network.name, network.family, str(device), device.threads, predicted, best.ms, steps, limit,
         )  # fmt: skip

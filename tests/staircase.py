@@ -23,7 +23,11 @@ LOW, HIGH = (round(phi / PHI_STEP) for phi in PHI_RANGE)
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What a staircase is made for; `moves`: the resolution follows the rule, from `side` at φ = 0."""
+    """What a staircase is made for.
+
+    moves    the resolution follows the rule, from `side` at φ = 0
+    dropped  strides; None: the default's
+    """
 
     family: str
     side: int
@@ -33,17 +37,27 @@ class Setting:
     classes: int = 10
     c_in: int = 3
     expand: float | None = None
+    dropped: int | None = None
 
     def arguments(self) -> dict[str, object]:
         """Of `solve`."""
         side = {"base_resolution": self.side} if self.moves else {"resolution": self.side}
         rest = {"num_classes": self.classes, "c_in": self.c_in, "depth": self.depth}
+        rest["dropped_strides"] = self.dropped
         return {**side, **rest, **self.own, "rule": RULES[self.rule]}
 
     @property
     def own(self) -> dict[str, float]:
         """Options of the family's own."""
         return {} if self.expand is None else {"expand": self.expand}
+
+    @property
+    def published(self) -> Setting | None:
+        """The same with the published strides, where the default drops some and these leave a pixel."""
+        least = {"efficientnet": 32, "resnet": 4, "shiftnet": 4 if self.side <= 64 else 32, "squeezenet": 17}
+        if not _usual(self) or self.side < least[self.family]:
+            return None
+        return dataclasses.replace(self, dropped=0)
 
 
 @functools.cache
@@ -59,8 +73,12 @@ def _least(setting: Setting) -> int:
     return setting.side
 
 
-@functools.cache
 def _dropped(setting: Setting) -> int:
+    return _usual(setting) if setting.dropped is None else setting.dropped
+
+
+@functools.cache
+def _usual(setting: Setting) -> int:
     family = families.families()[setting.family]
     request = Request(setting.classes, setting.c_in, setting.side, own=setting.own)
     return realise(family, family.scaled(1, 1, setting.side), "x", request).dropped_strides
@@ -77,6 +95,8 @@ def at(setting: Setting, number: int) -> Network:
         name += f"_r{side}"
     if setting.expand is not None:
         name += f"_expand{setting.expand:.2f}"
+    if _dropped(setting) != _usual(setting):
+        name += f"_dropped{_dropped(setting)}"
     row = family.scaled(width, depth, setting.side)
     request = Request(setting.classes, setting.c_in, side, own=setting.own)
     return realise(family, row, name, request, _dropped(setting))

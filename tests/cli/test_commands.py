@@ -427,7 +427,8 @@ def test_info_knows_what_the_machine_does_at_most() -> None:
 
 
 def test_info_measures_this_machine_into_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(measure, "measure", functools.partial(measure.measure, networks=4, held=2))
+    few = functools.partial(measure.measure_device, networks=4, held=2)
+    monkeypatch.setattr(measure, "measure_device", few)
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
     path = tmp_path / "here.json"
     outcome = smidgen("info", "--measure", "-o", str(path), "--threads", "1")

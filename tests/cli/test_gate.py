@@ -246,7 +246,7 @@ def test_a_place_that_cannot_be_written_is_refused_first(
         raise AssertionError("it worked before it looked")
 
     made_on_the_way = line.split()[0] in ("fit", "train", "search", "demo") and folder.startswith("nowhere")
-    for work in ("engine.Engine.__init__", "scaling.measure.measure", "bench.runner.time_rivals"):
+    for work in ("engine.Engine.__init__", "scaling.measure.measure_device", "bench.runner.time_rivals"):
         monkeypatch.setattr(f"smidgen.{work}", worked)
     monkeypatch.setattr("smidgen.cli.running.before_training", worked)
     monkeypatch.setattr("smidgen.cli.search.require_torch", worked)

@@ -14,7 +14,7 @@ from smidgen.run import Fitted, Job, fit, record
 from smidgen.scaling import device as device_file
 from smidgen.scaling import on_device
 from smidgen.scaling.device import Device
-from smidgen.scaling.measure import Timed, measure
+from smidgen.scaling.measure import Timed, measure_device
 from smidgen.spec import Budget, BudgetError, SmidgenError
 from smidgen.watch import Watch
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() 
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This machine, measured in a hurry."""
     path = tmp_path_factory.mktemp("device") / "here.json"
-    device_file.write(path, measure(threads=1, networks=24, held=8))
+    device_file.write(path, measure_device(threads=1, networks=24, held=8))
     return path
 
 
@@ -49,7 +49,7 @@ def test_every_candidate_is_predicted_to_keep_the_budget(timely: Fitted, device:
     kept, here = record.read(timely.folder), device_file.read(device)
     assert len(kept.plan.trials) >= 2
     for trial in kept.plan.trials:
-        assert trial.latency_ms == pytest.approx(here.latency_ms(trial.network))
+        assert trial.predicted_ms == pytest.approx(here.predicted_ms(trial.network))
         assert here.bound_ms(trial.network) <= LIMIT
     assert kept.plan.device is not None
     assert kept.plan.device.name == str(here)
@@ -62,7 +62,7 @@ def test_the_report_has_prediction_and_measurement(timely: Fitted, device: Path)
     row = document["measured"]["predicted_ms"]
     assert row
     assert row["here"]
-    assert row["value"] == pytest.approx(device_file.read(device).latency_ms(timely.network))
+    assert row["value"] == pytest.approx(device_file.read(device).predicted_ms(timely.network))
     latency, limits = (
         document["measured"]["latency_ms"],
         {row["unit"]: row for row in document["limits"] or []},

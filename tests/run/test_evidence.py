@@ -18,7 +18,7 @@ from smidgen.run.contest import Outcome
 from smidgen.run.evidence import Winner, _embedded, write_run
 from smidgen.run.plan import Plan, Rung, Trial
 from smidgen.run.record import Record
-from smidgen.scaling.stairs import PROVENANCE_RESERVE
+from smidgen.scaling.costing import PROVENANCE_RESERVE
 from smidgen.seal import sealed
 from smidgen.train.material import prepare
 from smidgen.train.metrics import EpochRow

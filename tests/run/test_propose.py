@@ -128,3 +128,46 @@ def test_long_class_names_count_as_bytes_of_the_model_file(tmp_path: Path) -> No
             assert max(modelfile.weight_bytes(material.fitted(network)) for network in networks) <= 80_000
             most.append(max(network.cost().params for network in networks))
         assert most[0] >= most[1]
+
+
+@pytest.fixture(scope="module")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Pictures of 32 pixels: SqueezeNet drops a stride by default, and the published ones leave a pixel."""
+    folder = shapes(tmp_path_factory.mktemp("place") / "tiny", per_class=8)
+    return prepare(str(folder), resolution=32, watch=Watch())
+
+
+def test_published_strides_compete_beside_the_usual_ones_where_they_save_what_is_limited(
+    larger: Material,
+) -> None:
+    for budget in (Budget(macs=3_000_000), Budget(peak_bytes=250_000)):
+        networks = [one.network for one in propose(larger, budget, Watch(), ("squeezenet",), shrink=False)]
+        assert [network.dropped_strides for network in networks[-2:]] == [1, 0]
+        assert sum(network.dropped_strides == 0 for network in networks) == 1
+        assert len({network.name for network in networks}) == len(networks)
+    proposed = propose(larger, Budget(params=30_000), Watch(), ("squeezenet",))
+    assert {one.network.dropped_strides for one in proposed} == {1}
+
+
+def test_published_strides_compete_alone_where_nothing_else_fits(larger: Material) -> None:
+    budget = Budget(macs=250_000)
+    with pytest.raises(BudgetError):
+        propose(larger, budget, Watch(), ("squeezenet",), dropped_strides=1)
+    proposed = propose(larger, budget, Watch(), ("squeezenet",))
+    assert {one.network.dropped_strides for one in proposed} == {0}
+    assert len(proposed) <= SHAPES + 1
+
+
+def test_strides_that_are_asked_for_are_the_only_ones(larger: Material) -> None:
+    for dropped in (0, 1, 2):
+        proposed = propose(larger, Budget(macs=30_000_000), Watch(), dropped_strides=dropped)
+        assert of(proposed) == list(families())
+        assert {one.network.dropped_strides for one in proposed} == {dropped}
+
+
+def test_strides_that_leave_no_map_are_said_and_other_families_propose(material: Material) -> None:
+    heard = Heard()
+    proposed = propose(material, Budget(params=100_000), heard, dropped_strides=0)
+    assert "squeezenet" not in of(proposed)
+    (line,) = heard.lines
+    assert line.startswith("pictures of 16 pixels are too small for squeezenet with dropped_strides=0")

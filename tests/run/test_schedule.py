@@ -377,8 +377,8 @@ def test_no_more_epochs_than_asked_for_or_than_a_named_recipe_has(material: Mate
 def test_what_has_nothing_to_do_with_time_stays(material: Material) -> None:
     target = Destination("Cortex-A72, neon, 4 threads", here=False, error=0.08, threads=4)
     asked = dataclasses.replace(timed([1.0, 2.0]), device=target)
-    first = dataclasses.replace(asked.trials[0], latency_ms=0.7)
+    first = dataclasses.replace(asked.trials[0], predicted_ms=0.7)
     asked = dataclasses.replace(asked, trials=(first, asked.trials[1]))
     plan = fitted_in(120.0, asked, Fake(material), 1, Watch())
     assert plan.device == target
-    assert [trial.latency_ms for trial in plan.trials] == [0.7, None]
+    assert [trial.predicted_ms for trial in plan.trials] == [0.7, None]

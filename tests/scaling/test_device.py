@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(bool(native.missing()), reason=native.missing() 
 
 @pytest.fixture(scope="module")
 def here() -> Device:
-    return measure.measure(threads=1, networks=8, held=3)
+    return measure.measure_device(threads=1, networks=8, held=3)
 
 
 def test_a_device_file_is_read_as_it_was_written(here: Device, tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_device_file_is_read_as_it_was_written(here: Device, tmp_path: Path) -
     assert list(again.steps) == list(here.steps)
     assert all(math.isclose(again.steps[step], ms, abs_tol=1e-6) for step, ms in here.steps.items())
     network = smidgen.network("shiftresnet20_e3")
-    assert again.latency_ms(network) == pytest.approx(here.latency_ms(network), rel=0.01)
+    assert again.predicted_ms(network) == pytest.approx(here.predicted_ms(network), rel=0.01)
 
 
 def test_a_device_says_what_it_is(here: Device) -> None:
@@ -52,17 +52,17 @@ def test_a_device_that_was_busy_says_so(here: Device) -> None:
 
 
 def test_larger_networks_are_predicted_to_take_longer(here: Device) -> None:
-    times = [here.latency_ms(smidgen.network("resnet20", resolution=side)) for side in (16, 32, 64, 128)]
+    times = [here.predicted_ms(smidgen.network("resnet20", resolution=side)) for side in (16, 32, 64, 128)]
     assert times[-1] > 2 * times[0]  # with 64 times the work
 
 
 def test_a_network_costs_its_call_its_input_and_its_steps(here: Device) -> None:
     network = smidgen.network("resnet20")
     free = replace(here, call_ms=0.0, input_ns=0.0)
-    steps = free.latency_ms(network)
-    assert replace(free, share=2 * here.share).latency_ms(network) == pytest.approx(2 * steps)
-    assert replace(free, call_ms=3.0).latency_ms(network) == pytest.approx(3 + steps)
-    assert replace(free, input_ns=1e6).latency_ms(network) == pytest.approx(3 * 32 * 32 + steps)
+    steps = free.predicted_ms(network)
+    assert replace(free, share=2 * here.share).predicted_ms(network) == pytest.approx(2 * steps)
+    assert replace(free, call_ms=3.0).predicted_ms(network) == pytest.approx(3 + steps)
+    assert replace(free, input_ns=1e6).predicted_ms(network) == pytest.approx(3 * 32 * 32 + steps)
 
 
 def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, here: Device) -> None:
@@ -73,7 +73,7 @@ def test_this_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path
         return here
 
     monkeypatch.setenv("SMIDGEN_CACHE", str(tmp_path))
-    monkeypatch.setattr(measure, "measure", once)
+    monkeypatch.setattr(measure, "measure_device", once)
     first, second = measure.this_machine(1), measure.this_machine(1)
     assert calls == [1]
     assert list(first.steps) == list(second.steps)
@@ -169,6 +169,6 @@ def test_a_missing_file_and_a_full_disk_are_one_line(tmp_path: Path, here: Devic
 
 def test_nothing_is_measured_without_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "missing", lambda: "the native library was not built")
-    for measuring in (measure.measure, measure.this_machine):
+    for measuring in (measure.measure_device, measure.this_machine):
         with pytest.raises(DeviceError, match="native kernels only; the native library was not built"):
             measuring()

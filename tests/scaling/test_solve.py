@@ -34,18 +34,26 @@ def budgets(treads: tuple[Tread, ...]) -> st.SearchStrategy[Budget]:
     return limits.map(lambda found: Budget(**found))
 
 
-def check(setting: Setting, budget: Budget, treads: tuple[Tread, ...]) -> None:
-    """The answer is the last of all steps that obeys every limit."""
-    expected = largest(treads, budget)
+def check(setting: Setting, budget: Budget) -> None:
+    """The answer is the last of all steps that obeys every limit; the default's strides where both are."""
+    settings = [setting]
+    if setting.published and {"macs", "peak_bytes"} & budget.limits().keys():
+        settings.append(setting.published)
+    stairs = [staircase(each, STEEP) for each in settings]
+    ends = [largest(treads, budget) for treads in stairs]
+    numbers = [LOW - 1 if end is None else end.number for end in ends]
+    which = numbers.index(max(numbers))
+    setting, treads, expected = settings[which], stairs[which], ends[which]
     if expected is None:
+        smallest = stairs[-1][0]
         with pytest.raises(BudgetError) as caught:
-            solved(setting, budget)
-        assert all(f"{unit}={treads[0].costs[unit]:,}" in str(caught.value) for unit in budget.limits())
-        assert treads[0].network.name[: len(setting.family)] in str(caught.value)
+            solved(settings[0], budget)
+        assert all(f"{unit}={smallest.costs[unit]:,}" in str(caught.value) for unit in budget.limits())
+        assert smallest.network.name[: len(setting.family)] in str(caught.value)
         return
     if expected is treads[-1]:  # the staircase was built up to here only
         return
-    solution = solved(setting, budget)
+    solution = solved(settings[0], budget)
     used = costs(solution.network)
     assert budget.excesses(used) == []
     assert solution.phi == expected.number * PHI_STEP
@@ -63,7 +71,7 @@ def test_every_limit_is_obeyed_and_no_larger_step_does(setting: Setting) -> None
     @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(budget=budgets(treads))
     def holds(budget: Budget) -> None:
-        check(setting, budget, treads)
+        check(setting, budget)
 
     holds()
 
@@ -93,7 +101,7 @@ def test_of_a_thousand_budgets_each_family_obeys_all(setting: Setting) -> None:
     @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(budget=budgets(treads))
     def holds(budget: Budget) -> None:
-        check(setting, budget, treads)
+        check(setting, budget)
 
     holds()
 

@@ -29,6 +29,7 @@ SETTINGS = [
         (224, True, "tinynet"),
     )
 ]
+SETTINGS += [Setting(family, 96, dropped=0) for family in ("efficientnet", "shiftnet")]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -9,7 +9,7 @@ import click
 
 from smidgen.cli.running import contest_options, finish, job, refuse_processes, run_options
 from smidgen.cli.streams import outliving_readers
-from smidgen.cli.targets import device_option
+from smidgen.cli.targets import device_option, dropped_strides_option
 from smidgen.data import open_dataset
 from smidgen.scaling.compound import family_named
 from smidgen.scaling.device import read
@@ -22,6 +22,7 @@ __all__ = ["command"]
 @click.argument("data")
 @click.option("--budget", required=True, metavar="LIMITS", help='As in "params=200k, latency=2ms".')
 @click.option("--family", "families", multiple=True, help="Only this family competes; may be repeated.")
+@dropped_strides_option
 @device_option
 @contest_options
 @run_options

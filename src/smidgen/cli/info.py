@@ -99,7 +99,7 @@ def _peaks(threads: int) -> dict[str, float]:
 def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) -> None:
     """Write the device file of this machine."""
     from smidgen.scaling import device
-    from smidgen.scaling.measure import HELD, NETWORKS, ROUNDS, keep, kept_at, measure
+    from smidgen.scaling.measure import HELD, NETWORKS, ROUNDS, keep, kept_at, measure_device
 
     if not asked:
         raise SmidgenError("-o is where --measure writes; give both")
@@ -109,7 +109,7 @@ def _measure(asked: bool, out: Path | None, threads: int | None, as_json: bool) 
         raise SmidgenError(f"{refused}; SMIDGEN_CACHE names another cache folder, -o a file")
     told = f"timing the steps of {NETWORKS + HELD} networks, {ROUNDS} times over: some minutes"
     say(told, err=as_json)
-    found = measure(threads, Terminal())
+    found = measure_device(threads, Terminal())
     if out is not None:
         gate.unharmed(out, gate.DEVICE)
         device.write(out, found)

@@ -21,7 +21,7 @@ from smidgen.data import place_for, require_place
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
 from smidgen.report.prose import cautions, disturbed, interval, prediction, worth
-from smidgen.spec import DependencyError, SmidgenError, counted
+from smidgen.spec import LATENCY, UNITS, DependencyError, Number, SmidgenError, counted
 
 if TYPE_CHECKING:
     from smidgen.report import Report
@@ -260,18 +260,13 @@ def _accuracy(report: Report) -> None:
 def _costs(report: Report) -> None:
     """What the network takes, and how it stands to what was allowed; milliseconds come with the latency."""
     rows = {row["unit"]: row for row in report["limits"] or []}
-    for label, unit in (
-        ("params", "params"),
-        ("MACs", "macs"),
-        ("model file", "weight_bytes"),
-        ("peak memory", "peak_bytes"),
-        ("if in int8", "int8_bytes"),
-    ):
-        value = report["cost"][unit]  # type: ignore[literal-required]
-        if (row := rows.get(unit)) is not None:
-            say(f"  {label:<13} {plain(sentence(row))}", _STYLES[row["holds"]])
-        elif value is not None and unit != "int8_bytes":
-            say(f"  {label:<13} {bytes_text(value) if unit.endswith('bytes') else f'{value:,}'}")
+    counted_units = [unit for unit in UNITS.values() if not unit.needs_device]
+    for unit in sorted(counted_units, key=lambda unit: unit.supposed):
+        value = {**report["cost"]}.get(unit.name)
+        if (row := rows.get(unit.name)) is not None:
+            say(f"  {unit.label:<13} {plain(sentence(row))}", _STYLES[row["holds"]])
+        elif isinstance(value, int) and not unit.supposed:
+            say(f"  {unit.label:<13} {bytes_text(value) if unit.number is Number.BYTES else f'{value:,}'}")
 
 
 _STYLES = {True: "", False: "red", None: "yellow"}  # of a limit that holds, does not hold, or may hold
@@ -289,7 +284,7 @@ def _latency(report: Report) -> None:
             _say_below(disturbed(latency).removeprefix("; "), "yellow")
     if measured and measured["note"]:
         say(f"  not measured  {measured['note']}")
-    rows = [row for row in report["limits"] or [] if row["unit"] == "latency_ms"]
+    rows = [row for row in report["limits"] or [] if row["unit"] == LATENCY.name]
     for row in rows:
         say(f"  latency       {plain(sentence(row))}", _STYLES[row["holds"]])
     if (told := prediction(report)) and all(row["known"] == "measured" for row in rows):

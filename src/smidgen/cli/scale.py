@@ -12,7 +12,7 @@ from smidgen import modelfile
 from smidgen.cli.family_options import FamilyCommand
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.streams import outliving_readers
-from smidgen.cli.targets import device_option
+from smidgen.cli.targets import device_option, dropped_strides_option
 from smidgen.cli.watching import Terminal
 from smidgen.graph import Network
 from smidgen.scaling import (
@@ -26,9 +26,9 @@ from smidgen.scaling import (
     grow,
     rule_named,
 )
+from smidgen.scaling.coefficients import comparisons
 from smidgen.scaling.compound import BASE_RESOLUTION, family_named
-from smidgen.scaling.published import comparisons
-from smidgen.spec import Budget, SmidgenError, shown
+from smidgen.spec import LATENCY, UNITS, Budget, SmidgenError, counted, shown
 
 if TYPE_CHECKING:
     from smidgen.scaling.device import Device
@@ -42,7 +42,7 @@ __all__ = ["command"]
 @click.option(
     "--budget",
     metavar="LIMITS",
-    help="Limits instead of phi: of params, macs, weight_bytes, int8_bytes, peak_bytes, latency, as in "
+    help=f"Limits instead of phi: of {', '.join(unit.written for unit in UNITS.values())}, as in "
     "'params=200k, latency=2ms'.",
 )
 @click.option("--table", is_flag=True, help="Print the family's published table beside the rule instead.")
@@ -57,6 +57,7 @@ __all__ = ["command"]
 @click.option("--channels", "c_in", default=3, show_default=True, help="Channels of the pictures.")
 @click.option("--base-resolution", type=int, help=f"Pixels at phi 0.  [default: {BASE_RESOLUTION}]")
 @click.option("--resolution", type=int, help="Pixels that stay, whatever the rule says.")
+@dropped_strides_option
 @device_option
 @click.option("--explain", is_flag=True, help="Print milliseconds as predicted and as measured.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -75,6 +76,7 @@ def command(
     base_resolution: int | None,
     resolution: int | None,
     own: dict[str, str],
+    dropped_strides: int | None,
     device: Path | None,
     explain: bool,
     as_json: bool,
@@ -89,7 +91,7 @@ def command(
     if len(given) != 1:
         raise SmidgenError(f"give one of {', '.join(ways)}, not {' and '.join(given) or 'none'}")
     if table:
-        more = (rule, alpha, beta, gamma, base_resolution, resolution, device)
+        more = (rule, alpha, beta, gamma, base_resolution, resolution, dropped_strides, device)
         if own or any(one is not None for one in more):
             raise SmidgenError("--table shows what was published; it takes nothing more than --json")
         _print_table(family, as_json)
@@ -100,10 +102,11 @@ def command(
     chosen.check(unconstrained)
     base = BASE_RESOLUTION if base_resolution is None else base_resolution
     limits = Budget.parse(budget) if budget is not None else Budget()
-    wanted = device is not None or explain or limits.latency_ms is not None
+    wanted = device is not None or explain or limits.needs_device
     target = _device(device) if wanted else None
     options: dict[str, Any] = {
         "base_resolution": base, "resolution": resolution, "num_classes": num_classes, "c_in": c_in,
+        "dropped_strides": dropped_strides,
     }  # fmt: skip
     known = family_named(family)
     options |= (values := known.parsed(own))
@@ -148,7 +151,7 @@ def _device(path: Path | None) -> Device:
 def _times(network: Network, device: Device | None, explain: bool) -> _Times | None:
     if device is None:
         return None
-    predicted, bound = device.latency_ms(network), device.bound_ms(network)
+    predicted, bound = device.predicted_ms(network), device.bound_ms(network)
     measured = None
     if explain and device.here:
         from smidgen.scaling.measure import quietest
@@ -194,8 +197,9 @@ def _print(
                 "phi": phi,
                 "multipliers": factors._asdict(),
                 "input": network.input[:3],
+                "dropped_strides": network.dropped_strides,
                 **used,
-                "latency_ms": times._asdict() if times else None,
+                LATENCY.name: times._asdict() if times else None,
                 "binding": binding,
                 "slack": dict(slack),
             }
@@ -204,6 +208,9 @@ def _print(
     say(f"{network.name}: {network.input} picture, {network.num_classes} classes, phi {phi:g}", "bold")
     told = ", ".join(f"{axis} {factor:.3g}" for axis, factor in factors._asdict().items())
     say(f"multipliers   {told} of the baseline, before rounding")
+    if network.dropped_strides:
+        first = counted(network.dropped_strides, "stride")
+        say(f"dropped       the first {first} became 1, because the pictures are small")
     say(f"params        {used['params']:,}")
     say(f"MACs          {used['macs']:,}")
     as_int8 = bytes_text(used["int8_bytes"])

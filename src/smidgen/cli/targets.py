@@ -20,6 +20,7 @@ __all__ = [
     "csv_option",
     "csv_table",
     "device_option",
+    "dropped_strides_option",
     "network_options",
     "output_option",
     "require_table",
@@ -29,6 +30,17 @@ __all__ = [
 STDOUT = "-"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def dropped_strides_option(function: Decorated) -> Decorated:
+    """--dropped-strides N."""
+    return click.option(
+        "--dropped-strides",
+        type=click.IntRange(0, families.MOST_STRIDES),
+        metavar="N",
+        help="Strides, first ones first, that become 1.  [default: as few as small pictures need; inside a "
+        "budget, 0 too]",
+    )(function)
 
 
 def network_options(function: Decorated) -> Decorated:

@@ -186,7 +186,7 @@ def _classes(report: Report) -> str:
 def _cost(report: Report) -> str:
     cost, latency, memory = report["cost"], latency_row(report), memory_row(report)
     rows = [
-        (formats.UNITS[unit], formats.amount(unit, number))
+        (formats.title(unit), formats.amount(unit, number))
         for unit, number in (
             ("params", cost["params"]),
             ("macs", cost["macs"]),
@@ -207,7 +207,7 @@ def _cost(report: Report) -> str:
 def _budget(report: Report) -> str:
     """Every limit that was set, and how the network stands to it."""
     rows = report["limits"] or []
-    lines = [f"{formats.UNITS.get(row['unit'], row['unit'])}: {limits.sentence(row)}." for row in rows]
+    lines = [f"{formats.title(row['unit'])}: {limits.sentence(row)}." for row in rows]
     if told := prose.prediction(report):
         lines.append(told)
     return "\n".join(f"- {_text(line)}" for line in lines)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from smidgen.report import formats, scatter
 from smidgen.report.formats import DASH
 from smidgen.report.markup import Html, join, tag
 from smidgen.report.parts import number_cells, section, table
+from smidgen.report.scatter import cost
 from smidgen.report.schema import Candidate, Contest, Report, Rung
-from smidgen.spec import counted
+from smidgen.spec import UNITS, counted
 
 __all__ = ["candidates"]
 
 _ROWS = 12  # of more candidates the best are shown, the rest folded away
-_UNITS: tuple[scatter.Unit, ...] = ("params", "macs")
-# Drawn where the budget limits them.
-_FURTHER: tuple[scatter.Unit, ...] = ("weight_bytes", "int8_bytes", "peak_bytes", "latency_ms")
+_ALWAYS = ("params", "macs")  # are drawn; other units where the budget limits them
 
 
 def candidates(report: Report) -> Html:
@@ -42,30 +42,40 @@ def _drawings(report: Report, rows: list[Candidate]) -> Html:
     if all(row["val_accuracy"] is None for row in rows):
         return Html("")
     limits = report["budget"] or {}
-    further = [unit for unit in _FURTHER if unit in limits and any(row[unit] for row in rows)]
+    further = [unit for unit in _further() if unit in limits and any(cost(row, unit) for row in rows)]
     figures = [
         tag(
             "figure",
-            tag("h3", f"Validation accuracy by {formats.UNITS[unit].lower()}"),
+            tag("h3", f"Validation accuracy by {formats.title(unit).lower()}"),
             Html(scatter.candidates(rows, limits.get(unit), unit)),
         )
-        for unit in (*_UNITS, *further)
+        for unit in (*_ALWAYS, *further)
     ]
     key = [tag("span", f"{sign} {family}") for family, sign in scatter.family_signs(rows).items()]
     return join(tag("div", *figures, class_="pair"), tag("p", *key, class_="key"))
 
 
-# Head and cell of every column that counts or measures.
-_COLUMNS: tuple[tuple[str, Callable[[Candidate], str]], ...] = (
-    ("Validation", lambda row: tag("span", formats.percent(row["val_accuracy"]), class_="best")),
-    ("Parameters", lambda row: formats.count(row["params"])),
-    ("Multiply-adds", lambda row: formats.compact(row["macs"])),
-    ("Model file", lambda row: formats.amount("weight_bytes", row["weight_bytes"])),
-    ("Peak memory", lambda row: formats.amount("peak_bytes", row["peak_bytes"])),
-    ("Latency", lambda row: formats.amount("latency_ms", row["latency_ms"])),
-    ("Epochs", lambda row: formats.count(row["epochs"])),
-    ("Time", lambda row: formats.duration(row["seconds"])),
-)
+def _further() -> list[str]:
+    return [name for name in UNITS if name not in _ALWAYS]
+
+
+_Column: TypeAlias = tuple[str, Callable[[Candidate], str]]
+
+
+def _columns() -> tuple[_Column, ...]:
+    """Head and cell of every column that counts or measures."""
+    return (
+        ("Validation", lambda row: tag("span", formats.percent(row["val_accuracy"]), class_="best")),
+        (formats.title("params"), lambda row: formats.count(row["params"])),
+        (formats.title("macs"), lambda row: formats.compact(row["macs"])),
+        *(_amounts(unit) for unit in _further() if not UNITS[unit].supposed),
+        ("Epochs", lambda row: formats.count(row["epochs"])),
+        ("Time", lambda row: formats.duration(row["seconds"])),
+    )
+
+
+def _amounts(unit: str) -> _Column:
+    return formats.title(unit), lambda row: formats.amount(unit, cost(row, unit))
 
 
 def _row(row: Candidate, cells: Iterable[Html]) -> Html:
@@ -77,7 +87,7 @@ def _row(row: Candidate, cells: Iterable[Html]) -> Html:
 
 def _listed(rows: list[Candidate]) -> Html:
     """A table of the best candidates, and a folded one of the others; empty columns are left out."""
-    known = [(head, cell) for head, cell in _COLUMNS if any(cell(row) != DASH for row in rows)]
+    known = [(head, cell) for head, cell in _columns() if any(cell(row) != DASH for row in rows)]
     heads = ("Network", *(head for head, _ in known))
     lines = [_row(row, number_cells(cell(row) for _, cell in known)) for row in rows]
     first = table(heads, lines[:_ROWS])

@@ -18,7 +18,7 @@ from smidgen.report.parts import (
     table,
 )
 from smidgen.report.schema import Mistake, Report, Tested
-from smidgen.spec import counted
+from smidgen.spec import LATENCY, counted
 
 __all__ = ["calibration", "classes", "confusion", "headline", "measured", "mistakes"]
 
@@ -65,7 +65,7 @@ def _scores(report: Report) -> Html:
         "Top-5 accuracy": formats.percent(test["top5_accuracy"] if test else None),
         "Calibration error": formats.percent(test["calibration_error"] if test else None),
         "Latency, doubtful" if latency and latency["doubt"] else "Latency": formats.amount(
-            "latency_ms", latency["value"] if latency else None
+            LATENCY.name, latency["value"] if latency else None
         ),
         "Memory": formats.amount("peak_bytes", memory["value"] if memory else None),
         "Model file": formats.amount("weight_bytes", prose.size(report)),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import assert_never
+
+from smidgen.spec import UNITS, Number
 
 __all__ = [
     "DASH",
-    "UNITS",
     "amount",
     "amounts",
     "compact",
@@ -16,20 +18,12 @@ __all__ = [
     "percent",
     "percents",
     "plain",
+    "title",
 ]
 
 DASH = "–"
 _NARROW = "\u202f"  # a narrow space that does not break, between a number and its unit
 
-# unit -> what it is called
-UNITS = {
-    "params": "Parameters",
-    "macs": "Multiply-adds",
-    "weight_bytes": "Model file",
-    "int8_bytes": "Model file in int8, counted",
-    "peak_bytes": "Peak memory",
-    "latency_ms": "Latency",
-}
 _PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
@@ -76,15 +70,28 @@ def compact(number: float, gap: str = _NARROW) -> str:
     return f"{float(f'{number:.3g}'):g}"
 
 
+def title(unit: str) -> str:
+    """What a unit is called over its values; one that only a newer version knows keeps its name."""
+    return UNITS[unit].title if unit in UNITS else unit
+
+
+def _kind(unit: str) -> Number:
+    return UNITS[unit].number if unit in UNITS else Number.COUNT
+
+
 def amount(unit: str, number: float | None) -> str:
     """Write a cost in its own unit: `28,412`, `2.13 M`, `38.2 KB`, `1.4 ms`."""
     if number is None:
         return DASH
-    if unit.endswith("_bytes"):
-        return f"{compact(number).upper()}B" if number >= 1000 else f"{number:g}{_NARROW}B"
-    if unit.endswith("_ms"):
-        return f"{number:.3g}{_NARROW}ms"
-    return count(round(number)) if number < 1_000_000 else compact(number)
+    match _kind(unit):
+        case Number.BYTES:
+            return f"{compact(number).upper()}B" if number >= 1000 else f"{number:g}{_NARROW}B"
+        case Number.TIME:
+            return f"{number:.3g}{_NARROW}ms"
+        case Number.COUNT:
+            return count(round(number)) if number < 1_000_000 else compact(number)
+        case strange:
+            assert_never(strange)
 
 
 def amounts(unit: str, used: float | None, limit: float) -> tuple[str, str]:
@@ -92,7 +99,7 @@ def amounts(unit: str, used: float | None, limit: float) -> tuple[str, str]:
     told, allowed = amount(unit, used), amount(unit, limit)
     if used is None or used == limit or told != allowed:
         return told, allowed
-    tail = "ms" if unit.endswith("_ms") else "B" if unit.endswith("_bytes") else ""
+    tail = {Number.TIME: "ms", Number.BYTES: "B", Number.COUNT: ""}[_kind(unit)]
     full = (f"{number:,.7g}" if tail == "ms" else f"{number:,.0f}" for number in (used, limit))
     first, second = (f"{number}{_NARROW}{tail}" if tail else number for number in full)
     return first, second

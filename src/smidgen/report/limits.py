@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from smidgen.report import formats
 from smidgen.report.fields import Limit, Report
+from smidgen.spec import LATENCY
 
 __all__ = ["answered", "place", "sentence", "verdict"]
 
@@ -13,7 +14,7 @@ def answered(report: Report) -> list[Limit] | None:
     budget = report["budget"]
     if budget is None:
         return None
-    return [_milliseconds(report, limit) if unit == "latency_ms" else _counted(report, unit, limit)
+    return [_milliseconds(report, limit) if unit == LATENCY.name else _counted(report, unit, limit)
             for unit, limit in budget.items()]  # fmt: skip
 
 
@@ -57,7 +58,7 @@ def _counted(report: Report, unit: str, limit: float) -> Limit:
 
 def _milliseconds(report: Report, limit: float) -> Limit:
     """By the clock where the device is the machine that measured; elsewhere as was predicted for it."""
-    unit, measured = "latency_ms", report["measured"]
+    unit, measured = LATENCY.name, report["measured"]
     latency = measured["latency_ms"] if measured else None
     foretold = measured["predicted_ms"] if measured else None
     if foretold and not foretold["here"]:

@@ -27,7 +27,7 @@ def budget(report: Report) -> Html:
         bars.append(tag("p", told, class_="free"))
     limited = {row["unit"] for row in rows}
     free = [
-        f"{formats.UNITS[unit].lower()} {formats.amount(unit, cost)}"
+        f"{formats.title(unit).lower()} {formats.amount(unit, cost)}"
         for unit, cost in costs.items()
         if unit not in limited and cost is not None
     ]
@@ -47,7 +47,7 @@ def _costs(report: Report) -> dict[str, float | None]:
 
 def _limit(row: Limit) -> Html:
     unit, used, limit = row["unit"], row["value"], row["limit"]
-    name = tag("span", formats.UNITS.get(unit, unit), class_="name")
+    name = tag("span", formats.title(unit), class_="name")
     state = {True: "limit", False: "limit broken", None: "limit open"}[row["holds"]]
     told = tag("p", limits.verdict(row), class_="verdict")
     if used is None:

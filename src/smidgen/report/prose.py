@@ -6,7 +6,7 @@ from smidgen.report import formats, statistics
 from smidgen.report.parts import data_row
 from smidgen.report.schema import Latency, Memory, Report, Tested
 from smidgen.report.standing import Standing, standing
-from smidgen.spec import counted
+from smidgen.spec import LATENCY, counted
 
 __all__ = [
     "APART",
@@ -56,11 +56,11 @@ def size(report: Report) -> int | None:
 
 def latency(row: Latency) -> str:
     """Milliseconds, and what they were measured on."""
-    tail = f" (95th percentile {formats.amount('latency_ms', row['p95'])})" if row["p95"] else ""
+    tail = f" (95th percentile {formats.amount(LATENCY.name, row['p95'])})" if row["p95"] else ""
     threads = row["threads"]
     busy = f", {threads} thread{'' if threads == 1 else 's'}" if threads else ""
     return (
-        f"{formats.amount('latency_ms', row['value'])} for one picture{tail} "
+        f"{formats.amount(LATENCY.name, row['value'])} for one picture{tail} "
         f"on {row['device']}{busy}, {row['precision']}{disturbed(row)}"
     )
 
@@ -76,7 +76,7 @@ def prediction(report: Report) -> str | None:
     row = measured["predicted_ms"] if measured else None
     if measured is None or row is None:
         return None
-    foretold = f"{formats.amount('latency_ms', row['value'])} were predicted for {row['device']}"
+    foretold = f"{formats.amount(LATENCY.name, row['value'])} were predicted for {row['device']}"
     held = _held(report)
     if not row["here"]:
         return (
@@ -85,7 +85,7 @@ def prediction(report: Report) -> str | None:
         )
     if (latency := measured["latency_ms"]) is None:
         return f"{foretold}; it was not measured{held}."
-    told = f"{foretold}, {formats.amount('latency_ms', latency['value'])} were measured{held}."
+    told = f"{foretold}, {formats.amount(LATENCY.name, latency['value'])} were measured{held}."
     return " ".join(filter(None, (told, parted(row["value"], latency))))
 
 
@@ -103,7 +103,7 @@ def parted(foretold: float, latency: Latency) -> str | None:
 
 def _held(report: Report) -> str:
     """Whether the budget's milliseconds hold, as the tail of a sentence."""
-    row = next((row for row in report["limits"] or [] if row["unit"] == "latency_ms"), None)
+    row = next((row for row in report["limits"] or [] if row["unit"] == LATENCY.name), None)
     if row is None:
         return ""
     if row["holds"] is None:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from smidgen.report import formats
 from smidgen.report.axes import LINE, STEPS, axes_on, short
 from smidgen.report.schema import Candidate
 from smidgen.report.svg import ACCENT, INK, MUTED, PAPER, WARM, draw
+from smidgen.spec import UNITS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-__all__ = ["Unit", "candidates", "family_signs"]
+__all__ = ["candidates", "cost", "family_signs"]
 
 _NAMED = 8  # of more candidates only the chosen one and the best of each family are named
 _MARKERS, _SIGNS = "osD^vP", "○□◇△▽✚"  # of the families, in drawings and in text
-
-Unit = Literal["params", "macs", "peak_bytes", "weight_bytes", "int8_bytes", "latency_ms"]
 
 
 class _Box(NamedTuple):
@@ -48,7 +47,7 @@ class _Point(NamedTuple):
 def candidates(
     rows: Sequence[Candidate],
     limit: float | None = None,
-    unit: Unit = "params",
+    unit: str = "params",
 ) -> str:
     """Draw validation accuracy against cost, logarithmic, with the budget and the chosen one marked."""
     known = _known(rows, unit)
@@ -74,8 +73,14 @@ def candidates(
         250,
         paint,
         prefix=f"candidates-{unit}",
-        title=f"validation accuracy against {formats.UNITS[unit]}",
+        title=f"validation accuracy against {formats.title(unit)}",
     )
+
+
+def cost(row: Candidate, unit: str) -> float | None:
+    """What a candidate costs in a unit of a budget; None where it is not known."""
+    found = {**row}.get(unit)
+    return found if isinstance(found, int | float) else None
 
 
 def family_signs(rows: Sequence[Candidate]) -> dict[str, str]:
@@ -87,13 +92,13 @@ def _families(rows: Sequence[Candidate]) -> list[str]:
     return list(dict.fromkeys(row["family"] for row in rows))
 
 
-def _known(rows: Sequence[Candidate], unit: Unit) -> list[_Point]:
+def _known(rows: Sequence[Candidate], unit: str) -> list[_Point]:
     """The candidates that have both numbers; a logarithmic axis has no place for a cost of 0."""
     points = []
     for row, name in zip(rows, _labels(rows), strict=True):
-        cost, accuracy = row[unit], row["val_accuracy"]
-        if cost and accuracy is not None:
-            points.append(_Point(cost, accuracy, name, row["family"], row["chosen"]))
+        used, accuracy = cost(row, unit), row["val_accuracy"]
+        if used and accuracy is not None:
+            points.append(_Point(used, accuracy, name, row["family"], row["chosen"]))
     return points
 
 
@@ -145,15 +150,7 @@ def _label_costs(axes: Axes, unit: str) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if wide else MaxNLocator(5, steps=STEPS))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda value, _: formats.compact(value))
-    names = {
-        "params": "parameters",
-        "macs": "multiply-adds per picture",
-        "peak_bytes": "bytes of peak memory",
-        "weight_bytes": "bytes of the model file",
-        "int8_bytes": "bytes of the model file in int8, counted",
-        "latency_ms": "milliseconds per picture, predicted",
-    }
-    axes.set_xlabel(names[unit], color=MUTED, fontsize=10)
+    axes.set_xlabel(UNITS[unit].axis, color=MUTED, fontsize=10)
 
 
 def _budget_line(axes: Axes, limit: float, unit: str) -> None:

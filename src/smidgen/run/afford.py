@@ -50,7 +50,7 @@ def sparing(budget: Budget, networks: Sequence[Network], material: Material) -> 
             f"{max(0, room) / 1e6:.0f} MB are left of the memory limit of {memory_limit() / 1e6:.0f} MB, "
             f"and a training takes {_LEAST_ROOM / 1e6:.0f} or more; raise SMIDGEN_MEMORY if it is there"
         )
-    return dataclasses.replace(budget, params=max(1, room // (2 * _PER_PARAM)))
+    return budget.replace(params=max(1, room // (2 * _PER_PARAM)))
 
 
 def affordable(plan: Plan, material: Material, workers: int, watch: Watch) -> tuple[Plan, int]:

@@ -77,15 +77,13 @@ def write_run(folder: Path, kept: Record, material: Material, winner: Winner, wa
     provenance["machine"] |= winner.trained
     embedded = _embedded(provenance, scored(logits, data.labels), refusal)
     size = save(folder / MODEL_FILE, network, model, embedded)
-    cost, predicted = network.cost(), _predicted(best, plan)
+    predicted = _predicted(best, plan)
     document = report.complete(
         {
             "network": {"name": network.name, "family": network.family},
             "budget": kept.budget.limits() if kept.budget else None,
             "cost": {
-                "params": cost.params,
-                "macs": cost.macs,
-                "peak_bytes": cost.peak_bytes,
+                **costs(network),
                 "weight_bytes": size,
                 "int8_bytes": modelfile.weight_bytes(network, embedded, weights="int8"),
             },
@@ -149,18 +147,12 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     """A row of the report for every trial."""
     result = []
     for number, (trial, rows) in enumerate(zip(plan.trials, outcome.rows, strict=True)):
-        used = costs(trial.network)
         at_rungs = [trial.epochs_at(rung.share) for rung in plan.rungs]
         result.append(
             {
                 "name": trial.network.name,
                 "family": trial.network.family,
-                "params": used["params"],
-                "macs": used["macs"],
-                "peak_bytes": used["peak_bytes"],
-                "weight_bytes": used["weight_bytes"],
-                "int8_bytes": used["int8_bytes"],
-                "latency_ms": trial.latency_ms,
+                **trial.costs(),
                 "val_accuracy": plan.score(rows[-1]) if rows else None,
                 "epochs": len(rows),
                 "seconds": round(rows[-1].seconds, 2) if rows else None,
@@ -192,7 +184,7 @@ def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
         return None
     # A run may be taken up on another machine than it was begun on.
     here = device.here and device.name.startswith(f"{machine_name()}, ")
-    return {**device._asdict(), "here": here, "value": best.latency_ms, "device": device.name}
+    return {**device._asdict(), "here": here, "value": best.predicted_ms, "device": device.name}
 
 
 def _provenance(material: Material, recipe: Recipe, kept: Record) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Job:
     from_scratch  use no published weights, neither to start from nor to learn from
     class_weights  let the classes count alike, however many pictures they have
     learning_rate  instead of the recipe's
+    dropped_strides  of every candidate: strides, first ones first, that become 1; default: the numbers that
+                  are worth trying
     """
 
     data: str
@@ -53,6 +55,7 @@ class Job:
     from_scratch: bool = False
     class_weights: bool = False
     learning_rate: float | None = None
+    dropped_strides: int | None = None
     command: str = ""
 
     def __post_init__(self) -> None:

@@ -34,14 +34,20 @@ def lineup(
     teacher = None
     if not job.from_scratch:
         found = published_trials(material, budget, families, device, job.resolution)
-        started = [as_asked(trial, job) for trial in found]
+        started = [
+            as_asked(trial, job)
+            for trial in found
+            if job.dropped_strides in (None, trial.network.dropped_strides)
+        ]
         teacher = None if started else _teacher(job, material, networks, watch)
         if teacher:
             trials = [taught(trial, teacher) for trial in trials]
         trials = started + trials
     workers = workers_for(job, trials)
     if device:
-        trials = [dataclasses.replace(trial, latency_ms=device.latency_ms(trial.network)) for trial in trials]
+        trials = [
+            dataclasses.replace(trial, predicted_ms=device.predicted_ms(trial.network)) for trial in trials
+        ]
     target = Destination(str(device), device.here, device.error, device.threads) if device else None
     return Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target), workers
 
@@ -71,7 +77,7 @@ def default_trial(network: Network, material: Material, job: Job) -> Trial:
 
 def _target(job: Job, budget: Budget, watch: Watch) -> Device | None:
     """The device whose milliseconds matter: the one asked for, or this machine where time is limited."""
-    if job.device is None and budget.latency_ms is None:
+    if job.device is None and not budget.needs_device:
         return None
     if job.device is None and job.time_limit is not None and known() is None:
         raise SmidgenError(
@@ -97,7 +103,8 @@ def _proposed(
     """Candidates for these pictures; where memory holds none of the largest, those that it does."""
 
     def inside(limits: Budget) -> list[Network]:
-        solutions = propose(material, limits, watch, families, device, shrink=job.resolution is None)
+        shrink = job.resolution is None
+        solutions = propose(material, limits, watch, families, device, shrink, job.dropped_strides)
         return [material.fitted(solution.network) for solution in solutions]
 
     networks = inside(budget)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from smidgen.graph import Network, from_json, to_json
+from smidgen.scaling import costs
+from smidgen.spec import LATENCY
 from smidgen.train import EpochRow, Recipe
 
 __all__ = ["ETA", "RUNGS", "SCRATCH", "Destination", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
@@ -39,7 +41,7 @@ class Trial:
 
     start    SCRATCH, or the key of the published weights that it starts from
     teacher  published network that teaches it, after it was tuned to the data itself
-    latency_ms  that the plan's device will take for one picture, as predicted
+    predicted_ms  that the plan's device will take for one picture
     epoch_seconds  that an epoch took where it was measured, beside as many others as train together
     """
 
@@ -47,8 +49,12 @@ class Trial:
     recipe: Recipe
     start: str = SCRATCH
     teacher: str | None = None
-    latency_ms: float | None = None
+    predicted_ms: float | None = None
     epoch_seconds: float | None = None
+
+    def costs(self) -> dict[str, float | None]:
+        """Costs of the network in the units of a budget; None for milliseconds that nobody predicted."""
+        return {**costs(self.network), LATENCY.name: self.predicted_ms}
 
     def untaught(self) -> Trial:
         """The trial without a teacher."""
@@ -63,7 +69,7 @@ class Trial:
             "recipe": self.recipe.to_dict(),
             "start": self.start,
             "teacher": self.teacher,
-            "latency_ms": self.latency_ms,
+            LATENCY.name: self.predicted_ms,
             "epoch_seconds": self.epoch_seconds,
         }
 
@@ -71,7 +77,7 @@ class Trial:
     def from_json(cls, document: Mapping[str, Any]) -> Trial:
         """Read what `to_json` wrote."""
         network, plan = from_json(document["network"]), Recipe.from_dict(document["recipe"])
-        known = (document.get(key) for key in ("latency_ms", "epoch_seconds"))
+        known = (document.get(key) for key in (LATENCY.name, "epoch_seconds"))
         return cls(network, plan, document["start"], document["teacher"], *known)
 
     def epochs_at(self, share: float) -> int:

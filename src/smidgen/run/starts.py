@@ -14,7 +14,7 @@ from smidgen.run.plan import Trial
 from smidgen.scaling import costs
 from smidgen.scaling.device import Device
 from smidgen.scaling.on_device import network_ms
-from smidgen.spec import Budget
+from smidgen.spec import LATENCY, Budget
 from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material
 from smidgen.train.recipe import Recipe, recipe
@@ -84,8 +84,8 @@ def published_trials(
 
 def _fits(trial: Trial, budget: Budget, device: Device | None) -> bool:
     """Whether the network obeys every limit; the clock is asked last, and only about a limit in time."""
-    limit = budget.latency_ms
-    if dataclasses.replace(budget, latency_ms=None).excesses(costs(trial.network)):
+    limit = budget.limits().get(LATENCY.name)
+    if budget.counted().excesses(costs(trial.network)):
         return False
     return limit is None or device is None or network_ms(trial.network, device) <= limit
 

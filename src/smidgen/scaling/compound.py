@@ -11,11 +11,20 @@ from typing import Any
 
 from smidgen.families import Request, families, realise
 from smidgen.families.family import Family
-from smidgen.graph import Network, trunk_end
+from smidgen.graph import Network, layers, trunk_end
 from smidgen.scaling.rules import PAPER, RULES, Multipliers, Rule, Scaling
 from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
 
-__all__ = ["BASE_RESOLUTION", "Baseline", "baseline", "family_named", "grow", "rounded_side", "scale"]
+__all__ = [
+    "BASE_RESOLUTION",
+    "Baseline",
+    "baseline",
+    "family_named",
+    "grow",
+    "rounded_side",
+    "scale",
+    "stride_choices",
+]
 
 BASE_RESOLUTION = 224  # of every family's baseline
 RESOLUTION_STEP = 8
@@ -27,16 +36,20 @@ class Baseline:
 
     request  of the network at φ = 0; its dropped strides hold for all, so that cost never falls along φ
     least    side of the smallest pictures: smaller ones would leave no map; None where the side is fixed
+    usual    strides that are dropped unless somebody asks for another number
     """
 
     family: Family
     request: Request
     least: int | None
+    usual: int
 
     @property
     def suffix(self) -> str:
-        """What tells its networks from those without the family's own options."""
-        return "".join(f"_{key}{_short(value)}" for key, value in self.request.own.items())
+        """What tells its networks from those without the family's own options, and of the usual strides."""
+        own = "".join(f"_{key}{_short(value)}" for key, value in self.request.own.items())
+        dropped = self.request.dropped_strides
+        return own if dropped == self.usual else f"{own}_dropped{dropped}"
 
     def side(self, factors: Multipliers) -> int:
         """Side of the pictures, in pixels."""
@@ -51,21 +64,62 @@ class Baseline:
         request = dataclasses.replace(self.request, resolution=self.side(factors))
         return realise(self.family, row, name, request, request.dropped_strides)
 
+    def published(self) -> Baseline | None:
+        """The same with every stride that was published; None where it has them, or pictures are too small.
+
+        They are large enough where the last map keeps a pixel that no padding had to make up.
+        """
+        if not self.request.dropped_strides:
+            return None
+        try:
+            found = self.dropping(0)
+        except ShapeError:
+            return None
+        start = found._start()
+        whole = max(layer.stride for layer in layers(start.tree, start.input))
+        return found if whole <= start.input.height else None
+
+    def dropping(self, dropped: int) -> Baseline:
+        """The same with so many dropped strides. Raises ShapeError where that leaves no map."""
+        found = dataclasses.replace(self, request=dataclasses.replace(self.request, dropped_strides=dropped))
+        start = found._start()
+        try:
+            trunk_end(start.tree, start.input)
+        except ShapeError:
+            raise ShapeError(
+                f"pictures of {start.input.height} pixels are too small for {start.family} with "
+                f"dropped_strides={dropped}; by default {self.usual} are dropped"
+            ) from None
+        return found if self.least is None else dataclasses.replace(found, least=_least_side(start))
+
+    def _start(self) -> Network:
+        row = self.family.scaled(1.0, 1.0, self.request.resolution)
+        return realise(self.family, row, self.family.name, self.request, self.request.dropped_strides)
+
 
 def baseline(
-    family: str, resolution: int, *, fixed: bool = False, num_classes: int | None = None, **options: Any
+    family: str,
+    *,
+    resolution: int | None = None,
+    base_resolution: int = BASE_RESOLUTION,
+    num_classes: int | None = None,
+    dropped_strides: int | None = None,
+    **options: Any,
 ) -> Baseline:
-    """Baseline of `family` for pictures of `resolution` pixels at φ = 0, or at every φ where it is `fixed`.
+    """What the networks of `family` along φ start from.
 
-    options  those of `smidgen.network`
-    Raises   UnknownNameError, or SmidgenError where an option cannot be met.
+    resolution       side of the pictures that stays, whatever a rule says; None: it moves
+    base_resolution  where it moves, the side at φ = 0
+    dropped_strides  default: as few as keep the last map of the baseline at 4 x 4 or more
+    options          the others of `smidgen.network`: c_in, dropout, init, and the family's own
+    Raises           UnknownNameError, or SmidgenError where an option cannot be met.
     """
     chosen = family_named(family)
-    if resolution < 1:
-        raise SmidgenError(f"resolution={resolution}: at least 1 pixel is needed")
-    side = resolution if fixed else rounded_side(resolution)
+    asked = base_resolution if resolution is None else resolution
+    if asked < 1:
+        raise SmidgenError(f"resolution={asked}: at least 1 pixel is needed")
+    side = rounded_side(asked) if resolution is None else asked
     row = chosen.scaled(1.0, 1.0, side)
-    dropped = options.pop("dropped_strides", None)
     request = Request(
         num_classes=row.num_classes if num_classes is None else num_classes,
         c_in=options.pop("c_in", 3),
@@ -74,9 +128,20 @@ def baseline(
         init=options.pop("init", None),
         own=options,
     )
-    start = realise(chosen, row, family, request, dropped)
+    start = realise(chosen, row, family, request)
+    least = _least_side(start) if resolution is None else None
     request = dataclasses.replace(request, dropped_strides=start.dropped_strides)
-    return Baseline(chosen, request, None if fixed else _least_side(start))
+    found = Baseline(chosen, request, least, start.dropped_strides)
+    return found if dropped_strides is None else found.dropping(dropped_strides)
+
+
+def stride_choices(family: str, **options: Any) -> tuple[int, ...]:
+    """Numbers of dropped strides worth trying: the usual one, and 0 where that leaves a pixel of every map.
+
+    options  those of `baseline`
+    """
+    start = baseline(family, **options)
+    return (start.usual, 0) if start.published() else (start.usual,)
 
 
 def _short(value: Any) -> str:
@@ -107,44 +172,27 @@ def scale(
     alpha: float = PAPER.alpha,
     beta: float = PAPER.beta,
     gamma: float = PAPER.gamma,
-    base_resolution: int = BASE_RESOLUTION,
-    num_classes: int | None = None,
     unconstrained: bool = False,
     **options: Any,
 ) -> Network:
     """Baseline of `family` grown (or, for negative `phi`, shrunk) by the compound rule.
 
-    phi              exponent; each unit about doubles the multiply-adds
-    base_resolution  side of the pictures at phi = 0
-    unconstrained    take alpha, beta, gamma whose alpha·beta²·gamma² is far from 2
-    options          those of `smidgen.network`: c_in, dropout, dropped_strides, init, …
-    Raises           SmidgenError where alpha, beta, gamma break the constraint, or phi is out of range.
+    phi            exponent; each unit about doubles the multiply-adds
+    unconstrained  take alpha, beta, gamma whose alpha·beta²·gamma² is far from 2
+    options        those of `baseline`: base_resolution, num_classes, c_in, dropped_strides, …
+    Raises         SmidgenError where alpha, beta, gamma break the constraint, or phi is out of range.
     """
     if "rule" in options:
         raise SmidgenError("scale takes alpha, beta and gamma; smidgen.scaling.grow takes a rule")
     rule = Rule(alpha, beta, gamma)
     rule.check(unconstrained)
-    return grow(family, rule, phi, base_resolution=base_resolution, num_classes=num_classes, **options)
+    return grow(family, rule, phi, **options)
 
 
-def grow(
-    family: str,
-    rule: Scaling,
-    phi: float,
-    *,
-    base_resolution: int = BASE_RESOLUTION,
-    resolution: int | None = None,
-    num_classes: int | None = None,
-    **options: Any,
-) -> Network:
-    """Baseline of `family` scaled by any rule; the rest as `scale`.
-
-    resolution  side of the pictures that stays, whatever the rule says; None: it moves
-    """
+def grow(family: str, rule: Scaling, phi: float, **options: Any) -> Network:
+    """Baseline of `family` scaled by any rule; options are those of `baseline`."""
     factors = rule.multipliers(phi)
-    fixed = resolution is not None
-    side = base_resolution if resolution is None else resolution
-    start = baseline(family, side, fixed=fixed, num_classes=num_classes, **options)
+    start = baseline(family, **options)
     return start.network(factors, f"{family}_phi{phi:g}{_suffix(rule)}{start.suffix}")
 
 

@@ -79,7 +79,7 @@ class Device:
     def __str__(self) -> str:
         return f"{self.machine}, {self.isa}, {counted(self.threads, 'thread')}"
 
-    def latency_ms(self, network: Network) -> float:
+    def predicted_ms(self, network: Network) -> float:
         """Milliseconds that the engine takes for one picture, as predicted from the steps.
 
         Raises   ShapeError, ModelFileError where the engine cannot run the network.
@@ -90,9 +90,9 @@ class Device:
     def bound_ms(self, network: Network) -> float:
         """Milliseconds that nineteen of twenty networks stay within: longer than what is predicted.
 
-        Raises   as `latency_ms`.
+        Raises   as `predicted_ms`.
         """
-        return self.latency_ms(network) * (1 + self.late)
+        return self.predicted_ms(network) * (1 + self.late)
 
     @cached_property
     def here(self) -> bool:

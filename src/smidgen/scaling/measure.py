@@ -40,7 +40,7 @@ __all__ = [
     "keep",
     "kept_at",
     "known",
-    "measure",
+    "measure_device",
     "quietest",
     "this_machine",
 ]
@@ -74,7 +74,7 @@ def this_machine(threads: int | None = None, watch: Watch | None = None) -> Devi
     """
     found = known(threads)
     if found is None:
-        found = measure(threads, watch)
+        found = measure_device(threads, watch)
         with contextlib.suppress(DeviceError):  # a cache that cannot be written costs the next one its time
             keep(found)
     return found
@@ -109,7 +109,7 @@ def kept_at(threads: int | None) -> Path:
     return cache_folder() / "devices" / f"{native.isa()}-{threads or cores()}-{native.fingerprint()}.json"
 
 
-def measure(
+def measure_device(
     threads: int | None = None, watch: Watch | None = None, networks: int = NETWORKS, held: int = HELD
 ) -> Device:
     """Time the steps of so many networks, drawn from all families at all sizes, with random weights.
@@ -140,7 +140,7 @@ def measure(
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         },
     )
-    longer = np.array([one.ms / device.latency_ms(one.network) - 1 for one in unseen])
+    longer = np.array([one.ms / device.predicted_ms(one.network) - 1 for one in unseen])
     error, late = np.quantile(abs(longer), 0.9), np.quantile(longer, 0.95)
     return dataclasses.replace(device, error=round(float(error), 4), late=round(max(0.0, float(late)), 4))
 

@@ -10,7 +10,7 @@ from smidgen.graph import Network
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import quietest
 from smidgen.scaling.solve import Solution, solve
-from smidgen.spec import Budget, BudgetError, shown
+from smidgen.spec import LATENCY, Budget, BudgetError, shown
 
 __all__ = ["network_ms", "solve_on"]
 
@@ -38,13 +38,13 @@ def solve_on(family: str, budget: Budget, device: Device | None, **options: Any)
     options  those of `solve`
     Raises   as `solve`; BudgetError too where the clock refuses whatever was predicted to fit.
     """
-    limit = budget.latency_ms
+    limit = budget.limits().get(LATENCY.name)
     if limit is None or device is None:
         return solve(family, budget, **options)
     asked, refused, doubt = limit, "", ""
     for _ in range(TRIES):
         try:
-            lower = dataclasses.replace(budget, latency_ms=asked)
+            lower = budget.replace(**{LATENCY.name: asked})
             solution = solve(family, lower, latency=device.bound_ms, **options)
         except BudgetError:
             if not refused:
@@ -56,7 +56,7 @@ def solve_on(family: str, budget: Budget, device: Device | None, **options: Any)
         ms = network_ms(solution.network, device)
         disturbed = shares(before, Books.now()).disturbed
         if ms <= limit:
-            slack = {**solution.slack, "latency_ms": 1 - ms / limit}
+            slack = {**solution.slack, LATENCY.name: 1 - ms / limit}
             return dataclasses.replace(solution, slack=slack)
         refused = f"{solution.network.name} takes {shown(ms)} ms by the clock"
         doubt = f"; the clock was disturbed ({disturbed})" if disturbed else ""

@@ -11,20 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from smidgen.families.family import InitChoice
 from smidgen.graph import Network
-from smidgen.scaling.compound import BASE_RESOLUTION, baseline
+from smidgen.scaling.compound import Baseline, baseline
+from smidgen.scaling.costing import Costing, Latency
 from smidgen.scaling.rules import PAPER, Scaling, rule_named
-from smidgen.scaling.stairs import PHI_STEP, Latency, Stairs, Step, file_bytes, last
-from smidgen.spec import Budget, BudgetError, SmidgenError, quoted
+from smidgen.scaling.stairs import PHI_STEP, Stairs, last
+from smidgen.spec import Budget, BudgetError, SmidgenError, Unit
 
-__all__ = ["Solution", "costs", "solve"]
+__all__ = ["Solution", "solve"]
 
 # A predicted time may dip where another kernel takes over; twice the limit is never made good.
 LATENCY_DIP = 0.5
-
-# Units from the quickest to count to the slowest.
-ORDER = ("params", "macs", "peak_bytes", "weight_bytes", "int8_bytes", "latency_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,116 +39,117 @@ class Solution:
     slack: Mapping[str, float]
 
 
-def costs(network: Network) -> dict[str, int]:
-    """Costs of a network in the units of a budget that are counted; latency, which is predicted, is not."""
-    cost = network.cost()
-    return {
-        "params": cost.params,
-        "macs": cost.macs,
-        "weight_bytes": file_bytes(network),
-        "int8_bytes": file_bytes(network, "int8_bytes"),
-        "peak_bytes": cost.peak_bytes,
-    }
-
-
 def solve(
     family: str,
     budget: Budget,
     *,
-    num_classes: int = 1000,
-    c_in: int = 3,
-    resolution: int | None = None,
-    base_resolution: int = BASE_RESOLUTION,
     rule: Scaling | str = PAPER,
     depth: float | None = None,
-    init: InitChoice | None = None,
+    num_classes: int = 1000,
     classes: tuple[str, ...] = (),
     latency: Latency | None = None,
-    **own: Any,
+    **options: Any,
 ) -> Solution:
     """Largest φ whose network obeys every limit at once, to 1/1024.
 
-    resolution       side of the pictures, which stays; None: it moves with the rule
-    base_resolution  where it moves, the side at φ = 0
-    rule             one of `RULES`, or its name
-    depth            multiplier of the baseline's depth that stays, while the rule moves the rest
-    classes          names of the classes where they are known: the model file will hold them, so they cost
-                     bytes
-    latency          the milliseconds that `budget.latency_ms` limits; a network at twice the limit must not
-                     have a larger sister that meets it. Default: `Device.bound_ms` of this machine, which is
-                     measured at first need, for some minutes
-    own              options of single families, such as expand=2 for the shift networks
-    Raises           BudgetError that names the smallest network and its cost where nothing fits.
+    Where small pictures drop strides, the published ones are tried too, if the budget limits what they save;
+    they are taken where they reach a larger φ.
+
+    rule     one of `RULES`, or its name
+    depth    multiplier of the baseline's depth that stays, while the rule moves the rest
+    classes  names of the classes where they are known: the model file will hold them, so they cost bytes
+    latency  the milliseconds that `budget.latency_ms` limits; a network at twice the limit must not have a
+             larger sister that meets it. Default: `Device.bound_ms` of this machine, which is measured at
+             first need, for some minutes
+    options  those of `baseline`: resolution or base_resolution, c_in, init, dropped_strides (which are then
+             the only ones), and options of single families, such as expand=2 for the shift networks
+    Raises   BudgetError that names the smallest network and its cost where nothing fits.
     """
-    if budget.latency_ms is not None and latency is None:
+    if latency is None and budget.needs_device:
         from smidgen.scaling.measure import this_machine  # brings the engine, which other units do not need
 
         latency = this_machine().bound_ms
     if isinstance(rule, str):
         rule = rule_named(rule)
     rule.check(unconstrained=True)
-    fixed = resolution is not None
-    start = baseline(
-        family,
-        base_resolution if resolution is None else resolution,
-        fixed=fixed,
-        num_classes=num_classes,
-        c_in=c_in,
-        init=init,
-        **own,
-    )
-    stairs = Stairs(start, rule, depth, classes, latency)
-    if fixed and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
-        raise SmidgenError(
-            f"nothing is left for this rule to move: the pictures are fixed at {resolution} pixels"
-        )
-    number = _largest(stairs, budget)
-    if number < stairs.low:
-        raise BudgetError(_impossible(family, budget, stairs, fixed))
+    start = baseline(family, num_classes=num_classes, **options)
+    found: Solution | None = None
+    for each in _strides(start, budget) if options.get("dropped_strides") is None else [start]:
+        stairs = Stairs(each, rule, depth, classes, latency)
+        _require_moves(stairs, each)
+        found = _solution(stairs, budget, found) or found
+    if found is None:
+        raise BudgetError(_impossible(budget, stairs, each))
+    return found
+
+
+def _strides(start: Baseline, budget: Budget) -> list[Baseline]:
+    """The baseline, and the one with the published strides where they could save what is limited."""
+    saves = any(unit.of_maps for unit, _ in budget.limited())
+    published = start.published() if saves else None
+    return [start, published] if published else [start]
+
+
+def _require_moves(stairs: Stairs, start: Baseline) -> None:
+    """Raise SmidgenError where all networks are one."""
+    if start.least is None and stairs.factors(stairs.low)[:2] == stairs.factors(stairs.high)[:2]:
+        side = start.request.resolution
+        raise SmidgenError(f"nothing is left for this rule to move: the pictures are fixed at {side} pixels")
+
+
+def _solution(stairs: Stairs, budget: Budget, found: Solution | None) -> Solution | None:
+    """The largest network that obeys the budget; None where none is larger than what was found before."""
+    beyond = stairs.low if found is None else round(found.phi / PHI_STEP) + 1
+    number = _largest(stairs, budget, beyond)
+    if number < beyond:
+        return None
     best = stairs.step(number)
-    slack = {unit: 1 - best.used(unit) / limit for unit, limit in budget.limits().items()}
+    slack = {unit.name: 1 - unit.value(best) / limit for unit, limit in budget.limited()}
     next_excesses = stairs.step(number + 1).excesses(budget) if number < stairs.high else []
     binding = next_excesses[0].unit if next_excesses else None
     return Solution(stairs.network(number), number * PHI_STEP, binding, slack)
 
 
-def _largest(stairs: Stairs, budget: Budget) -> int:
-    """Number of the largest network that obeys the budget; below `stairs.low` where none does."""
-    top = last(stairs.low - 1, stairs.high + 1, lambda point: not _hopeless(stairs, point, budget))
-    if top < stairs.low:
+def _largest(stairs: Stairs, budget: Budget, low: int) -> int:
+    """Number of the largest network from `low` on that obeys the budget; below `low` where none does."""
+    top = last(low - 1, stairs.high + 1, lambda point: not _hopeless(stairs, point, budget))
+    if top < low:
         return top
-    return stairs.highest(stairs.low, top, lambda step: _obeys(step, budget))
+    return stairs.highest(low, top, lambda step: _obeys(step, budget))
 
 
-def _obeys(step: Step, budget: Budget) -> bool:
-    limits = budget.limits()
-    return not any(step.exceeds(unit, limits[unit]) for unit in ORDER if unit in limits)
+def _obeys(step: Costing, budget: Budget) -> bool:
+    return not any(step.exceeds(unit, limit) for unit, limit in _quickest_first(budget))
 
 
 def _hopeless(stairs: Stairs, number: int, budget: Budget) -> bool:
     """Whether a limit is broken by more than any dip, so that nothing larger can obey it."""
-    limits, step = budget.limits(), stairs.step(number)
+    step = stairs.step(number)
     return any(
-        step.exceeds(unit, limits[unit] / (1 - _dip(stairs, number, unit)))
-        for unit in ORDER
-        if unit in limits
+        step.exceeds(unit, limit / (1 - _dip(stairs, number, unit)))
+        for unit, limit in _quickest_first(budget)
     )
 
 
-def _dip(stairs: Stairs, number: int, unit: str) -> float:
+def _quickest_first(budget: Budget) -> list[tuple[Unit, float]]:
+    """The limits in the order of the effort that counting takes: what breaks one is asked no further."""
+    return sorted(budget.limited(), key=lambda row: row[0].effort)
+
+
+def _dip(stairs: Stairs, number: int, unit: Unit) -> float:
     """Largest share by which a larger network may cost less than the one at this point."""
-    if unit == "latency_ms":
-        return LATENCY_DIP
-    if unit != "peak_bytes":
+    if not unit.may_dip:
         return 0.0
+    if unit.needs_device:
+        return LATENCY_DIP
     width, dip = stairs.factors(number).width, stairs.family.dip
     parts = width < dip.until and width != stairs.factors(stairs.low).width
     return dip.share if parts else 0.0
 
 
-def _impossible(family: str, budget: Budget, stairs: Stairs, fixed: bool) -> str:
+def _impossible(budget: Budget, stairs: Stairs, start: Baseline) -> str:
     smallest, step = stairs.network(stairs.low), stairs.step(stairs.low)
-    used = ", ".join(quoted(unit, step.used(unit)) for unit in budget.limits())
-    where = f" at {smallest.input.height} pixels" if fixed else ""
+    used = ", ".join(unit.quote(unit.value(step)) for unit, _ in budget.limited())
+    where = f" at {smallest.input.height} pixels" if start.least is None else ""
     which = f"its smallest for {smallest.num_classes} classes, {smallest.name}"
-    return f"nothing in {family} fits {budget}{where}; {which}, has {used}"
+    return f"nothing in {start.family.name} fits {budget}{where}; {which}, has {used}"

@@ -20,7 +20,7 @@ from smidgen.families import Request, realise
 from smidgen.graph import Network
 from smidgen.run.propose import DEPTHS, LEAST_USE
 from smidgen.scaling import PAPER, RULES, Rule, Scaling, candidates, rule_named, solve
-from smidgen.scaling.compound import family_named
+from smidgen.scaling.compound import family_named, stride_choices
 from smidgen.scaling.stairs import last
 from smidgen.spec import Budget, BudgetError, SmidgenError
 
@@ -69,6 +69,7 @@ def base_within(family: str, macs: int, *, resolution: int, num_classes: int, c_
     it is another of the shapes that `fit` would try.
     Raises   BudgetError where nothing of the family is that small.
     """
+    usual = stride_choices(family, resolution=resolution, c_in=c_in)[0]
 
     def at(depth: float | None) -> Base:
         solution = solve(
@@ -77,6 +78,7 @@ def base_within(family: str, macs: int, *, resolution: int, num_classes: int, c_
             num_classes=num_classes,
             c_in=c_in,
             resolution=resolution,
+            dropped_strides=usual,
             depth=depth,
         )
         ruled, width, _ = PAPER.multipliers(solution.phi)

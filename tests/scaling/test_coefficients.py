@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from command_line import smidgen
-from smidgen.scaling.published import comparisons
+from smidgen.scaling.coefficients import comparisons
 
 PAGE = Path(__file__).parents[2] / "docs/scaling.md"
 
