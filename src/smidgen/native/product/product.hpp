@@ -1,8 +1,8 @@
 // Products of small matrices in registers, and what happens to their sums.
 #pragma once
 
-#include "network.hpp"
-#include "vectors.hpp"
+#include "infer/ops.hpp"
+#include "isa/vectors.hpp"
 
 namespace smidgen {
 namespace {

@@ -2,7 +2,7 @@
 // Source of the method: Lavin and Gray 2016, arXiv:1509.09308, F(4x4, 3x3).
 #pragma once
 
-#include "convolution.hpp"
+#include "infer/convolution.hpp"
 
 namespace smidgen {
 namespace {

@@ -1,12 +1,12 @@
 // The operations of whole networks, written once on vectors of LANES floats; the build compiles this file for each
-// instruction set, with SMIDGEN_LAYERS as the name of its table. Nothing but the table may leave it: a template of the
+// instruction set, with SMIDGEN_OPS as the name of its table. Nothing but the table may leave it: a template of the
 // standard library compiled here could stand in for the same one elsewhere, on a processor without these instructions.
 
-#include "convolution.hpp"
-#include "depthwise.hpp"
-#include "network.hpp"
-#include "softmax.hpp"
-#include "winograd.hpp"
+#include "infer/convolution.hpp"
+#include "infer/depthwise.hpp"
+#include "infer/ops.hpp"
+#include "infer/softmax.hpp"
+#include "infer/winograd.hpp"
 
 namespace smidgen {
 namespace {
@@ -161,7 +161,7 @@ int64_t multiply_adds(int64_t rounds) {
 
 }  // namespace
 
-extern const Layers SMIDGEN_LAYERS = {PANEL, packed_floats,  pack, parts, depthwise_sums,
+extern const OpKernels SMIDGEN_OPS = {PANEL, packed_floats,  pack, parts, depthwise_sums,
                                       scratch_floats, run, softmax, multiply_adds};
 
 }  // namespace smidgen

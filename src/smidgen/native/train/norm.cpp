@@ -1,20 +1,20 @@
 // BatchNorm of whole batches while training: statistics, what they make of every number, and the gradients.
 
-#include "norm.hpp"
+#include "train/norm_kernels.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <new>
 #include <vector>
 
-#include "isa.hpp"
-#include "numbers.hpp"
+#include "isa/isa.hpp"
+#include "isa/numbers.hpp"
 #include "threads.hpp"
 
 namespace smidgen {
 namespace {
 
-const Norms& norms() { return *isa().norms; }
+const NormKernels& norms() { return *isa().norms; }
 
 // The numbers [pixels][channels] as rows of several pixels that fill whole vectors, and in chunks that stay in a near
 // cache. The chunks depend on the sizes alone, so that sums end alike however many threads work.

@@ -1,8 +1,8 @@
 // BatchNorm while training, with the activation behind it, written once on vectors of LANES floats; the build compiles
 // this file for each instruction set, with SMIDGEN_NORMS as the name of its table. Nothing but the table may leave it.
 
-#include "norm.hpp"
-#include "vectors.hpp"
+#include "isa/vectors.hpp"
+#include "train/norm_kernels.hpp"
 
 namespace smidgen {
 namespace {
@@ -97,7 +97,7 @@ void gradient(const NormRows& all, const NormLine& line, const float* x, const f
 
 }  // namespace
 
-extern const Norms SMIDGEN_NORMS;
-const Norms SMIDGEN_NORMS = {LANES, moments, apply, gradient_sums, gradient};
+extern const NormKernels SMIDGEN_NORMS;
+const NormKernels SMIDGEN_NORMS = {LANES, moments, apply, gradient_sums, gradient};
 
 }  // namespace smidgen

@@ -1,4 +1,4 @@
-// What every instruction set provides. One file, kernels.cpp, is compiled once for each of them.
+// What every instruction set provides. One file, train/shift_kernels.cpp, is compiled once for each of them.
 #pragma once
 
 #include <cstdint>
@@ -86,7 +86,7 @@ struct Matrix {
   int64_t columns, row_step, column_step;
 };
 
-struct Kernels {
+struct ShiftKernels {
   // Columns of a panel of packed weights, and of a tile; and rows that one step of a product takes.
   int64_t panel, together;
   bool masks;  // whether shift_rows can use those of planes
@@ -119,10 +119,10 @@ struct Kernels {
                    int64_t pixels, void* grad_x, float* grad_weight, float* grad_bias, float* scratch);
 };
 
-extern const Kernels kernels_portable;
+extern const ShiftKernels shifts_portable;
 #if defined(__x86_64__)
-extern const Kernels kernels_avx2, kernels_avx512;
-extern const Kernels kernels_avx512_bf16;  // of bfloat16 alone
+extern const ShiftKernels shifts_avx2, shifts_avx512;
+extern const ShiftKernels shifts_avx512_bf16;  // of bfloat16 alone
 #endif
 
 }  // namespace smidgen

@@ -1,7 +1,7 @@
 // Convolutions of any kernel over all channels, with what stands around them.
 #pragma once
 
-#include "tiles.hpp"
+#include "product/product.hpp"
 
 namespace smidgen {
 namespace {

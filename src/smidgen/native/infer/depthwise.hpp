@@ -1,7 +1,7 @@
 // Depthwise convolutions: each channel by itself, alone or together with the 1x1 convolution that makes what they read.
 #pragma once
 
-#include "convolution.hpp"
+#include "infer/convolution.hpp"
 
 namespace smidgen {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "numbers.hpp"
+#include "isa/numbers.hpp"
 
 #if defined(__AVX2__)
 #include <immintrin.h>

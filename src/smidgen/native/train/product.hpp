@@ -3,9 +3,9 @@
 
 #include <type_traits>
 
-#include "elements.hpp"
-#include "kernels.hpp"
-#include "vectors.hpp"
+#include "isa/vectors.hpp"
+#include "product/elements.hpp"
+#include "train/shift_kernels.hpp"
 
 namespace smidgen {
 namespace {

@@ -1,19 +1,19 @@
 // The kernels, written once on vectors of LANES floats; the build compiles this file for each instruction
-// set, with SMIDGEN_KERNELS as the name of its table. Nothing but the table may leave this file: a template
+// set, with SMIDGEN_SHIFTS as the name of its table. Nothing but the table may leave this file: a template
 // of the standard library compiled here could stand in for the same one elsewhere, on a processor without
 // these instructions.
 
-#include "kernels.hpp"
+#include "train/shift_kernels.hpp"
 
 #include <cstring>
 
-#include "copies.hpp"
-#include "elements.hpp"
-#include "products.hpp"
+#include "product/elements.hpp"
+#include "train/copies.hpp"
+#include "train/product.hpp"
 #if !defined(SMIDGEN_PAIRS)
-#include "shifting.hpp"
+#include "train/shift_rows.hpp"
 #endif
-#include "vectors.hpp"
+#include "isa/vectors.hpp"
 
 namespace smidgen {
 namespace {
@@ -595,7 +595,7 @@ void backward(const ShiftConv& conv, const void* x, const float* packed, const v
 constexpr auto shift_rows = nullptr;
 constexpr bool masks_planes = false;
 #endif
-extern const Kernels SMIDGEN_KERNELS = {PANEL, TOGETHER<BFloat16::Number>, masks_planes, shift_rows, pack, widen, unpack,
+extern const ShiftKernels SMIDGEN_SHIFTS = {PANEL, TOGETHER<BFloat16::Number>, masks_planes, shift_rows, pack, widen, unpack,
                                         scratch_floats, forward, backward};
 
 }  // namespace smidgen

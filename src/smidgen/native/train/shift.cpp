@@ -7,18 +7,18 @@
 #include <utility>
 #include <vector>
 
-#include "isa.hpp"
-#include "kernels.hpp"
-#include "numbers.hpp"
+#include "isa/isa.hpp"
+#include "isa/numbers.hpp"
 #include "smidgen.h"
 #include "threads.hpp"
+#include "train/shift_kernels.hpp"
 
 namespace smidgen {
 namespace {
 
 // The kernels for elements of a type.
-const Kernels& kernels(int32_t type) {
-  return type == SMIDGEN_BFLOAT16 && isa().bfloat16 ? *isa().bfloat16 : *isa().kernels;
+const ShiftKernels& kernels(int32_t type) {
+  return type == SMIDGEN_BFLOAT16 && isa().shifts_bfloat16 ? *isa().shifts_bfloat16 : *isa().shifts;
 }
 
 int64_t size_of(int32_t type) { return type == SMIDGEN_FLOAT32 ? 4 : 2; }
@@ -97,7 +97,7 @@ struct Worked {
   }
 
   // The steps of products over so many numbers, which lie one after the other.
-  void step_through(const Kernels& use, int64_t numbers) {
+  void step_through(const ShiftKernels& use, int64_t numbers) {
     for (int64_t number = 0; number < up(numbers, use.together); ++number) order.push_back(number < numbers ? number : -1);
     for (int64_t number = 0; number < numbers; number += use.together) {
       in_row.push_back(number);
@@ -109,7 +109,7 @@ struct Worked {
   }
 
   // A matrix as panels for these steps.
-  Floats packed(const Kernels& use, int32_t type, const Matrix& matrix, int32_t threads) const {
+  Floats packed(const ShiftKernels& use, int32_t type, const Matrix& matrix, int32_t threads) const {
     const int64_t panels = ceil_div(matrix.columns, use.panel), size = shift.steps * use.panel;
     Floats made = floats(panels * size);
     const int64_t parts = least(panels, useful_threads(threads, panels * size, 16 * 1024));
@@ -182,7 +182,7 @@ struct Worked {
   }
 
   // Rows and columns near the edges are each of a kind of their own, and all others of the first kind.
-  void classify(const Kernels& use) {
+  void classify(const ShiftKernels& use) {
     auto kinds = [](int64_t count, int64_t size, int64_t stride, int64_t before, int64_t after,
                     std::vector<int64_t>& firsts, std::vector<int64_t>& kind) {
       firsts.assign(1, -1);
@@ -258,13 +258,13 @@ struct Worked {
 };
 
 // Of a number where it is multiplied: a float, or one of a pair.
-int64_t number_bytes(const smidgen_shift_conv& conv, const Kernels& use) {
+int64_t number_bytes(const smidgen_shift_conv& conv, const ShiftKernels& use) {
   return static_cast<int64_t>(sizeof(float)) / (conv.type == SMIDGEN_FLOAT32 ? 1 : use.together);
 }
 
 // Whether the products read the input where it lies. With many output channels, copying together what each pixel
 // reads, once, costs less than reading it from nine places for each panel of them.
-bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift, const Kernels& use) {
+bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift, const ShiftKernels& use) {
   const bool moves = shift.up || shift.down || shift.left || shift.right || shift.stride > 1;
   const bool multiplied_as_stored = number_bytes(conv, use) == size_of(conv.type);
   return multiplied_as_stored && conv.maps.channels_last && (!moves || conv.c_out < 128);
@@ -291,7 +291,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   const int64_t rows = maps->n * (maps->channels_last ? maps->h : maps->c);
   const int64_t size = maps->n * maps->c * maps->h * maps->w * bytes;
   if (size == 0) return 0;
-  const Kernels& use = *isa().kernels;
+  const ShiftKernels& use = *isa().shifts;
   constexpr int64_t large = 24 << 20, line = 64;  // a line of the cache: parts of one are better not written past it
   Worked worked(*maps, runs, n_runs, 1, bytes);
   if (use.masks && !maps->channels_last) worked.mask_planes(bytes, y, threads);
@@ -308,7 +308,7 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
 
 int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* x, const void* weight,
                                    const void* bias, void* y, int32_t threads) try {
-  const Kernels& use = kernels(given->type);
+  const ShiftKernels& use = kernels(given->type);
   const int64_t channels = given->maps.c, out = given->c_out;
   Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
   if (reads_in_place(*given, worked.shift, use)) worked.classify(use);
@@ -342,7 +342,7 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
 int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void* x, const void* weight,
                                     const void* grad_y, void* grad_x, void* grad_weight, void* grad_bias,
                                     int32_t threads) try {
-  const Kernels& use = kernels(given->type);
+  const ShiftKernels& use = kernels(given->type);
   const int64_t images = given->maps.n, channels = given->maps.c, out = given->c_out;
   Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
   worked.step_through(use, out);
