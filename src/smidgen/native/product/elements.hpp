@@ -1,110 +1,63 @@
-// Elements of maps and weights: how they lie in memory, and as what they are multiplied.
+// Element kinds of the packed product: what a step takes of a row of A and of a panel of B, and how it is added up. A new
+// kind, of integers say, is another struct of this shape, and nothing else of the product. A word of a panel has 32 bits,
+// whatever it holds.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
-#include "smidgen.h"
+#include "isa/vectors.hpp"
 
 namespace smidgen {
 namespace {
 
-// `Stored` in memory, `Number` where they are multiplied, which is the same or float.
-struct Float32 {
-  using Stored = float;
-  using Number = float;
-  static float load(Stored value) { return value; }
-  static Stored store(float value) { return value; }
+// One number a step.
+struct Floats {
+  using Number = float;  // of a row
+  using Line = Vector;   // a step's words of LANES columns
+  using Sum = Vector;
+  static constexpr int64_t TOGETHER = 1;  // numbers that a step takes
+
+  static Line line(const float* words) { return load(words); }
+  static Line taken(const Number* a) { return broadcast(*a); }  // what a step takes of a row, for all columns
+  static Sum added(Sum sum, Line value, Line line) { return sum + value * line; }
+  // The word of a step from its numbers of a column.
+  template <class At>
+  static void pack(const At& at, float* word) {
+    *word = at(0);
+  }
 };
 
-struct BFloat16 {
-  using Stored = uint16_t;
 #if defined(SMIDGEN_PAIRS)
-  using Number = Stored;
-#else
-  using Number = float;
-#endif
-  static float load(Stored value) {
-    const uint32_t bits = static_cast<uint32_t>(value) << 16;
-    float result;
-    std::memcpy(&result, &bits, 4);
-    return result;
+// Two numbers of bfloat16 a step, whose products the processor adds up at once.
+struct Pairs {
+  using Number = uint16_t;
+  using Line = Vector;
+  using Sum = Vector;
+  static constexpr int64_t TOGETHER = 2;
+
+  static Line line(const float* words) { return load(words); }
+  static Line taken(const Number* a) {
+    int32_t pair;
+    std::memcpy(&pair, a, sizeof pair);
+    return (Vector)_mm512_set1_epi32(pair);
   }
-  static Stored store(float value) {  // to the nearest, ties to even; NaN stays NaN
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<Stored>((bits >> 16) | 0x40);
-    return static_cast<Stored>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  // The same of two numbers that lie apart. lows, highs: the lanes of a vector that hold each, all even ones and all odd
+  // ones, or none.
+  static Line taken(const Number* a, int64_t low, int64_t high, uint32_t lows, uint32_t highs) {
+    const __m512i one = _mm512_maskz_set1_epi16(lows, static_cast<int16_t>(a[low]));
+    return (Vector)_mm512_mask_set1_epi16(one, highs, static_cast<int16_t>(a[high]));
+  }
+  static Sum added(Sum sum, Line pairs, Line line) {
+    return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)line, (__m512bh)pairs);
+  }
+  template <class At>
+  static void pack(const At& at, float* word) {
+    const uint32_t both = at(0) | static_cast<uint32_t>(at(1)) << 16;
+    std::memcpy(word, &both, sizeof both);
   }
 };
-
-struct Float16 {
-  using Stored = uint16_t;
-  using Number = float;
-  static float load(Stored value) {
-    const uint32_t sign = static_cast<uint32_t>(value & 0x8000) << 16;
-    const uint32_t magnitude = static_cast<uint32_t>(value & 0x7fff) << 13;
-    float result;
-    if ((value & 0x7c00) == 0x7c00) {  // infinity or NaN
-      const uint32_t bits = sign | magnitude | 0x7f800000u;
-      std::memcpy(&result, &bits, 4);
-      return result;
-    }
-    // A multiplication by 2^112 moves the exponent, and makes subnormal numbers right too.
-    std::memcpy(&result, &magnitude, 4);
-    result *= 0x1p112f;
-    return sign ? -result : result;
-  }
-  static Stored store(float value) {
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    const uint32_t sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) return static_cast<Stored>(sign | 0x7e00);
-    if (magnitude >= 0x477ff000u) return static_cast<Stored>(sign | 0x7c00);  // from 65520 on: infinity
-    if (magnitude < 0x38800000u) {  // subnormal: whole multiples of 2^-24, rounded by the addition
-      float small;
-      std::memcpy(&small, &magnitude, 4);
-      small += 0.5f;  // 2^-24 is its last place
-      uint32_t rounded;
-      std::memcpy(&rounded, &small, 4);
-      return static_cast<Stored>(sign | (rounded - 0x3f000000u));
-    }
-    const uint32_t rounded = magnitude + 0xfff + ((magnitude >> 13) & 1);
-    return static_cast<Stored>(sign | ((rounded - 0x38000000u) >> 13));
-  }
-};
-
-template <class Kind>
-constexpr bool multiplied_as_stored = sizeof(typename Kind::Stored) == sizeof(typename Kind::Number);
-
-template <class Kind>
-typename Kind::Number to_number(typename Kind::Stored value) {
-  if constexpr (multiplied_as_stored<Kind>)
-    return value;
-  else
-    return Kind::load(value);
-}
-template <class Kind>
-typename Kind::Stored to_stored(typename Kind::Number value) {
-  if constexpr (multiplied_as_stored<Kind>)
-    return value;
-  else
-    return Kind::store(value);
-}
-
-// With SMIDGEN_PAIRS the kernels are those of bfloat16 alone, which the processor multiplies in pairs.
-template <class Body>
-void with_type([[maybe_unused]] int32_t type, Body&& body) {
-#if defined(SMIDGEN_PAIRS)
-  body(BFloat16{});
-#else
-  switch (type) {
-    case SMIDGEN_BFLOAT16: return body(BFloat16{});
-    case SMIDGEN_FLOAT16: return body(Float16{});
-    default: return body(Float32{});
-  }
 #endif
-}
 
 }  // namespace
 }  // namespace smidgen

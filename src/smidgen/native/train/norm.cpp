@@ -20,13 +20,13 @@ const NormKernels& norms() { return *isa().norms; }
 // cache. The chunks depend on the sizes alone, so that sums end alike however many threads work.
 struct Folded {
   Folded(int64_t pixels, int64_t channels, int32_t threads) : pixels(pixels), channels(channels) {
-    constexpr int64_t near = 6 * 1024, fewest = 16, repays = 32 * 1024;
+    constexpr int64_t cached = 6 * 1024, fewest = 16, repays = 32 * 1024;
     const int64_t lanes = norms().lanes;
     int64_t common = lanes;
     while (channels % common) common /= 2;
     fold = lanes / common;
     width = fold * channels;
-    chunk = most(fewest, near / width) * fold;
+    chunk = most(fewest, cached / width) * fold;
     chunks = ceil_div(pixels, chunk);
     const int64_t useful = clamped(pixels * channels / repays, 1, threads);
     parts = least(chunks, useful == 1 ? 1 : 4 * useful);
@@ -148,8 +148,8 @@ void statistics(const Folded& folded, const float* x, float* mean, float* varian
   const double all = static_cast<double>(folded.pixels);
   each([&](size_t c, double count, double pivot, double sum, double) { total[c] += sum + count * pivot; });
   each([&](size_t c, double count, double pivot, double sum, double square) {
-    const double far = total[c] / all - pivot;
-    squares[c] += square - far * (2 * sum - count * far);
+    const double distance = total[c] / all - pivot;
+    squares[c] += square - distance * (2 * sum - count * distance);
   });
   for (size_t c = 0; c < wide; ++c) {
     mean[c] = static_cast<float>(total[c] / all);

@@ -59,15 +59,15 @@ void moments(const NormRows& all, const float* x, const float* pivot, float* sum
 
 // The difference comes first: a number that is the mean, as all are in a map of one value, is exactly zero then, and an
 // activation that bends there does not depend on rounding.
-inline Vector far(const NormLine& line, Vector x, int64_t column) { return x - load(line.mean + column); }
-inline Vector at(const NormLine& line, Vector far, int64_t column) {
-  return far * load(line.scale + column) + load(line.bias + column);
+inline Vector deviation(const NormLine& line, Vector x, int64_t column) { return x - load(line.mean + column); }
+inline Vector at(const NormLine& line, Vector deviation, int64_t column) {
+  return deviation * load(line.scale + column) + load(line.bias + column);
 }
 
 void apply(const NormRows& all, const NormLine& line, const float* x, float* y) {
   with_activation(line.activation, [&](auto value, auto) {
     for (int64_t row = 0; row < all.rows; ++row, x += all.width, y += all.width)
-      for (int64_t c = 0; c < all.width; c += LANES) store(y + c, value(at(line, far(line, load(x + c), c), c)));
+      for (int64_t c = 0; c < all.width; c += LANES) store(y + c, value(at(line, deviation(line, load(x + c), c), c)));
   });
 }
 
@@ -75,10 +75,10 @@ void gradient_sums(const NormRows& all, const NormLine& line, const float* x, co
                    float* products) {
   with_activation(line.activation, [&](auto, auto passed) {
     two_sums(all, sums, products, [&](int64_t c, int64_t place, Vector& sum, Vector& product) {
-      const Vector distance = far(line, load(x + place), c);
-      const Vector g = passed(at(line, distance, c), load(grad_y + place));
+      const Vector moved = deviation(line, load(x + place), c);
+      const Vector g = passed(at(line, moved, c), load(grad_y + place));
       sum += g;
-      product += g * distance;
+      product += g * moved;
     });
   });
 }
@@ -88,9 +88,9 @@ void gradient(const NormRows& all, const NormLine& line, const float* x, const f
   with_activation(line.activation, [&](auto, auto passed) {
     for (int64_t row = 0; row < all.rows; ++row, x += all.width, grad_y += all.width, grad_x += all.width)
       for (int64_t c = 0; c < all.width; c += LANES) {
-        const Vector distance = far(line, load(x + c), c);
-        const Vector g = passed(at(line, distance, c), load(grad_y + c));
-        store(grad_x + c, g * load(line.scale + c) + (distance * load(slope + c) + load(level + c)));
+        const Vector moved = deviation(line, load(x + c), c);
+        const Vector g = passed(at(line, moved, c), load(grad_y + c));
+        store(grad_x + c, g * load(line.scale + c) + (moved * load(slope + c) + load(level + c)));
       }
   });
 }
