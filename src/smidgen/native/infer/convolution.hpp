@@ -15,8 +15,10 @@ int64_t packed_floats(int64_t columns, int64_t depth) {
 void pack(const float* matrix, const float* scale, int64_t columns, int64_t depth, float* panels) {
   for (int64_t first = 0; first < columns; first += PANEL, matrix += PANEL * depth) {
     const int64_t width = is_narrow(columns - first) ? LANES : PANEL, inside = least(width, columns - first);
-    auto at = [&](int64_t k, int64_t j) { return matrix[j * depth + k] * (scale ? scale[first + j] : 1.0f); };
-    panels = pack_panel<Floats>(depth, inside, width, at, panels);
+    auto column = [&](int64_t j) {
+      return [from = matrix + j * depth, factor = scale ? scale[first + j] : 1.0f](int64_t k) { return from[k] * factor; };
+    };
+    panels = pack_panel<Floats, COLUMN_BY_COLUMN>(depth, inside, width, column, panels);
   }
 }
 

@@ -7,8 +7,8 @@ namespace smidgen {
 namespace {
 
 // `activate` where the code would grow too much.
-[[gnu::noinline]] void activate_all(int32_t kind, Vector* values, int64_t count) {
-  if (kind == SMIDGEN_SILU)  // the choice outside of the loop, for the one that costs
+[[gnu::noinline]] void activate_all(Activation kind, Vector* values, int64_t count) {
+  if (kind == Activation::silu)  // the choice outside of the loop, for the one that costs
     for (int64_t i = 0; i < count; ++i) values[i] = silu(values[i]);
   else
     for (int64_t i = 0; i < count; ++i) activate<1>(kind, values + i);
@@ -25,7 +25,7 @@ struct Depth {
   int64_t y_width, y_pixel;
   float* sums;
   int64_t kernel, stride, dilation, left;
-  int32_t activation;
+  Activation activation;
 
   const float* at(int64_t h, int64_t w) const { return x + ((h - first) * width + w) * pixel; }
   bool inside(int64_t h, int64_t w) const { return h >= 0 && h < height && w >= 0 && w < width; }
@@ -56,7 +56,7 @@ void depthwise_group(const Depth& d, Where x, float* y, int64_t skipped, const f
   constexpr int64_t WIDTH = (GROUP - 1) * STRIDE + KERNEL;
   constexpr bool SCATTERED = !__is_same(Where, const float*);
   const int64_t pixel = d.pixel, line = d.width * pixel, channels = d.channels, step = d.all, y_pixel = d.y_pixel;
-  const int32_t activation = d.activation;
+  const Activation activation = d.activation;
   const float* const bias = d.bias;
   float* const sums = d.sums;
   for (int64_t c = 0; c + LANES <= channels; c += LANES) {
@@ -86,7 +86,7 @@ void depthwise_group(const Depth& d, Where x, float* y, int64_t skipped, const f
     if (ahead && c % 16 == 0)
       for (int64_t i = 0; i < STRIDE; ++i)
         for (int64_t g = 0; g < GROUP * STRIDE; ++g) __builtin_prefetch(ahead + i * line + g * pixel + c, 0, 2);
-    if (activation) activate_all(activation, all, GROUP);
+    if (activation != Activation::identity) activate_all(activation, all, GROUP);
     if (sums) {
       Vector sum = load(sums + c);
       for (int64_t g = skipped; g < GROUP; ++g) sum += all[g];
@@ -219,7 +219,7 @@ void expand(const smidgen_op& conv, const float* x, int64_t first, int64_t last,
     for (int64_t p = 0; p < panels; p += together) {
       const int64_t first_column = (panel + p) * PANEL;
       const Epilogue epilogue = {conv.bias ? conv.bias + first_column : nullptr, nullptr, 0, y + p * PANEL, columns,
-                                 columns - p * PANEL, conv.activation, SMIDGEN_IDENTITY};
+                                 columns - p * PANEL, activation_of(conv), Activation::identity};
       multiply(reading, count, rows, to, conv.weight + first_column * conv.x.c, conv.x.c,
                least(together, panels - p), epilogue, partial);
     }
@@ -249,7 +249,7 @@ void depthwise(const smidgen_op& op, const Places& places, int64_t part, float* 
   d.stride = op.stride;
   d.dilation = op.dilation;
   d.left = op.left;
-  d.activation = op.activation;
+  d.activation = activation_of(op);
   float* const zeros = scratch;
   clear(zeros, d.channels);
   d.zeros = zeros;

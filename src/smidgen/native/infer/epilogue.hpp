@@ -2,6 +2,7 @@
 #pragma once
 
 #include "infer/ops.hpp"
+#include "kinds.hpp"
 #include "product/product.hpp"
 
 namespace smidgen {
@@ -9,15 +10,15 @@ namespace {
 
 // The sigmoid, which hardly ever follows a product, is left to others where `COMMON`: the code would grow.
 template <int64_t COUNT, bool COMMON = false>
-[[gnu::always_inline]] inline void activate(int32_t kind, Vector* values) {
+[[gnu::always_inline]] inline void activate(Activation kind, Vector* values) {
   switch (kind) {
-    case SMIDGEN_RELU: return each<COUNT>([&](auto i) { values[i] = at_least(values[i], 0.0f); });
-    case SMIDGEN_RELU6: return each<COUNT>([&](auto i) { values[i] = at_most(at_least(values[i], 0.0f), 6.0f); });
-    case SMIDGEN_SILU: return each<COUNT>([&](auto i) { values[i] = silu(values[i]); });
-    case SMIDGEN_SIGMOID:
+    case Activation::identity: return;
+    case Activation::relu: return each<COUNT>([&](auto i) { values[i] = at_least(values[i], 0.0f); });
+    case Activation::relu6: return each<COUNT>([&](auto i) { values[i] = at_most(at_least(values[i], 0.0f), 6.0f); });
+    case Activation::silu: return each<COUNT>([&](auto i) { values[i] = silu(values[i]); });
+    case Activation::sigmoid:
       if constexpr (!COMMON) each<COUNT>([&](auto i) { values[i] = sigmoid(values[i]); });
       return;
-    default: return;
   }
 }
 
@@ -51,7 +52,7 @@ struct Epilogue {
   int64_t add_step;
   float* y;
   int64_t y_step, columns;
-  int32_t activation, then;
+  Activation activation, then;
 
   // That of the columns from number `column` on.
   Epilogue from(int64_t column) const {
@@ -69,7 +70,7 @@ Epilogue epilogue_of(const smidgen_op& op, const Places& places, int64_t pixel) 
   return {op.bias,          places.add ? places.add + pixel * op.add.pixel : nullptr,
           op.add.pixel,     places.y + pixel * op.y.pixel,
           op.y.pixel,       op.y.c,
-          op.activation,    op.then};
+          activation_of(op), then_of(op)};
 }
 
 template <int64_t WIDTH>
@@ -137,7 +138,7 @@ struct Rows::Tile {
   [[gnu::always_inline]] Tile(const Rows& rows, const Slice& slice)
       : e(rows.epilogue), slice(slice), to(rows.to), partial(rows.partial) {
     each<HEIGHT>([&](auto i) { ys[i] = e.y + to[i] * e.y_step; });
-    const bool common = slice.ends && !e.then && e.activation != SMIDGEN_SIGMOID;
+    const bool common = slice.ends && e.then == Activation::identity && e.activation != Activation::sigmoid;
     plain = common ? e.columns / (WIDTH * LANES) : 0;
   }
 

@@ -32,7 +32,7 @@ Cut cut(const smidgen_op& op) {
   const int64_t plane = op.y.h * op.y.w, channels = op.x.c;
   c.depth = op.kernel * op.kernel * channels;
   c.panels = ceil_div(op.y.c, PANEL);
-  const bool gated = op.gate.space != SMIDGEN_NOWHERE;
+  const bool gated = space_of(op.gate) != Space::nowhere;
   for (const int64_t* run = op.runs; run < op.runs + 3 * op.n_runs; run += 3) {
     c.up = most(c.up, -run[1]);
     c.down = most(c.down, run[1]);
@@ -41,7 +41,7 @@ Cut cut(const smidgen_op& op) {
   }
   const bool padded = is_padded(op);
   c.spatial = op.kernel > 1 || padded;
-  c.gathers = op.scale || op.before || op.x.channel != 1 || padded;
+  c.gathers = op.scale || before_of(op) != Activation::identity || op.x.channel != 1 || padded;
   // One pixel's product waits for its weights: more threads bring more of them.
   const int64_t enough = 8, worthwhile = plane == 1 ? 12 * 1024 : 64 * 1024;
   const int64_t parts = clamped(plane * c.depth * op.y.c / worthwhile, 1, enough);
@@ -121,7 +121,8 @@ inline void shifted_pixel(const smidgen_op& op, const float* x, int64_t h, int64
 // to = before(from) * gate for all channels of pixels that lie `step` floats apart. Each may be missing.
 void prepare(const smidgen_op& op, const float* gate, const float* from, int64_t step, int64_t pixels, float* to) {
   const int64_t channels = op.x.c;
-  const bool plain = op.scale && op.before == SMIDGEN_RELU && !gate;  // what most networks that need this do
+  const Activation before = before_of(op);
+  const bool plain = op.scale && before == Activation::relu && !gate;  // what most networks that need this do
   for (int64_t c = 0; c < channels; c += LANES) {
     const int64_t count = least(LANES, channels - c);
     const Vector scale = op.scale ? load(op.scale + c, count) : Vector{};
@@ -135,7 +136,7 @@ void prepare(const smidgen_op& op, const float* gate, const float* from, int64_t
     for (int64_t i = 0; i < pixels; ++i) {
       Vector value = load(from + i * step + c, count);
       if (op.scale) value = value * scale + offset;
-      activate<1>(op.before, &value);
+      activate<1>(before, &value);
       if (gate) value *= factor;
       store(to + i * channels + c, value, count);
     }
@@ -146,7 +147,7 @@ void prepare(const smidgen_op& op, const float* gate, const float* from, int64_t
 void gather_pixels(const smidgen_op& op, const Cut& c, const Places& places, int64_t h, int64_t w, int64_t pixels,
                    float* to) {
   const float* const gate = c.scales_weights ? nullptr : places.gate;
-  const bool prepares = op.scale || op.before || gate;
+  const bool prepares = op.scale || before_of(op) != Activation::identity || gate;
   if (prepares && op.n_runs <= 1 && op.x.channel == 1) {  // each from one pixel
     const int64_t y = h + (op.runs ? op.runs[1] : 0), x = w + (op.runs ? op.runs[2] : 0);
     if (y >= 0 && y < op.x.h && x >= 0 && x + (pixels - 1) * op.stride < op.x.w)

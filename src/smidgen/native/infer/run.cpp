@@ -8,6 +8,7 @@
 
 #include "isa/isa.hpp"
 #include "isa/numbers.hpp"
+#include "kinds.hpp"
 #include "smidgen.h"
 #include "threads.hpp"
 
@@ -21,12 +22,13 @@ struct Picture {
   float* y;
 
   float* place(const smidgen_view& view) const {
-    switch (view.space) {
-      case SMIDGEN_ARENA: return arena + view.at;
-      case SMIDGEN_INPUT: return const_cast<float*>(x) + view.at;
-      case SMIDGEN_OUTPUT: return y + view.at;
-      default: return nullptr;
+    switch (space_of(view)) {
+      case Space::nowhere: return nullptr;
+      case Space::arena: return arena + view.at;
+      case Space::input: return const_cast<float*>(x) + view.at;
+      case Space::output: return y + view.at;
     }
+    __builtin_unreachable();
   }
   Places places(const smidgen_op& op) const {
     return {place(op.first ? op.first->x : op.x), place(op.add), place(op.gate), place(op.y), place(op.sums)};
@@ -93,6 +95,12 @@ void together(const OpKernels& kernels, const smidgen_op* ops, int64_t n_ops, co
   }
 }
 
+bool all_known(const smidgen_op* ops, int64_t n_ops) {
+  for (const smidgen_op* op = ops; op < ops + n_ops; ++op)
+    if (!known(*op)) return false;
+  return true;
+}
+
 int64_t scratch_floats(const OpKernels& kernels, const smidgen_op* ops, int64_t n_ops) {
   int64_t floats = 0;
   for (const smidgen_op* op = ops; op < ops + n_ops; ++op) floats = most(floats, kernels.scratch_floats(*op));
@@ -112,14 +120,18 @@ void smidgen_pack(const float* matrix, const float* scale, int64_t columns, int6
   isa().ops->pack(matrix, scale, columns, depth, packed);
 }
 
-int64_t smidgen_op_sums(const smidgen_op* op) { return isa().ops->sums(*op); }
+int64_t smidgen_op_sums(const smidgen_op* op) {
+  return known(*op) && kind_of(*op) == Kind::depthwise ? isa().ops->sums(*op) : -1;
+}
 
 int64_t smidgen_run_floats(const smidgen_op* ops, int64_t n_ops, int64_t arena, int32_t threads) {
+  if (!all_known(ops, n_ops)) return -1;
   return threads * (up(arena, 16) + scratch_floats(*isa().ops, ops, n_ops));
 }
 
 int32_t smidgen_run(const smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t pictures, const float* x, int64_t input,
                  float* y, int64_t output, float* memory, int32_t threads, double* seconds) try {
+  if (!all_known(ops, n_ops)) return SMIDGEN_UNKNOWN;
   const OpKernels& kernels = *isa().ops;
   const int64_t room = up(arena, 16), scratch = scratch_floats(kernels, ops, n_ops);
   float* const scratches = memory + threads * room;
@@ -149,7 +161,7 @@ int32_t smidgen_run(const smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t
   }
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }
 
 void smidgen_softmax(const float* x, int64_t rows, int64_t columns, float* y) {

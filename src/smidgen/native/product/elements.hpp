@@ -14,6 +14,7 @@ namespace {
 // One number a step.
 struct Floats {
   using Number = float;  // of a row
+  using Word = float;    // of a panel
   using Line = Vector;   // a step's words of LANES columns
   using Sum = Vector;
   static constexpr int64_t TOGETHER = 1;  // numbers that a step takes
@@ -23,8 +24,8 @@ struct Floats {
   static Sum added(Sum sum, Line value, Line line) { return sum + value * line; }
   // The word of a step from its numbers of a column.
   template <class At>
-  static void pack(const At& at, float* word) {
-    *word = at(0);
+  static Word word(const At& at) {
+    return at(0);
   }
 };
 
@@ -32,6 +33,7 @@ struct Floats {
 // Two numbers of bfloat16 a step, whose products the processor adds up at once.
 struct Pairs {
   using Number = uint16_t;
+  using Word = uint32_t;
   using Line = Vector;
   using Sum = Vector;
   static constexpr int64_t TOGETHER = 2;
@@ -52,9 +54,8 @@ struct Pairs {
     return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)line, (__m512bh)pairs);
   }
   template <class At>
-  static void pack(const At& at, float* word) {
-    const uint32_t both = at(0) | static_cast<uint32_t>(at(1)) << 16;
-    std::memcpy(word, &both, sizeof both);
+  static Word word(const At& at) {
+    return at(0) | static_cast<Word>(at(1)) << 16;
   }
 };
 #endif

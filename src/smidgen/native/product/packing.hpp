@@ -8,18 +8,25 @@
 namespace smidgen {
 namespace {
 
-// One panel of `width` columns, zero beyond the first `columns`. at(k, j): number k of column j, counted over all steps.
-// Returns where it ends.
-template <class Element, class At>
-float* pack_panel(int64_t steps, int64_t columns, int64_t width, const At& at, float* panel) {
-  constexpr int64_t line = 16;  // as many of a column at a time as a line of the cache brings
-  for (int64_t step = 0; step < steps; step += line) {
-    const int64_t count = least(line, steps - step);
-    if (columns < width) std::memset(panel, 0, static_cast<size_t>(count * width) * sizeof(float));
-    for (int64_t j = 0; j < columns; ++j)
+// How many steps of a column are packed at a time, before the next column's: one where a step's columns lie side by side,
+// and where a column's numbers do, as many as a line of the cache brings.
+constexpr int64_t STEP_BY_STEP = 1, COLUMN_BY_COLUMN = 16;
+
+// One panel of `width` columns, zero beyond the first `columns`. column(j): a function of k that gives number k of column
+// j, counted over all steps. Returns where the panel ends.
+template <class Element, int64_t AT_A_TIME, class Column>
+float* pack_panel(int64_t steps, int64_t columns, int64_t width, const Column& column, float* panel) {
+  using Word = typename Element::Word;
+  for (int64_t first = 0, count; first < steps; first += count, panel += count * width) {
+    count = least(AT_A_TIME, steps - first);
+    Word words[AT_A_TIME * PANEL];
+    if (columns < width) std::memset(words, 0, sizeof words);
+    for (int64_t j = 0; j < columns; ++j) {
+      const auto at = column(j);
       for (int64_t i = 0; i < count; ++i)
-        Element::pack([&](int64_t number) { return at((step + i) * Element::TOGETHER + number, j); }, panel + i * width + j);
-    panel += count * width;
+        words[i * width + j] = Element::word([&](int64_t number) { return at((first + i) * Element::TOGETHER + number); });
+    }
+    std::memcpy(panel, words, static_cast<size_t>(count * width) * sizeof(Word));
   }
   return panel;
 }

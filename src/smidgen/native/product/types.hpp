@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "product/elements.hpp"
-#include "smidgen.h"
+#include "kinds.hpp"
 
 namespace smidgen {
 namespace {
@@ -98,14 +98,14 @@ typename Type::Stored to_stored(NumberOf<Type> value) {
 
 // With SMIDGEN_PAIRS the kernels are those of bfloat16 alone, which the processor multiplies in pairs.
 template <class Body>
-void with_type([[maybe_unused]] int32_t type, Body&& body) {
+void with_type([[maybe_unused]] FloatType type, Body&& body) {
 #if defined(SMIDGEN_PAIRS)
   body(BFloat16{});
 #else
   switch (type) {
-    case SMIDGEN_BFLOAT16: return body(BFloat16{});
-    case SMIDGEN_FLOAT16: return body(Float16{});
-    default: return body(Float32{});
+    case FloatType::bfloat16: return body(BFloat16{});
+    case FloatType::float16: return body(Float16{});
+    case FloatType::float32: return body(Float32{});
   }
 #endif
 }

@@ -94,10 +94,13 @@ struct Sums<To>::Tile {
       each<HEIGHT * WIDTH>([&](auto i) { store(all + i * LANES, sums[i]); });
       return store_parts(s, all, HEIGHT, WIDTH * LANES);
     }
+    To* const* const c = s.c;  // what is stored might be these, for all that the compiler knows
+    const int64_t first = s.first;
+    const bool adds = s.adds;
     each<HEIGHT * WIDTH>([&](auto i) {
-      To* const to = s.c[i / WIDTH] + s.first + i % WIDTH * LANES;
+      To* const to = c[i / WIDTH] + first + i % WIDTH * LANES;
       if constexpr (std::is_same_v<To, float>)
-        store(to, s.adds ? load(to) + sums[i] : sums[i]);
+        store(to, adds ? load(to) + sums[i] : sums[i]);
       else
         store(to, sums[i]);
     });

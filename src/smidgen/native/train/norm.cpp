@@ -16,6 +16,8 @@ namespace {
 
 const NormKernels& norms() { return *isa().norms; }
 
+bool follows_norms(Activation activation) { return known(activation) && activation != Activation::sigmoid; }
+
 // The numbers [pixels][channels] as rows of several pixels that fill whole vectors, and in chunks that stay in a near
 // cache. The chunks depend on the sizes alone, so that sums end alike however many threads work.
 struct Folded {
@@ -97,7 +99,7 @@ struct Line {
       scales[c] = static_cast<float>(inverse[c] * norm.weight[c]);
     }
     scale = folded.spread(scales.data());
-    line = {norm.activation, this->mean.data(), scale.data(), bias.data()};
+    line = {activation_of(norm), this->mean.data(), scale.data(), bias.data()};
   }
   Line(const Line&) = delete;
 
@@ -165,6 +167,7 @@ using namespace smidgen;
 
 int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y, float* mean, float* variance,
                              int32_t threads) try {
+  if (!follows_norms(activation_of(*norm))) return SMIDGEN_UNKNOWN;
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   statistics(folded, x, mean, variance);
@@ -179,12 +182,13 @@ int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y,
   }
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }
 
 int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const float* mean, const float* variance,
                               const float* grad_y, float* grad_x, float* grad_weight, float* grad_bias,
                               int32_t threads) try {
+  if (!follows_norms(activation_of(*norm))) return SMIDGEN_UNKNOWN;
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   const Line line(folded, *norm, mean, variance);
@@ -228,5 +232,5 @@ int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const fl
   }
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }

@@ -10,22 +10,23 @@ namespace {
 // Calls body with the activation and what a gradient that arrives at it leaves behind, so that the choice is made
 // outside of the loops.
 template <class Body>
-void with_activation(int32_t kind, Body&& body) {
+void with_activation(Activation kind, Body&& body) {
   const Vector none = {}, one = broadcast(1.0f);
   switch (kind) {
-    case SMIDGEN_RELU:
+    case Activation::relu:
       return body([](Vector z) { return at_least(z, 0.0f); },
                   [&](Vector z, Vector g) { return z > none ? g : none; });
-    case SMIDGEN_RELU6:
+    case Activation::relu6:
       return body([](Vector z) { return at_most(at_least(z, 0.0f), 6.0f); },
                   [&](Vector z, Vector g) { return (z > none) & (z < broadcast(6.0f)) ? g : none; });
-    case SMIDGEN_SILU:
+    case Activation::silu:
       return body([](Vector z) { return silu(z); },
                   [&](Vector z, Vector g) {
                     const Vector s = sigmoid(z);
                     return g * s * (one + z * (one - s));
                   });
-    default: return body([](Vector z) { return z; }, [](Vector, Vector g) { return g; });
+    case Activation::identity: return body([](Vector z) { return z; }, [](Vector, Vector g) { return g; });
+    case Activation::sigmoid: return;  // stands behind no BatchNorm: it has been refused
   }
 }
 

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "smidgen.h"
+#include "kinds.hpp"
 
 namespace smidgen {
 
@@ -15,7 +15,7 @@ struct NormRows {
 
 // y = activation((x - mean) * scale + bias).
 struct NormLine {
-  int32_t activation;
+  Activation activation;
   const float *mean, *scale, *bias;
 };
 

@@ -17,11 +17,18 @@ namespace smidgen {
 namespace {
 
 // The kernels for elements of a type.
-const ShiftKernels& kernels(int32_t type) {
-  return type == SMIDGEN_BFLOAT16 && isa().shifts_bfloat16 ? *isa().shifts_bfloat16 : *isa().shifts;
+const ShiftKernels& kernels(FloatType type) {
+  return type == FloatType::bfloat16 && isa().shifts_bfloat16 ? *isa().shifts_bfloat16 : *isa().shifts;
 }
 
-int64_t size_of(int32_t type) { return type == SMIDGEN_FLOAT32 ? 4 : 2; }
+int64_t size_of(FloatType type) {
+  switch (type) {
+    case FloatType::float32: return 4;
+    case FloatType::bfloat16:
+    case FloatType::float16: return 2;
+  }
+  __builtin_unreachable();
+}
 
 using Floats = std::unique_ptr<float[]>;
 Floats floats(int64_t count) { return Floats(new float[static_cast<size_t>(count)]); }
@@ -109,7 +116,7 @@ struct Worked {
   }
 
   // A matrix as panels for these steps.
-  Floats packed(const ShiftKernels& use, int32_t type, const Matrix& matrix, int32_t threads) const {
+  Floats packed(const ShiftKernels& use, FloatType type, const Matrix& matrix, int32_t threads) const {
     const int64_t panels = ceil_div(matrix.columns, use.panel), size = shift.steps * use.panel;
     Floats made = floats(panels * size);
     const int64_t parts = least(panels, useful_threads(threads, panels * size, 16 * 1024));
@@ -206,31 +213,8 @@ struct Worked {
     std::vector<char> visible(pieces.size());
     for (const int64_t h : h_of)
       for (const int64_t w : w_of) {
-        Class one = {0, next, next + shift.steps, 0, pick};
-        int64_t step = 0;
-        for (size_t number = 0, channel = 0; number < pieces.size(); ++number) {
-          const Piece& piece = pieces[number];
-          visible[number] = (h < 0 || (h + piece.dy >= 0 && h + piece.dy < shift.maps.h)) &&
-                            (w < 0 || (w + piece.dx >= 0 && w + piece.dx < shift.maps.w));
-          for (int64_t i = 0; i < piece.channels / use.together; ++i, ++step) {
-            if (!visible[number]) continue;
-            next[one.steps] = offsets[channel + static_cast<size_t>(i * use.together)];
-            next[shift.steps + one.steps++] = step * use.panel;
-          }
-          channel += static_cast<size_t>(piece.channels);
-        }
-        for (size_t i = 0; i < singles.size(); i += 2, ++step) {
-          const Single &low = singles[i], &high = singles[std::min(i + 1, singles.size() - 1)];
-          const bool sees_low = visible[low.piece], sees_high = i + 1 < singles.size() && visible[high.piece];
-          if (!sees_low && !sees_high) continue;
-          constexpr uint32_t lows = 0x55555555, highs = lows << 1;
-          // What sees nothing is loaded all the same, from the place of the other, and dropped by its bits.
-          const Single &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
-          *pick++ = {offsets[static_cast<size_t>(from_low.channel)], offsets[static_cast<size_t>(from_high.channel)],
-                     sees_low ? lows : 0, sees_high ? highs : 0};
-          next[shift.steps + one.steps + one.n_picked++] = step * use.panel;
-        }
-        classes.push_back(one);
+        classes.push_back(class_at(use, h, w, singles, next, pick, visible));
+        pick += classes.back().n_picked;
         next += 2 * shift.steps;
       }
     for (int64_t w = 0; w < shift.width; ++w) {
@@ -246,6 +230,37 @@ struct Worked {
     shift.row_class = row_class.data();
   }
 
+  // The class of the input pixel (h, w), each less than zero for those inside. next: room for its places; pick: for what
+  // it picks; visible: for whether each piece reads inside.
+  Class class_at(const ShiftKernels& use, int64_t h, int64_t w, const std::vector<Single>& singles, int64_t* next,
+                 Picked* pick, std::vector<char>& visible) const {
+    Class one = {0, next, next + shift.steps, 0, pick};
+    int64_t step = 0;
+    for (size_t number = 0, channel = 0; number < pieces.size(); ++number) {
+      const Piece& piece = pieces[number];
+      visible[number] = (h < 0 || (h + piece.dy >= 0 && h + piece.dy < shift.maps.h)) &&
+                        (w < 0 || (w + piece.dx >= 0 && w + piece.dx < shift.maps.w));
+      for (int64_t i = 0; i < piece.channels / use.together; ++i, ++step) {
+        if (!visible[number]) continue;
+        next[one.steps] = offsets[channel + static_cast<size_t>(i * use.together)];
+        next[shift.steps + one.steps++] = step * use.panel;
+      }
+      channel += static_cast<size_t>(piece.channels);
+    }
+    for (size_t i = 0; i < singles.size(); i += 2, ++step) {
+      const Single &low = singles[i], &high = singles[std::min(i + 1, singles.size() - 1)];
+      const bool sees_low = visible[low.piece], sees_high = i + 1 < singles.size() && visible[high.piece];
+      if (!sees_low && !sees_high) continue;
+      constexpr uint32_t lows = 0x55555555, highs = lows << 1;
+      // What sees nothing is loaded all the same, from the place of the other, and dropped by its bits.
+      const Single &from_low = sees_low ? low : high, &from_high = sees_high ? high : low;
+      *pick++ = {offsets[static_cast<size_t>(from_low.channel)], offsets[static_cast<size_t>(from_high.channel)],
+                 sees_low ? lows : 0, sees_high ? highs : 0};
+      next[shift.steps + one.steps + one.n_picked++] = step * use.panel;
+    }
+    return one;
+  }
+
   Shift shift;
   std::vector<Class> classes;
   std::vector<Segment> segments;
@@ -259,14 +274,14 @@ struct Worked {
 
 // Of a number where it is multiplied: a float, or one of a pair.
 int64_t number_bytes(const smidgen_shift_conv& conv, const ShiftKernels& use) {
-  return static_cast<int64_t>(sizeof(float)) / (conv.type == SMIDGEN_FLOAT32 ? 1 : use.together);
+  return static_cast<int64_t>(sizeof(float)) / (type_of(conv) == FloatType::float32 ? 1 : use.together);
 }
 
 // Whether the products read the input where it lies. With many output channels, copying together what each pixel
 // reads, once, costs less than reading it from nine places for each panel of them.
 bool reads_in_place(const smidgen_shift_conv& conv, const Shift& shift, const ShiftKernels& use) {
   const bool moves = shift.up || shift.down || shift.left || shift.right || shift.stride > 1;
-  const bool multiplied_as_stored = number_bytes(conv, use) == size_of(conv.type);
+  const bool multiplied_as_stored = number_bytes(conv, use) == size_of(type_of(conv));
   return multiplied_as_stored && conv.maps.channels_last && (!moves || conv.c_out < 128);
 }
 
@@ -303,17 +318,19 @@ int32_t smidgen_shift2d(const smidgen_maps* maps, const int64_t* runs, int64_t n
   });
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }
 
 int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* x, const void* weight,
                                    const void* bias, void* y, int32_t threads) try {
-  const ShiftKernels& use = kernels(given->type);
+  if (!known(type_of(*given))) return SMIDGEN_UNKNOWN;
+  const FloatType type = type_of(*given);
+  const ShiftKernels& use = kernels(type);
   const int64_t channels = given->maps.c, out = given->c_out;
-  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
+  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(type));
   if (reads_in_place(*given, worked.shift, use)) worked.classify(use);
   if (worked.shift.n_classes == 0) worked.step_through(use, channels);
-  const ShiftConv conv{worked.shift, out, given->type};
+  const ShiftConv conv{worked.shift, out, type};
   const int64_t plane = conv.shift.height * conv.shift.width;
   if (given->maps.n * plane * out == 0) return 0;
   const int64_t columns = up(out, use.panel);
@@ -336,17 +353,19 @@ int32_t smidgen_shift_conv_forward(const smidgen_shift_conv* given, const void* 
   });
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }
 
 int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void* x, const void* weight,
                                     const void* grad_y, void* grad_x, void* grad_weight, void* grad_bias,
                                     int32_t threads) try {
-  const ShiftKernels& use = kernels(given->type);
+  if (!known(type_of(*given))) return SMIDGEN_UNKNOWN;
+  const FloatType type = type_of(*given);
+  const ShiftKernels& use = kernels(type);
   const int64_t images = given->maps.n, channels = given->maps.c, out = given->c_out;
-  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(given->type));
+  Worked worked(given->maps, given->runs, given->n_runs, given->stride, size_of(type));
   worked.step_through(use, out);
-  const ShiftConv conv{worked.shift, out, given->type};
+  const ShiftConv conv{worked.shift, out, type};
   const Floats packed = worked.packed(use, conv.type, {weight, grad_x ? channels : 0, channels, 1}, threads);
 
   // Each part sums its own images, and the parts are summed in order: the bits depend on how many there are,
@@ -371,5 +390,5 @@ int32_t smidgen_shift_conv_backward(const smidgen_shift_conv* given, const void*
   if (grad_bias) use.unpack(conv.type, memory.get() + sums, 1, out, out, 1, grad_bias);
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }

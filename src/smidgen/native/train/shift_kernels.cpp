@@ -14,19 +14,24 @@
 namespace smidgen {
 namespace {
 
-void pack(int32_t type, const Matrix& matrix, const int64_t* order, int64_t steps, int64_t first, float* panel) {
+void pack(FloatType type, const Matrix& matrix, const int64_t* order, int64_t steps, int64_t first, float* panel) {
   with_type(type, [&](auto kind) {
     using Type = decltype(kind);
     const auto* const start = static_cast<const typename Type::Stored*>(matrix.numbers) + first * matrix.column_step;
-    auto at = [&](int64_t k, int64_t j) -> NumberOf<Type> {
-      if (order[k] < 0) return 0;
-      return to_number<Type>(start[order[k] * matrix.row_step + j * matrix.column_step]);
+    auto column = [&](int64_t j) {
+      return [&, from = start + j * matrix.column_step](int64_t k) -> NumberOf<Type> {
+        if constexpr (Type::Element::TOGETHER == 1) return to_number<Type>(from[order[k] * matrix.row_step]);
+        // (A branch would keep a step's columns from being packed at once.)
+        const NumberOf<Type> number = to_number<Type>(from[most(order[k], 0) * matrix.row_step]);
+        return order[k] < 0 ? NumberOf<Type>{} : number;
+      };
     };
-    pack_panel<typename Type::Element>(steps, least(PANEL, matrix.columns - first), PANEL, at, panel);
+    const int64_t columns = least(PANEL, matrix.columns - first);
+    pack_panel<typename Type::Element, STEP_BY_STEP>(steps, columns, PANEL, column, panel);
   });
 }
 
-void widen(int32_t type, const void* numbers, int64_t count, float* to) {
+void widen(FloatType type, const void* numbers, int64_t count, float* to) {
   with_type(type, [&](auto kind) {
     using Type = decltype(kind);
     const auto* from = static_cast<const typename Type::Stored*>(numbers);
@@ -34,7 +39,7 @@ void widen(int32_t type, const void* numbers, int64_t count, float* to) {
   });
 }
 
-void unpack(int32_t type, const float* from, int64_t rows, int64_t columns, int64_t row_step, int64_t column_step,
+void unpack(FloatType type, const float* from, int64_t rows, int64_t columns, int64_t row_step, int64_t column_step,
             void* matrix) {
   with_type(type, [&](auto kind) {
     using Type = decltype(kind);

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "smidgen.h"
+#include "kinds.hpp"
 
 namespace smidgen {
 
@@ -77,7 +77,7 @@ struct Shift {
 struct ShiftConv {
   Shift shift;
   int64_t c_out;
-  int32_t type;
+  FloatType type;
 };
 
 // Element (i, j) lies at i * row_step + j * column_step.
@@ -96,13 +96,13 @@ struct ShiftKernels {
 
   // A panel of a matrix of any type from its column `first` on, as words [steps][panel], zero beyond the last column.
   // order: int[steps][together], the rows of each step, -1 for none.
-  void (*pack)(int32_t type, const Matrix&, const int64_t* order, int64_t steps, int64_t first, float* to);
+  void (*pack)(FloatType type, const Matrix&, const int64_t* order, int64_t steps, int64_t first, float* to);
 
   // Numbers of any type as floats.
-  void (*widen)(int32_t type, const void* numbers, int64_t count, float* to);
+  void (*widen)(FloatType type, const void* numbers, int64_t count, float* to);
 
   // Sums where they end: element (i, j) of [rows, columns] of any type from i * row_step + j * column_step.
-  void (*unpack)(int32_t type, const float* from, int64_t rows, int64_t columns, int64_t row_step,
+  void (*unpack)(FloatType type, const float* from, int64_t rows, int64_t columns, int64_t row_step,
                  int64_t column_step, void* to);
 
   // Floats of scratch that one thread needs, forward or backward, for blocks of that many pixels.
