@@ -1,7 +1,8 @@
 /* The C interface of Smidgen's native kernels: plain pointers and integers, no torch, no Python.
  *
  * Sizes and addresses are not checked here: the callers (`smidgen.kernels`, `smidgen.engine`) have done it. A number that
- * no enumeration has is refused, never taken for another. No function throws, and none keeps a pointer after it returns. Sizes count elements unless they say bytes.
+ * its enumeration has not is refused, never taken for another. No function throws, and none keeps a pointer after it
+ * returns. Sizes count elements unless they say bytes.
  *
  * A shift is given as runs: triples (count, dy, dx) over contiguous channels; every channel reads
  * y[h, w] = x[h + dy, w + dx], and zero outside. The counts add up to the channels.

@@ -16,7 +16,8 @@ void pack(const float* matrix, const float* scale, int64_t columns, int64_t dept
   for (int64_t first = 0; first < columns; first += PANEL, matrix += PANEL * depth) {
     const int64_t width = is_narrow(columns - first) ? LANES : PANEL, inside = least(width, columns - first);
     auto column = [&](int64_t j) {
-      return [from = matrix + j * depth, factor = scale ? scale[first + j] : 1.0f](int64_t k) { return from[k] * factor; };
+      const float factor = scale ? scale[first + j] : 1.0f;
+      return [factor, from = matrix + j * depth](int64_t k) { return from[k] * factor; };
     };
     panels = pack_panel<Floats, COLUMN_BY_COLUMN>(depth, inside, width, column, panels);
   }

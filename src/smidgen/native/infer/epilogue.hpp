@@ -67,10 +67,9 @@ struct Epilogue {
 
 // That of an operation, from output pixel number `pixel` on.
 Epilogue epilogue_of(const smidgen_op& op, const Places& places, int64_t pixel) {
-  return {op.bias,          places.add ? places.add + pixel * op.add.pixel : nullptr,
-          op.add.pixel,     places.y + pixel * op.y.pixel,
-          op.y.pixel,       op.y.c,
-          activation_of(op), then_of(op)};
+  const float* const add = places.add ? places.add + pixel * op.add.pixel : nullptr;
+  float* const y = places.y + pixel * op.y.pixel;
+  return {op.bias, add, op.add.pixel, y, op.y.pixel, op.y.c, activation_of(op), then_of(op)};
 }
 
 template <int64_t WIDTH>
@@ -221,8 +220,9 @@ void row(const Indirection& reading, const float* a, const float* panels, int64_
   Vector mine[GROUP * 2];
   for (int64_t v = 0; v < GROUP * 2; ++v) mine[v] = sums[v];
   for (int64_t k = 0; k < depth; ++k)
-    micro_kernel<Floats, 1, GROUP * 2>([&](auto) { return Floats::taken(a + reading.places[k]); },
-                                       [&](auto v) { return panels + (v / 2 * depth + k) * PANEL + v % 2 * LANES; }, mine);
+    micro_kernel<Floats, 1, GROUP * 2>(
+        [&](auto) { return Floats::taken(a + reading.places[k]); },
+        [&](auto v) { return panels + (v / 2 * depth + k) * PANEL + v % 2 * LANES; }, mine);
   for (int64_t v = 0; v < GROUP * 2; ++v) sums[v] = mine[v];
 }
 

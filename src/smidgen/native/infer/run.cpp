@@ -45,7 +45,7 @@ void wait_a_little(int64_t tries) {
   std::this_thread::yield();
 }
 
-// How far an operation is that several threads work on: each begins with parts of its own, the same stretch of every
+// How far an operation is that several threads work on: each begins with parts of its own, the same range of every
 // operation, since what it then reads is mostly what it has just written, which its caches still hold. After these it
 // takes those of the others. Nobody waits for a thread that has not come: an operation ends when its parts are done,
 // whoever did them. One counter a line of the cache: `done`, and for each thread how many of its parts are taken.

@@ -105,7 +105,8 @@ void transform_output(const smidgen_op& op, const float* sums, int64_t step, int
     each<OUTPUTS>([&](auto i) { half[i * SIDE + j] = made[i]; });
   }
   const int64_t rows = least(OUTPUTS, op.y.h - h), columns = least(OUTPUTS, op.y.w - w);
-  const bool plain = columns == OUTPUTS && !epilogue.add && epilogue.then == Activation::identity && epilogue.columns >= LANES;
+  const bool plain = columns == OUTPUTS && !epilogue.add && epilogue.then == Activation::identity &&
+                     epilogue.columns >= LANES;
   for (int64_t i = 0; i < rows; ++i) {
     Vector row[SIDE], made[OUTPUTS];
     each<SIDE>([&](auto j) { row[j] = half[i * SIDE + j]; });

@@ -24,7 +24,7 @@ float* pack_panel(int64_t steps, int64_t columns, int64_t width, const Column& c
     for (int64_t j = 0; j < columns; ++j) {
       const auto at = column(j);
       for (int64_t i = 0; i < count; ++i)
-        words[i * width + j] = Element::word([&](int64_t number) { return at((first + i) * Element::TOGETHER + number); });
+        words[i * width + j] = Element::word([&](int64_t one) { return at((first + i) * Element::TOGETHER + one); });
     }
     std::memcpy(panel, words, static_cast<size_t>(count * width) * sizeof(Word));
   }

@@ -1,8 +1,8 @@
 // The packed product (GEMM): C = epilogue(A * B), in tiles of a few rows of A and a panel of B, whose sums stay in
 // registers.
 //
-//   A         rows that lie anywhere, each read at places that all rows of a tile share: an indirection, where im2col would
-//             copy what a convolution reads side by side first
+//   A         rows that lie anywhere, each read at places that all rows of a tile share: an indirection, where im2col
+//             would first copy side by side what a convolution reads
 //   B         packed in panels of columns: of each step the words of all columns, one after the other
 //   Element   how they are multiplied (elements.hpp)
 //   Depth     the steps of a sum: where each finds its numbers in a row and its words in a panel
@@ -44,10 +44,11 @@ void tile(const Depth& depth, const typename Element::Number* const* a, const fl
   for (int64_t number = 0; number < count; ++number, packed += step) {
     typename Element::Sum sums[HEIGHT * WIDTH];
     end.start(number, sums);
-    depth.template each<Element, WIDTH>(packed, [&](auto&& taken, const float* panel, int64_t at) __attribute__((always_inline)) {
+    auto step = [&](auto&& taken, const float* panel, int64_t at) __attribute__((always_inline)) {
       micro_kernel<Element, HEIGHT, WIDTH>([&](auto i) { return taken(rows[i]); },
                                            [&](auto v) { return panel + at + v * LANES; }, sums);
-    });
+    };
+    depth.template each<Element, WIDTH>(packed, step);
     end.finish(number, sums);
   }
 }

@@ -213,7 +213,7 @@ void backward_as(const ShiftConv& conv, const void* from, const float* packed, c
   Stored* const grad_x = grad_to ? static_cast<Stored*>(grad_to) + image * image_size : nullptr;
   auto* const shifted = reinterpret_cast<Number*>(scratch);  // first what is read, then the shifted gradient
   auto* const raw = reinterpret_cast<Stored*>(scratch + most_pixels * depth);
-  float* const loaded = scratch + (most_pixels + fewest_pixels) * depth;
+  float* const loaded = scratch + (most_pixels + converted_at_once) * depth;
   int64_t cleared = 0;
   if (grad_x) clear_unread(shift, sizeof(Stored), reinterpret_cast<char*>(grad_x));
   for (int64_t begin = 0; begin < plane; begin += step) {

@@ -88,13 +88,15 @@ template <class Type>
 void forward_gathered(const ShiftConv& conv, const typename Type::Stored* x, const float* packed, const float* bias,
                       typename Type::Stored* y, const Block& block, float* scratch) {
   using Stored = typename Type::Stored;
-  using Number = NumberOf<Type>;
+  using Element = typename Type::Element;
+  using Number = typename Element::Number;
   const Shift& shift = conv.shift;
   const int64_t out = conv.c_out, pixels = block.last - block.first, depth = depth_of(conv);
   const bool direct = in_place<Type>(conv);
   auto* const read = reinterpret_cast<Number*>(scratch);
   float* const raw = scratch + pixels * depth;
-  auto* const result = direct ? reinterpret_cast<Number*>(y) + block.first * out : reinterpret_cast<Number*>(raw + fewest_pixels * depth);
+  auto* const result = direct ? reinterpret_cast<Number*>(y) + block.first * out
+                              : reinterpret_cast<Number*>(raw + converted_at_once * depth);
   gather_block<Type>(conv, x, block, read, reinterpret_cast<Stored*>(raw));
   Ahead ahead = next_block(conv, x, sizeof(Stored), block, pixels / ROWS * (breadth_of(conv) / PANEL));
   const Number* rows[longest_block];
@@ -104,9 +106,9 @@ void forward_gathered(const ShiftConv& conv, const typename Type::Stored* x, con
     results[i] = result + i * out;
   }
   for (int64_t first = 0; first < out; first += PANEL, packed += shift.steps * PANEL)
-    multiply<typename Type::Element>(PickingSteps<typename Type::Element>{shift.steps, shift.in_row, shift.in_panel},
-                                     Sums<Number>{bias ? bias + first : nullptr, false, least(PANEL, out - first), first, results},
-                                     pixels, rows, packed, ahead);
+    multiply<Element>(PickingSteps<Element>{shift.steps, shift.in_row, shift.in_panel},
+                      Sums<Number>{bias ? bias + first : nullptr, false, least(PANEL, out - first), first, results}, pixels,
+                      rows, packed, ahead);
   if (!direct) store_block<Type>(conv, result, block, y);
 }
 

@@ -27,18 +27,18 @@ struct Pieces {
 Pieces all_of(const Shift& shift) { return {shift.pieces, shift.n_pieces}; }
 
 // Columns [first, last) of one row of the output; in channels_last so few that what all their pieces touch stays cached,
-// and so few where they are converted; planes are read better in long rows.
+// and never many where they are converted; planes are read better in long rows.
 struct Stretch {
   int64_t row, first, last;
 };
 
-constexpr int64_t fewest_pixels = 16;
+constexpr int64_t converted_at_once = 16;  // columns
 template <class Type>
 int64_t longest_stretch(const Shift& shift) {
   constexpr int64_t bytes = 8 * 1024;
   if (!shift.maps.channels_last) return shift.width;
-  return multiplied_as_stored<Type> ? most(fewest_pixels, bytes / most(1, shift.maps.c * sizeof(typename Type::Stored)))
-                                    : fewest_pixels;
+  if (!multiplied_as_stored<Type>) return converted_at_once;
+  return most(converted_at_once, bytes / most(1, shift.maps.c * sizeof(typename Type::Stored)));
 }
 
 // Calls body(stretch, i) for all pixels of a block in order, of which the stretch's first is number i.

@@ -27,7 +27,8 @@ struct Steps {
       body([&](const Number* row) { return Element::taken(row + *a); }, b, *panel);
     if constexpr (PICKS && Element::TOGETHER == 2)
       for (const Picked *from = picked, *const end = from + n_picked; from < end; ++from, ++panel)
-        body([&](const Number* row) { return Element::taken(row, from->low, from->high, from->lows, from->highs); }, b, *panel);
+        body([&](const Number* row) { return Element::taken(row, from->low, from->high, from->lows, from->highs); }, b,
+             *panel);
   }
 };
 

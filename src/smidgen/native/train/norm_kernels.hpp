@@ -1,4 +1,4 @@
-// What every instruction set provides for BatchNorm while training. train/norm_kernels.cpp is compiled once for each of them.
+// What every instruction set provides for BatchNorm while training. train/norm_kernels.cpp is compiled once for each.
 #pragma once
 
 #include <cstdint>

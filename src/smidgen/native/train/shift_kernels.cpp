@@ -50,7 +50,8 @@ void unpack(FloatType type, const float* from, int64_t rows, int64_t columns, in
 }
 
 int64_t scratch_floats(const ShiftConv& conv, int64_t pixels, bool backward) {
-  return up(pixels, 2) * (depth_of(conv) + (backward ? breadth_of(conv) : conv.c_out)) + fewest_pixels * depth_of(conv);
+  const int64_t depth = depth_of(conv), breadth = backward ? breadth_of(conv) : conv.c_out;
+  return up(pixels, 2) * (depth + breadth) + converted_at_once * depth;
 }
 
 void forward(const ShiftConv& conv, const void* x, const float* packed, const float* bias, void* y,
@@ -64,13 +65,14 @@ void backward(const ShiftConv& conv, const void* x, const float* packed, const v
     backward_as<decltype(kind)>(conv, x, packed, grad_y, image, pixels, grad_x, grad_weight, grad_bias, scratch);
   });
 }
+
 }  // namespace
 
 #if defined(SMIDGEN_PAIRS)
 constexpr auto shift_rows = nullptr;
 constexpr bool masks_planes = false;
 #endif
-extern const ShiftKernels SMIDGEN_SHIFTS = {PANEL, BFloat16::Element::TOGETHER, masks_planes, shift_rows, pack, widen, unpack,
-                                        scratch_floats, forward, backward};
+extern const ShiftKernels SMIDGEN_SHIFTS = {PANEL, BFloat16::Element::TOGETHER, masks_planes, shift_rows, pack, widen,
+                                            unpack, scratch_floats, forward, backward};
 
 }  // namespace smidgen

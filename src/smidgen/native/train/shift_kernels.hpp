@@ -1,4 +1,4 @@
-// What every instruction set provides. One file, train/shift_kernels.cpp, is compiled once for each of them.
+// What every instruction set provides for shifts. One file, train/shift_kernels.cpp, is compiled once for each of them.
 #pragma once
 
 #include <cstdint>
