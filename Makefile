@@ -47,7 +47,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # What `pip` compiles: a change of it means to install again.
-NATIVE := CMakeLists.txt $(wildcard src/smidgen/native/*.cpp src/smidgen/native/*.h*)
+NATIVE := CMakeLists.txt $(foreach folder,. *,$(wildcard src/smidgen/native/$(folder)/*.cpp src/smidgen/native/$(folder)/*.h*))
 
 $(VENV)/.train: pyproject.toml constraints.txt $(NATIVE) | $(BIN)/python
 	$(INSTALL) torch

@@ -48,6 +48,14 @@ def test_nothing_is_touched_that_is_not_ones_own(address: Path, program: str, is
     check(address / program, isa, 200)
 
 
+def test_the_product_multiplies_integers_with_an_element_kind_of_its_own(address: Path) -> None:
+    done = subprocess.run(
+        [str(address / "product_check"), "300"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr[-5000:]
+    assert done.stdout == "300 cases, 0 failures\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("isa", native.isas())
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -9,10 +9,13 @@ from pathlib import Path
 
 from smidgen.spec import DependencyError
 
-__all__ = ["fingerprint", "isa", "isas", "library", "missing", "use_openmp"]
+__all__ = ["STATUSES", "checked", "fingerprint", "isa", "isas", "library", "missing", "use_openmp"]
 
 NAME = "libsmidgen.so"
-ABI = 7  # SMIDGEN_ABI of the interface that this package was written for
+ABI = 8  # SMIDGEN_ABI of the interface that this package was written for
+
+# Numbers of `enum smidgen_status` in smidgen.h.
+STATUSES = {"done": 0, "no memory": 1, "unknown": 2}
 
 
 @cache
@@ -59,6 +62,18 @@ def library() -> ctypes.CDLL:
     if isinstance(loaded, str):
         raise DependencyError(loaded)
     return loaded
+
+
+def checked(status: int, lacking: str = "the native kernels found no memory for their scratch") -> None:
+    """Raise what a call that computes has returned, if anything.
+
+    lacking  what to say where memory has run out
+    Raises   MemoryError; ValueError where the library was given a number that stands for nothing.
+    """
+    if status == STATUSES["unknown"]:
+        raise ValueError("the native library was given a kind, type, activation, pool or space that it lacks")
+    if status:
+        raise MemoryError(lacking)
 
 
 @cache

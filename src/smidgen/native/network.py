@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-from smidgen.native.library import library
+from smidgen.native.library import STATUSES, checked, library
 
 __all__ = [
     "ACTIVATIONS",
@@ -84,14 +84,20 @@ def padded(columns: int) -> int:
 
 
 def op_sums(op: Op) -> int:
-    """How many pixels of sums a depthwise convolution leaves."""
-    return _signed(library().smidgen_op_sums, ctypes.byref(op))
+    """How many pixels of sums a depthwise convolution leaves.
+
+    Raises   ValueError for an operation that is none, or that the library does not know.
+    """
+    return _known(_signed(library().smidgen_op_sums, ctypes.byref(op)))
 
 
 def run_floats(ops: Any, arena: int, threads: int) -> int:
-    """Floats of memory that `run` needs."""
+    """Floats of memory that `run` needs.
+
+    Raises   ValueError where the library does not know a kind, type, activation, pool or space.
+    """
     function = library().smidgen_run_floats
-    return _signed(function, ctypes.byref(ops), len(ops), arena, ctypes.c_int32(threads))
+    return _known(_signed(function, ctypes.byref(ops), len(ops), arena, ctypes.c_int32(threads)))
 
 
 def run(
@@ -111,7 +117,7 @@ def run(
     x, y     address, and floats for each picture
     memory   address of `run_floats` floats, on a boundary of 64 bytes
     seconds  address of a double for each operation, to which its time is added
-    Raises   MemoryError.
+    Raises   MemoryError; ValueError as `run_floats`.
     """
     status = library().smidgen_run(
         ctypes.byref(ops),
@@ -126,8 +132,7 @@ def run(
         ctypes.c_int32(threads),
         ctypes.c_void_p(seconds),
     )
-    if status:
-        raise MemoryError("the engine found no memory for its threads")
+    checked(status, "the engine found no memory for its threads")
 
 
 def softmax(x: int, rows: int, columns: int, y: int) -> None:
@@ -138,6 +143,12 @@ def softmax(x: int, rows: int, columns: int, y: int) -> None:
     library().smidgen_softmax(
         ctypes.c_void_p(x), ctypes.c_int64(rows), ctypes.c_int64(columns), ctypes.c_void_p(y)
     )
+
+
+def _known(count: int) -> int:
+    if count < 0:
+        checked(STATUSES["unknown"])
+    return count
 
 
 def _signed(function: Any, *arguments: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import NamedTuple
 
-from smidgen.native.library import library
+from smidgen.native.library import checked, library
 
 __all__ = ["ACTIVATIONS", "Norm", "norm_backward", "norm_forward"]
 
@@ -69,5 +69,4 @@ def norm_backward(
 def _run(name: str, norm: Norm, addresses: tuple[int, ...], threads: int) -> None:
     given = _Norm(*norm[:-1], ACTIVATIONS[norm.activation])
     pointers = (ctypes.c_void_p(address) for address in addresses)
-    if getattr(library(), name)(ctypes.byref(given), *pointers, ctypes.c_int32(threads)):
-        raise MemoryError("the native kernels found no memory for their scratch")
+    checked(getattr(library(), name)(ctypes.byref(given), *pointers, ctypes.c_int32(threads)))

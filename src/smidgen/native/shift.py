@@ -6,7 +6,7 @@ import ctypes
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from smidgen.native.library import library
+from smidgen.native.library import checked, library
 
 __all__ = ["FLOAT_TYPES", "Maps", "ShiftConv", "shift2d", "shift_conv_backward", "shift_conv_forward"]
 
@@ -61,7 +61,7 @@ def shift2d(maps: Maps, runs: tuple[int, ...], itemsize: int, x: int, y: int, th
     Raises   MemoryError, as all of these.
     """
     array = _array(runs)
-    _done(
+    checked(
         library().smidgen_shift2d(
             ctypes.byref(_maps(maps)),
             array,
@@ -77,7 +77,7 @@ def shift2d(maps: Maps, runs: tuple[int, ...], itemsize: int, x: int, y: int, th
 def shift_conv_forward(conv: ShiftConv, x: int, weight: int, bias: int | None, y: int, threads: int) -> None:
     """Write the 1x1 convolution of the shifted maps to `y`, in the memory format of the maps."""
     pointers = map(ctypes.c_void_p, (x, weight, bias, y))
-    _done(library().smidgen_shift_conv_forward(_conv(conv), *pointers, ctypes.c_int32(threads)))
+    checked(library().smidgen_shift_conv_forward(_conv(conv), *pointers, ctypes.c_int32(threads)))
 
 
 def shift_conv_backward(
@@ -92,7 +92,7 @@ def shift_conv_backward(
 ) -> None:
     """Write the gradients that have an address. The same number of threads gives the same bits."""
     pointers = map(ctypes.c_void_p, (x, weight, gradient, grad_x, grad_weight, grad_bias))
-    _done(library().smidgen_shift_conv_backward(_conv(conv), *pointers, ctypes.c_int32(threads)))
+    checked(library().smidgen_shift_conv_backward(_conv(conv), *pointers, ctypes.c_int32(threads)))
 
 
 def _maps(maps: Maps) -> _Maps:
@@ -113,8 +113,3 @@ def _conv(conv: ShiftConv) -> Any:
 def _array(runs: tuple[int, ...]) -> Any:
     """The numbers in C; kept, since a network asks for the same ones at every step."""
     return (ctypes.c_int64 * len(runs))(*runs)
-
-
-def _done(status: int) -> None:
-    if status:
-        raise MemoryError("the native kernels found no memory for their scratch")

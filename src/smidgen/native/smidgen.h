@@ -1,7 +1,8 @@
 /* The C interface of Smidgen's native kernels: plain pointers and integers, no torch, no Python.
  *
- * Nothing is checked here: the callers (`smidgen.kernels`, `smidgen.engine`) have done it. No function
- * throws, and none keeps a pointer after it returns. Sizes count elements unless they say bytes.
+ * Sizes and addresses are not checked here: the callers (`smidgen.kernels`, `smidgen.engine`) have done it. A number that
+ * its enumeration has not is refused, never taken for another. No function throws, and none keeps a pointer after it
+ * returns. Sizes count elements unless they say bytes.
  *
  * A shift is given as runs: triples (count, dy, dx) over contiguous channels; every channel reads
  * y[h, w] = x[h + dy, w + dx], and zero outside. The counts add up to the channels.
@@ -16,6 +17,9 @@ extern "C" {
 #endif
 
 #define SMIDGEN_API __attribute__((visibility("default")))
+
+/* What functions that compute return. UNKNOWN: a number that stands for nothing here; nothing was computed then. */
+enum smidgen_status { SMIDGEN_DONE = 0, SMIDGEN_NO_MEMORY = 1, SMIDGEN_UNKNOWN = 2 };
 
 enum smidgen_type { SMIDGEN_FLOAT32 = 0, SMIDGEN_BFLOAT16 = 1, SMIDGEN_FLOAT16 = 2 };
 
@@ -36,7 +40,7 @@ struct smidgen_shift_conv {
 };
 
 /* Changes with anything below; a caller built for another one must not call. */
-#define SMIDGEN_ABI 7
+#define SMIDGEN_ABI 8
 SMIDGEN_API int32_t smidgen_abi(void);
 
 /* Name of the instruction set in use: "avx512_bf16" (AVX-512 with products of bfloat16), "avx512", "avx2", "neon" or
@@ -52,8 +56,8 @@ SMIDGEN_API const char* smidgen_isas(void);
  * which whole networks always run on. A forked child has to lend its own anew. */
 SMIDGEN_API void smidgen_use_openmp(void* gomp_parallel);
 
-/* y = shift(x), copied bit by bit; `bytes` per element: any number. Returns 0, or 1 where memory has run
- * out, as all functions that compute. */
+/* y = shift(x), copied bit by bit; `bytes` per element: any number. Returns an
+ * enum smidgen_status, as all functions that compute. */
 SMIDGEN_API int32_t smidgen_shift2d(const struct smidgen_maps* maps, const int64_t* runs, int64_t n_runs,
                                     int32_t bytes, const void* x, void* y, int32_t threads);
 
@@ -76,7 +80,7 @@ struct smidgen_norm {
   int64_t pixels, channels;
   const float *weight, *bias;
   double eps;
-  int32_t activation; /* enum smidgen_activation */
+  int32_t activation; /* enum smidgen_activation; not SMIDGEN_SIGMOID */
 };
 
 /* Writes y, and the mean and the variance (over pixels, not one less) of each channel. */
@@ -147,16 +151,17 @@ SMIDGEN_API int64_t smidgen_padded(int64_t columns);
 SMIDGEN_API int64_t smidgen_packed_floats(int64_t columns, int64_t depth);
 SMIDGEN_API void smidgen_pack(const float* matrix, const float* scale, int64_t columns, int64_t depth, float* packed);
 
-/* How many pixels of sums a DEPTHWISE leaves. */
+/* How many pixels of sums a DEPTHWISE leaves; -1 for another operation, or one with something unknown. */
 SMIDGEN_API int64_t smidgen_op_sums(const struct smidgen_op* op);
 
-/* Floats of memory that smidgen_run needs with so many threads and an arena of so many floats. */
+/* Floats of memory that smidgen_run needs with so many threads and an arena of so many floats; -1 where
+ * an operation has something unknown. */
 SMIDGEN_API int64_t smidgen_run_floats(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int32_t threads);
 
 /* Takes pictures through all operations. x: float[pictures][input], y: float[pictures][output], each picture so
  * many floats; memory: as smidgen_run_floats says. Any number of threads gives the same bits. seconds: NULL, or room
  * for a time for each operation, to which what it took is added; pictures are then done one after the other.
- * Returns 0, or 1 where memory has run out. */
+ * Returns an enum smidgen_status. */
 SMIDGEN_API int32_t smidgen_run(const struct smidgen_op* ops, int64_t n_ops, int64_t arena, int64_t pictures,
                                 const float* x, int64_t input, float* y, int64_t output, float* memory,
                                 int32_t threads, double* seconds);

@@ -2,7 +2,7 @@
 // Source of the method: Lavin and Gray 2016, arXiv:1509.09308, F(4x4, 3x3).
 #pragma once
 
-#include "convolution.hpp"
+#include "infer/convolution.hpp"
 
 namespace smidgen {
 namespace {
@@ -24,11 +24,11 @@ int64_t spread(int64_t floats) {
 }
 
 WinogradCut winograd_cut(const smidgen_op& op) {
-  constexpr int64_t near = 48 * 1024, enough = 4;
+  constexpr int64_t cached = 48 * 1024, enough = 4;
   WinogradCut c = {};
   c.wide = ceil_div(op.y.w, OUTPUTS);
   c.high = ceil_div(op.y.h, OUTPUTS);
-  const int64_t all = c.wide * c.high, fitting = most(1, near / (PLACES * (op.x.c + PANEL)));
+  const int64_t all = c.wide * c.high, fitting = most(1, cached / (PLACES * (op.x.c + PANEL)));
   c.blocks = even(ceil_div(all, fitting), all);
   c.tiles = ceil_div(all, c.blocks);
   c.panels = ceil_div(op.y.c, PANEL);
@@ -96,7 +96,7 @@ void transform_input(const smidgen_op& op, const float* x, int64_t h, int64_t w,
 
 // The 4x4 outputs of one tile, as far as they lie on the map, for one vector of channels.
 void transform_output(const smidgen_op& op, const float* sums, int64_t step, int64_t h, int64_t w, Vector bias,
-                      const Finish& finish) {
+                      const Epilogue& epilogue) {
   Vector half[OUTPUTS * SIDE];
   for (int64_t j = 0; j < SIDE; ++j) {
     Vector column[SIDE], made[OUTPUTS];
@@ -105,7 +105,8 @@ void transform_output(const smidgen_op& op, const float* sums, int64_t step, int
     each<OUTPUTS>([&](auto i) { half[i * SIDE + j] = made[i]; });
   }
   const int64_t rows = least(OUTPUTS, op.y.h - h), columns = least(OUTPUTS, op.y.w - w);
-  const bool plain = columns == OUTPUTS && !finish.add && !finish.then && finish.columns >= LANES;
+  const bool plain = columns == OUTPUTS && !epilogue.add && epilogue.then == Activation::identity &&
+                     epilogue.columns >= LANES;
   for (int64_t i = 0; i < rows; ++i) {
     Vector row[SIDE], made[OUTPUTS];
     each<SIDE>([&](auto j) { row[j] = half[i * SIDE + j]; });
@@ -113,10 +114,10 @@ void transform_output(const smidgen_op& op, const float* sums, int64_t step, int
     each<OUTPUTS>([&](auto j) { made[j] += bias; });
     const int64_t pixel = (h + i) * op.y.w + w;
     if (plain) {
-      activate<OUTPUTS>(finish.activation, made);
-      each<OUTPUTS>([&](auto j) { store(finish.y + (pixel + j) * finish.y_step, made[j]); });
+      activate<OUTPUTS>(epilogue.activation, made);
+      each<OUTPUTS>([&](auto j) { store(epilogue.y + (pixel + j) * epilogue.y_step, made[j]); });
     } else {
-      for (int64_t j = 0; j < columns; ++j) finish_row<1>(finish, pixel + j, made + j);
+      for (int64_t j = 0; j < columns; ++j) finish_row<1>(epilogue, pixel + j, made + j);
     }
   }
 }
@@ -137,12 +138,13 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
     transform_input(op, places.x, row * OUTPUTS - op.top, column * OUTPUTS - op.left, zeros, inputs + t * channels,
                     c.inputs);
   }
-  Reading reading;
+  const Epilogue whole = epilogue_of(op, places, 0);
+  Indirection reading;
   reading.places = reinterpret_cast<int32_t*>(to + c.tiles);
   reading.add(0, channels);
   for (int64_t panel = c.panels * group / c.groups; panel < c.panels * (group + 1) / c.groups; ++panel) {
     const int64_t columns = least(PANEL, op.y.c - panel * PANEL);
-    Finish product = {};
+    Epilogue product = {};
     product.y_step = PANEL;
     product.columns = is_narrow(columns) ? LANES : PANEL;
     const float* weight = op.weight + panel * PLACES * PANEL * channels;
@@ -154,20 +156,13 @@ void winograd(const smidgen_op& op, const Places& places, int64_t part, float* s
     }
     for (int64_t v = 0; v * LANES < columns; ++v) {
       const int64_t column = panel * PANEL + v * LANES;
-      Finish finish = {};
-      finish.bias = op.bias ? op.bias + column : nullptr;
-      finish.add = places.add ? places.add + column : nullptr;
-      finish.add_step = op.add.pixel;
-      finish.y = places.y + column;
-      finish.y_step = op.y.pixel;
-      finish.columns = columns - v * LANES;
-      finish.activation = op.activation;
-      finish.then = op.then;
+      Epilogue epilogue = whole.from(column);
+      epilogue.columns = least(LANES, epilogue.columns);
       Vector bias;
-      start<1>(finish, &bias);
+      start<1>(epilogue, &bias);
       for (int64_t t = 0; t < tiles; ++t)
         transform_output(op, sums + t * PANEL + v * LANES, c.sums, (first + t) / c.wide * OUTPUTS,
-                         (first + t) % c.wide * OUTPUTS, bias, finish);
+                         (first + t) % c.wide * OUTPUTS, bias, epilogue);
     }
   }
 }

@@ -1,4 +1,4 @@
-// What every instruction set provides for whole networks. layers.cpp is compiled once for each of them.
+// What every instruction set provides for whole networks. infer/ops.cpp is compiled once for each of them.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ struct Places {
   float *y, *sums;
 };
 
-struct Layers {
+struct OpKernels {
   int64_t panel;  // columns of outputs that are computed together
 
   // A matrix float[columns][depth] as panels for a convolution, each column times its scale where there is one, and
@@ -40,9 +40,9 @@ struct Layers {
   int64_t (*multiply_adds)(int64_t rounds);
 };
 
-extern const Layers layers_portable;
+extern const OpKernels ops_portable;
 #if defined(__x86_64__)
-extern const Layers layers_avx2, layers_avx512;
+extern const OpKernels ops_avx2, ops_avx512;
 #endif
 
 }  // namespace smidgen

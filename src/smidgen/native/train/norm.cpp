@@ -1,32 +1,34 @@
 // BatchNorm of whole batches while training: statistics, what they make of every number, and the gradients.
 
-#include "norm.hpp"
+#include "train/norm_kernels.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <new>
 #include <vector>
 
-#include "isa.hpp"
-#include "numbers.hpp"
+#include "isa/isa.hpp"
+#include "isa/numbers.hpp"
 #include "threads.hpp"
 
 namespace smidgen {
 namespace {
 
-const Norms& norms() { return *isa().norms; }
+const NormKernels& norms() { return *isa().norms; }
+
+bool follows_norms(Activation activation) { return known(activation) && activation != Activation::sigmoid; }
 
 // The numbers [pixels][channels] as rows of several pixels that fill whole vectors, and in chunks that stay in a near
 // cache. The chunks depend on the sizes alone, so that sums end alike however many threads work.
 struct Folded {
   Folded(int64_t pixels, int64_t channels, int32_t threads) : pixels(pixels), channels(channels) {
-    constexpr int64_t near = 6 * 1024, fewest = 16, repays = 32 * 1024;
+    constexpr int64_t cached = 6 * 1024, fewest = 16, repays = 32 * 1024;
     const int64_t lanes = norms().lanes;
     int64_t common = lanes;
     while (channels % common) common /= 2;
     fold = lanes / common;
     width = fold * channels;
-    chunk = most(fewest, near / width) * fold;
+    chunk = most(fewest, cached / width) * fold;
     chunks = ceil_div(pixels, chunk);
     const int64_t useful = clamped(pixels * channels / repays, 1, threads);
     parts = least(chunks, useful == 1 ? 1 : 4 * useful);
@@ -97,7 +99,7 @@ struct Line {
       scales[c] = static_cast<float>(inverse[c] * norm.weight[c]);
     }
     scale = folded.spread(scales.data());
-    line = {norm.activation, this->mean.data(), scale.data(), bias.data()};
+    line = {activation_of(norm), this->mean.data(), scale.data(), bias.data()};
   }
   Line(const Line&) = delete;
 
@@ -148,8 +150,8 @@ void statistics(const Folded& folded, const float* x, float* mean, float* varian
   const double all = static_cast<double>(folded.pixels);
   each([&](size_t c, double count, double pivot, double sum, double) { total[c] += sum + count * pivot; });
   each([&](size_t c, double count, double pivot, double sum, double square) {
-    const double far = total[c] / all - pivot;
-    squares[c] += square - far * (2 * sum - count * far);
+    const double distance = total[c] / all - pivot;
+    squares[c] += square - distance * (2 * sum - count * distance);
   });
   for (size_t c = 0; c < wide; ++c) {
     mean[c] = static_cast<float>(total[c] / all);
@@ -165,6 +167,7 @@ using namespace smidgen;
 
 int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y, float* mean, float* variance,
                              int32_t threads) try {
+  if (!follows_norms(activation_of(*norm))) return SMIDGEN_UNKNOWN;
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   statistics(folded, x, mean, variance);
@@ -179,12 +182,13 @@ int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y,
   }
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }
 
 int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const float* mean, const float* variance,
                               const float* grad_y, float* grad_x, float* grad_weight, float* grad_bias,
                               int32_t threads) try {
+  if (!follows_norms(activation_of(*norm))) return SMIDGEN_UNKNOWN;
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   const Line line(folded, *norm, mean, variance);
@@ -228,5 +232,5 @@ int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const fl
   }
   return 0;
 } catch (const std::bad_alloc&) {
-  return 1;
+  return SMIDGEN_NO_MEMORY;
 }

@@ -1,8 +1,8 @@
 // BatchNorm while training, with the activation behind it, written once on vectors of LANES floats; the build compiles
 // this file for each instruction set, with SMIDGEN_NORMS as the name of its table. Nothing but the table may leave it.
 
-#include "norm.hpp"
-#include "vectors.hpp"
+#include "isa/vectors.hpp"
+#include "train/norm_kernels.hpp"
 
 namespace smidgen {
 namespace {
@@ -10,22 +10,23 @@ namespace {
 // Calls body with the activation and what a gradient that arrives at it leaves behind, so that the choice is made
 // outside of the loops.
 template <class Body>
-void with_activation(int32_t kind, Body&& body) {
+void with_activation(Activation kind, Body&& body) {
   const Vector none = {}, one = broadcast(1.0f);
   switch (kind) {
-    case SMIDGEN_RELU:
+    case Activation::relu:
       return body([](Vector z) { return at_least(z, 0.0f); },
                   [&](Vector z, Vector g) { return z > none ? g : none; });
-    case SMIDGEN_RELU6:
+    case Activation::relu6:
       return body([](Vector z) { return at_most(at_least(z, 0.0f), 6.0f); },
                   [&](Vector z, Vector g) { return (z > none) & (z < broadcast(6.0f)) ? g : none; });
-    case SMIDGEN_SILU:
+    case Activation::silu:
       return body([](Vector z) { return silu(z); },
                   [&](Vector z, Vector g) {
                     const Vector s = sigmoid(z);
                     return g * s * (one + z * (one - s));
                   });
-    default: return body([](Vector z) { return z; }, [](Vector, Vector g) { return g; });
+    case Activation::identity: return body([](Vector z) { return z; }, [](Vector, Vector g) { return g; });
+    case Activation::sigmoid: return;  // stands behind no BatchNorm: it has been refused
   }
 }
 
@@ -59,15 +60,15 @@ void moments(const NormRows& all, const float* x, const float* pivot, float* sum
 
 // The difference comes first: a number that is the mean, as all are in a map of one value, is exactly zero then, and an
 // activation that bends there does not depend on rounding.
-inline Vector far(const NormLine& line, Vector x, int64_t column) { return x - load(line.mean + column); }
-inline Vector at(const NormLine& line, Vector far, int64_t column) {
-  return far * load(line.scale + column) + load(line.bias + column);
+inline Vector deviation(const NormLine& line, Vector x, int64_t column) { return x - load(line.mean + column); }
+inline Vector at(const NormLine& line, Vector deviation, int64_t column) {
+  return deviation * load(line.scale + column) + load(line.bias + column);
 }
 
 void apply(const NormRows& all, const NormLine& line, const float* x, float* y) {
   with_activation(line.activation, [&](auto value, auto) {
     for (int64_t row = 0; row < all.rows; ++row, x += all.width, y += all.width)
-      for (int64_t c = 0; c < all.width; c += LANES) store(y + c, value(at(line, far(line, load(x + c), c), c)));
+      for (int64_t c = 0; c < all.width; c += LANES) store(y + c, value(at(line, deviation(line, load(x + c), c), c)));
   });
 }
 
@@ -75,10 +76,10 @@ void gradient_sums(const NormRows& all, const NormLine& line, const float* x, co
                    float* products) {
   with_activation(line.activation, [&](auto, auto passed) {
     two_sums(all, sums, products, [&](int64_t c, int64_t place, Vector& sum, Vector& product) {
-      const Vector distance = far(line, load(x + place), c);
-      const Vector g = passed(at(line, distance, c), load(grad_y + place));
+      const Vector moved = deviation(line, load(x + place), c);
+      const Vector g = passed(at(line, moved, c), load(grad_y + place));
       sum += g;
-      product += g * distance;
+      product += g * moved;
     });
   });
 }
@@ -88,16 +89,16 @@ void gradient(const NormRows& all, const NormLine& line, const float* x, const f
   with_activation(line.activation, [&](auto, auto passed) {
     for (int64_t row = 0; row < all.rows; ++row, x += all.width, grad_y += all.width, grad_x += all.width)
       for (int64_t c = 0; c < all.width; c += LANES) {
-        const Vector distance = far(line, load(x + c), c);
-        const Vector g = passed(at(line, distance, c), load(grad_y + c));
-        store(grad_x + c, g * load(line.scale + c) + (distance * load(slope + c) + load(level + c)));
+        const Vector moved = deviation(line, load(x + c), c);
+        const Vector g = passed(at(line, moved, c), load(grad_y + c));
+        store(grad_x + c, g * load(line.scale + c) + (moved * load(slope + c) + load(level + c)));
       }
   });
 }
 
 }  // namespace
 
-extern const Norms SMIDGEN_NORMS;
-const Norms SMIDGEN_NORMS = {LANES, moments, apply, gradient_sums, gradient};
+extern const NormKernels SMIDGEN_NORMS;
+const NormKernels SMIDGEN_NORMS = {LANES, moments, apply, gradient_sums, gradient};
 
 }  // namespace smidgen

@@ -1,8 +1,8 @@
 // Softmax of rows of numbers. In a namespace without a name, so that each instruction set has its own.
 #pragma once
 
-#include "numbers.hpp"
-#include "vectors.hpp"
+#include "isa/numbers.hpp"
+#include "isa/vectors.hpp"
 
 namespace smidgen {
 namespace {

@@ -1,9 +1,9 @@
-// What every instruction set provides for BatchNorm while training. norm_kernels.cpp is compiled once for each of them.
+// What every instruction set provides for BatchNorm while training. train/norm_kernels.cpp is compiled once for each.
 #pragma once
 
 #include <cstdint>
 
-#include "smidgen.h"
+#include "kinds.hpp"
 
 namespace smidgen {
 
@@ -15,11 +15,11 @@ struct NormRows {
 
 // y = activation((x - mean) * scale + bias).
 struct NormLine {
-  int32_t activation;
+  Activation activation;
   const float *mean, *scale, *bias;
 };
 
-struct Norms {
+struct NormKernels {
   int64_t lanes;  // of a vector
 
   // Sums, for each column, of x - pivot and of its square.
@@ -36,9 +36,9 @@ struct Norms {
                    const float* level, float* grad_x);
 };
 
-extern const Norms norms_portable;
+extern const NormKernels norms_portable;
 #if defined(__x86_64__)
-extern const Norms norms_avx2, norms_avx512;
+extern const NormKernels norms_avx2, norms_avx512;
 #endif
 
 }  // namespace smidgen

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels.hpp"
-#include "numbers.hpp"
+#include "isa/numbers.hpp"
+#include "train/shift_kernels.hpp"
 
 namespace smidgen {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <cstring>
 
-#include "copies.hpp"
-#include "vectors.hpp"
+#include "isa/vectors.hpp"
+#include "train/copies.hpp"
 
 namespace smidgen {
 namespace {

@@ -1,14 +1,14 @@
 // Depthwise convolutions: each channel by itself, alone or together with the 1x1 convolution that makes what they read.
 #pragma once
 
-#include "convolution.hpp"
+#include "infer/convolution.hpp"
 
 namespace smidgen {
 namespace {
 
 // `activate` where the code would grow too much.
-[[gnu::noinline]] void activate_all(int32_t kind, Vector* values, int64_t count) {
-  if (kind == SMIDGEN_SILU)  // the choice outside of the loop, for the one that costs
+[[gnu::noinline]] void activate_all(Activation kind, Vector* values, int64_t count) {
+  if (kind == Activation::silu)  // the choice outside of the loop, for the one that costs
     for (int64_t i = 0; i < count; ++i) values[i] = silu(values[i]);
   else
     for (int64_t i = 0; i < count; ++i) activate<1>(kind, values + i);
@@ -25,7 +25,7 @@ struct Depth {
   int64_t y_width, y_pixel;
   float* sums;
   int64_t kernel, stride, dilation, left;
-  int32_t activation;
+  Activation activation;
 
   const float* at(int64_t h, int64_t w) const { return x + ((h - first) * width + w) * pixel; }
   bool inside(int64_t h, int64_t w) const { return h >= 0 && h < height && w >= 0 && w < width; }
@@ -56,7 +56,7 @@ void depthwise_group(const Depth& d, Where x, float* y, int64_t skipped, const f
   constexpr int64_t WIDTH = (GROUP - 1) * STRIDE + KERNEL;
   constexpr bool SCATTERED = !__is_same(Where, const float*);
   const int64_t pixel = d.pixel, line = d.width * pixel, channels = d.channels, step = d.all, y_pixel = d.y_pixel;
-  const int32_t activation = d.activation;
+  const Activation activation = d.activation;
   const float* const bias = d.bias;
   float* const sums = d.sums;
   for (int64_t c = 0; c + LANES <= channels; c += LANES) {
@@ -86,7 +86,7 @@ void depthwise_group(const Depth& d, Where x, float* y, int64_t skipped, const f
     if (ahead && c % 16 == 0)
       for (int64_t i = 0; i < STRIDE; ++i)
         for (int64_t g = 0; g < GROUP * STRIDE; ++g) __builtin_prefetch(ahead + i * line + g * pixel + c, 0, 2);
-    if (activation) activate_all(activation, all, GROUP);
+    if (activation != Activation::identity) activate_all(activation, all, GROUP);
     if (sums) {
       Vector sum = load(sums + c);
       for (int64_t g = skipped; g < GROUP; ++g) sum += all[g];
@@ -161,27 +161,27 @@ struct DepthCut {
 };
 
 DepthCut depth_cut(const smidgen_op& op) {
-  constexpr int64_t near = 48 * 1024, enough = 8, worthwhile = 64 * 1024, most_pixels = 240;
+  constexpr int64_t cached = 192 * 1024, enough = 8, worthwhile = 64 * 1024, most_pixels = 240;
   const int64_t plane = op.x.h * op.x.w, reach = (op.kernel - 1) * op.dilation + 1;
   const int64_t depth = op.kernel * op.kernel + (op.first ? op.first->x.c * op.stride * op.stride : 0);
   const int64_t parts = clamped(op.y.h * op.y.w * op.y.c * depth / worthwhile, 1, enough);
   const int64_t panels = ceil_div(op.y.c, PANEL);
   DepthCut c = {};
   if (!op.first) {
-    // Small maps by channels, whose weights then stay near; large ones by rows, which lie together.
-    const bool small = plane * op.x.c <= 4 * near && panels >= parts;
+    // Small maps by channels, whose weights a near cache then holds; large ones by rows, which lie together.
+    const bool small = plane * op.x.c <= cached && panels >= parts;
     c.channels = small ? parts : 1;
     c.rows = small ? 1 : even(parts, op.y.h);
   } else {
     // What is made for the block must stay in the second cache: of 512 KB with AVX2, of 1 MB with AVX-512 on the
     // processors that were measured. Blocks of rows make the rows between them twice, so that there are few of them, and
     // a block has few channels before it has few rows; but not fewer panels than pay for reading the input.
-    constexpr int64_t fewest = 3, cached = (LANES == 16 ? 4 : 2) * near;
-    const int64_t fitting = most(fewest, cached / (plane * PANEL));
+    constexpr int64_t fewest = 3, made = LANES == 16 ? cached : cached / 2;
+    const int64_t fitting = most(fewest, made / (plane * PANEL));
     c.channels = most(ceil_div(panels, fitting), least(parts, panels));
-    if (plane * PANEL * fewest > cached) c.channels = ceil_div(panels, fitting);
+    if (plane * PANEL * fewest > made) c.channels = ceil_div(panels, fitting);
     const int64_t line = op.x.w * PANEL * ceil_div(panels, c.channels);
-    const int64_t rows = clamped((cached / line - reach) / op.stride + 1, 1, op.y.h);
+    const int64_t rows = clamped((made / line - reach) / op.stride + 1, 1, op.y.h);
     c.rows = even(most(ceil_div(op.y.h, rows), ceil_div(least(parts, 4), c.channels)), op.y.h);
     c.lines = least(op.x.h, (ceil_div(op.y.h, c.rows) - 1) * op.stride + reach);
     c.pixels = least(most_pixels, up(c.lines * op.x.w, ROWS));
@@ -208,23 +208,20 @@ void expand(const smidgen_op& conv, const float* x, int64_t first, int64_t last,
   const float** const rows = reinterpret_cast<const float**>(scratch);
   int64_t* const to = reinterpret_cast<int64_t*>(rows + pixels);
   float* const partial = reinterpret_cast<float*>(to + pixels);
-  Reading reading;
+  Indirection reading;
   reading.places = reinterpret_cast<int32_t*>(partial + pixels * PANEL);
   reading.add(0, conv.x.c);
-  const int64_t panels = ceil_div(columns, PANEL), together = reading.stretches() > 1 ? 1 : panels;
+  const int64_t panels = ceil_div(columns, PANEL), together = reading.slices() > 1 ? 1 : panels;
   for (int64_t i = 0; i < pixels; ++i) to[i] = i;
   for (; first < last; first += pixels) {
     const int64_t count = least(pixels, last - first);
     for (int64_t i = 0; i < count; ++i) rows[i] = x + (first + i) * conv.x.pixel;
     for (int64_t p = 0; p < panels; p += together) {
-      Finish finish = {};
-      finish.bias = conv.bias ? conv.bias + (panel + p) * PANEL : nullptr;
-      finish.y = y + p * PANEL;
-      finish.y_step = columns;
-      finish.columns = columns - p * PANEL;
-      finish.activation = conv.activation;
-      multiply(reading, count, rows, to, conv.weight + (panel + p) * PANEL * conv.x.c, conv.x.c,
-               least(together, panels - p), finish, partial);
+      const int64_t first_column = (panel + p) * PANEL;
+      const Epilogue epilogue = {conv.bias ? conv.bias + first_column : nullptr, nullptr, 0, y + p * PANEL, columns,
+                                 columns - p * PANEL, activation_of(conv), Activation::identity};
+      multiply(reading, count, rows, to, conv.weight + first_column * conv.x.c, conv.x.c,
+               least(together, panels - p), epilogue, partial);
     }
     y += count * columns;
   }
@@ -252,7 +249,7 @@ void depthwise(const smidgen_op& op, const Places& places, int64_t part, float* 
   d.stride = op.stride;
   d.dilation = op.dilation;
   d.left = op.left;
-  d.activation = op.activation;
+  d.activation = activation_of(op);
   float* const zeros = scratch;
   clear(zeros, d.channels);
   d.zeros = zeros;

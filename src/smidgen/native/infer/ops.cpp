@@ -1,12 +1,12 @@
 // The operations of whole networks, written once on vectors of LANES floats; the build compiles this file for each
-// instruction set, with SMIDGEN_LAYERS as the name of its table. Nothing but the table may leave it: a template of the
+// instruction set, with SMIDGEN_OPS as the name of its table. Nothing but the table may leave it: a template of the
 // standard library compiled here could stand in for the same one elsewhere, on a processor without these instructions.
 
-#include "convolution.hpp"
-#include "depthwise.hpp"
-#include "network.hpp"
-#include "softmax.hpp"
-#include "winograd.hpp"
+#include "infer/convolution.hpp"
+#include "infer/depthwise.hpp"
+#include "infer/ops.hpp"
+#include "infer/softmax.hpp"
+#include "infer/winograd.hpp"
 
 namespace smidgen {
 namespace {
@@ -36,8 +36,8 @@ void pool(const smidgen_op& op, const Places& places, int64_t part, int64_t part
       const int64_t h0 = most(0, top), h1 = least(op.x.h, top + op.kernel);
       const int64_t w0 = most(0, left), w1 = least(op.x.w, left + op.kernel);
       int64_t counted = (h1 - h0) * (w1 - w0);
-      const bool inside = counted == op.kernel * op.kernel, maximum = op.pool == SMIDGEN_MAX;
-      if (op.pool == SMIDGEN_AVERAGE)
+      const bool inside = counted == op.kernel * op.kernel, maximum = pool_of(op) == Pool::max;
+      if (pool_of(op) == Pool::average)
         counted = (least(op.x.h + op.padding, top + op.kernel) - top) *
                   (least(op.x.w + op.padding, left + op.kernel) - left);
       const float* const x = places.x + h0 * line + w0 * pixel;
@@ -80,7 +80,9 @@ void mean(const smidgen_op& op, const Places& places, int64_t part, int64_t part
 void pointwise(const smidgen_op& op, const Places& places, int64_t part, int64_t parts, float* scratch) {
   const int64_t pixels = op.y.h * op.y.w;
   const bool gathers = op.runs || op.x.channel != 1, everywhere = op.gate.h * op.gate.w > 1;
-  const bool gates_only = places.gate && !op.scale && !op.before && !places.add && !op.then;
+  const Activation before = before_of(op), then = then_of(op);
+  const bool gates_only = places.gate && !op.scale && before == Activation::identity && !places.add &&
+                          then == Activation::identity;
   for (int64_t pixel = pixels * part / parts; pixel < pixels * (part + 1) / parts; ++pixel) {
     const float* x = places.x + pixel * op.x.pixel;
     if (gathers) {
@@ -97,10 +99,10 @@ void pointwise(const smidgen_op& op, const Places& places, int64_t part, int64_t
       const int64_t count = least(LANES, op.x.c - c);
       Vector value = load(x + c, count);
       if (op.scale) value = value * load(op.scale + c, count) + load(op.offset + c, count);
-      activate<1>(op.before, &value);
+      activate<1>(before, &value);
       if (gate) value *= load(gate + c, count);
       if (add) value += load(add + c, count);
-      activate<1>(op.then, &value);
+      activate<1>(then, &value);
       store(y + c, value, count);
     }
   }
@@ -118,32 +120,38 @@ void transpose(const smidgen_op& op, const Places& places) {
 int64_t parts(const smidgen_op& op) {
   constexpr int64_t enough = 8;
   const int64_t outputs = op.y.h * op.y.w * op.y.c;
-  switch (op.kind) {
-    case SMIDGEN_CONV: return op.winograd ? winograd_parts(op) : convolution_parts(op);
-    case SMIDGEN_DEPTHWISE: return depthwise_parts(op);
-    case SMIDGEN_POOL: return even(clamped(outputs * op.kernel * op.kernel / (64 * 1024), 1, enough), op.y.h);
-    case SMIDGEN_MEAN:
+  switch (kind_of(op)) {
+    case Kind::conv: return op.winograd ? winograd_parts(op) : convolution_parts(op);
+    case Kind::depthwise: return depthwise_parts(op);
+    case Kind::pool: return even(clamped(outputs * op.kernel * op.kernel / (64 * 1024), 1, enough), op.y.h);
+    case Kind::mean:
       return even(clamped(op.x.h * op.x.w * op.x.c / (32 * 1024), 1, enough), ceil_div(op.x.c, LANES));
-    case SMIDGEN_POINTWISE: return even(clamped(outputs / (16 * 1024), 1, enough), op.y.h * op.y.w);
-    default: return 1;
+    case Kind::pointwise: return even(clamped(outputs / (16 * 1024), 1, enough), op.y.h * op.y.w);
+    case Kind::transpose: return 1;
   }
+  __builtin_unreachable();
 }
 
 int64_t scratch_floats(const smidgen_op& op) {
-  if (op.kind == SMIDGEN_POINTWISE) return op.x.c;
-  if (op.kind == SMIDGEN_DEPTHWISE) return depthwise_scratch(op);
-  if (op.kind != SMIDGEN_CONV) return 0;
-  return op.winograd ? winograd_scratch(op) : convolution_scratch(op);
+  switch (kind_of(op)) {
+    case Kind::conv: return op.winograd ? winograd_scratch(op) : convolution_scratch(op);
+    case Kind::depthwise: return depthwise_scratch(op);
+    case Kind::pointwise: return op.x.c;
+    case Kind::pool:
+    case Kind::mean:
+    case Kind::transpose: return 0;
+  }
+  __builtin_unreachable();
 }
 
 void run(const smidgen_op& op, const Places& places, int64_t part, float* scratch) {
-  switch (op.kind) {
-    case SMIDGEN_CONV: return op.winograd ? winograd(op, places, part, scratch) : convolve(op, places, part, scratch);
-    case SMIDGEN_DEPTHWISE: return depthwise(op, places, part, scratch);
-    case SMIDGEN_POOL: return pool(op, places, part, parts(op));
-    case SMIDGEN_MEAN: return mean(op, places, part, parts(op));
-    case SMIDGEN_POINTWISE: return pointwise(op, places, part, parts(op), scratch);
-    default: return transpose(op, places);
+  switch (kind_of(op)) {
+    case Kind::conv: return op.winograd ? winograd(op, places, part, scratch) : convolve(op, places, part, scratch);
+    case Kind::depthwise: return depthwise(op, places, part, scratch);
+    case Kind::pool: return pool(op, places, part, parts(op));
+    case Kind::mean: return mean(op, places, part, parts(op));
+    case Kind::pointwise: return pointwise(op, places, part, parts(op), scratch);
+    case Kind::transpose: return transpose(op, places);
   }
 }
 
@@ -161,7 +169,7 @@ int64_t multiply_adds(int64_t rounds) {
 
 }  // namespace
 
-extern const Layers SMIDGEN_LAYERS = {PANEL, packed_floats,  pack, parts, depthwise_sums,
+extern const OpKernels SMIDGEN_OPS = {PANEL, packed_floats,  pack, parts, depthwise_sums,
                                       scratch_floats, run, softmax, multiply_adds};
 
 }  // namespace smidgen

@@ -1,18 +1,19 @@
-// Elements of maps and weights: how they lie in memory, and as what they are multiplied.
+// Types of maps and weights: how their numbers lie in memory, and which element kind multiplies them.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
 
-#include "smidgen.h"
+#include "product/elements.hpp"
+#include "kinds.hpp"
 
 namespace smidgen {
 namespace {
 
-// `Stored` in memory, `Number` where they are multiplied, which is the same or float.
+// `Stored` in memory, `Element::Number` where they are multiplied, which is the same or float.
 struct Float32 {
   using Stored = float;
-  using Number = float;
+  using Element = Floats;
   static float load(Stored value) { return value; }
   static Stored store(float value) { return value; }
 };
@@ -20,9 +21,9 @@ struct Float32 {
 struct BFloat16 {
   using Stored = uint16_t;
 #if defined(SMIDGEN_PAIRS)
-  using Number = Stored;
+  using Element = Pairs;
 #else
-  using Number = float;
+  using Element = Floats;
 #endif
   static float load(Stored value) {
     const uint32_t bits = static_cast<uint32_t>(value) << 16;
@@ -40,7 +41,7 @@ struct BFloat16 {
 
 struct Float16 {
   using Stored = uint16_t;
-  using Number = float;
+  using Element = Floats;
   static float load(Stored value) {
     const uint32_t sign = static_cast<uint32_t>(value & 0x8000) << 16;
     const uint32_t magnitude = static_cast<uint32_t>(value & 0x7fff) << 13;
@@ -74,34 +75,37 @@ struct Float16 {
   }
 };
 
-template <class Kind>
-constexpr bool multiplied_as_stored = sizeof(typename Kind::Stored) == sizeof(typename Kind::Number);
+template <class Type>
+using NumberOf = typename Type::Element::Number;
 
-template <class Kind>
-typename Kind::Number to_number(typename Kind::Stored value) {
-  if constexpr (multiplied_as_stored<Kind>)
+template <class Type>
+constexpr bool multiplied_as_stored = sizeof(typename Type::Stored) == sizeof(NumberOf<Type>);
+
+template <class Type>
+NumberOf<Type> to_number(typename Type::Stored value) {
+  if constexpr (multiplied_as_stored<Type>)
     return value;
   else
-    return Kind::load(value);
+    return Type::load(value);
 }
-template <class Kind>
-typename Kind::Stored to_stored(typename Kind::Number value) {
-  if constexpr (multiplied_as_stored<Kind>)
+template <class Type>
+typename Type::Stored to_stored(NumberOf<Type> value) {
+  if constexpr (multiplied_as_stored<Type>)
     return value;
   else
-    return Kind::store(value);
+    return Type::store(value);
 }
 
 // With SMIDGEN_PAIRS the kernels are those of bfloat16 alone, which the processor multiplies in pairs.
 template <class Body>
-void with_type([[maybe_unused]] int32_t type, Body&& body) {
+void with_type([[maybe_unused]] FloatType type, Body&& body) {
 #if defined(SMIDGEN_PAIRS)
   body(BFloat16{});
 #else
   switch (type) {
-    case SMIDGEN_BFLOAT16: return body(BFloat16{});
-    case SMIDGEN_FLOAT16: return body(Float16{});
-    default: return body(Float32{});
+    case FloatType::bfloat16: return body(BFloat16{});
+    case FloatType::float16: return body(Float16{});
+    case FloatType::float32: return body(Float32{});
   }
 #endif
 }

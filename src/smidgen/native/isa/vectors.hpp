@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "numbers.hpp"
+#include "isa/numbers.hpp"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -39,7 +39,7 @@ struct Constant {
   constexpr operator int64_t() const { return NUMBER; }
 };
 template <int64_t COUNT, class Body>
-[[gnu::always_inline]] inline void each(Body&& body) {
+[[gnu::always_inline]] constexpr void each(Body&& body) {
   if constexpr (COUNT > 0) {
     each<COUNT - 1>(body);
     body(Constant<COUNT - 1>{});

@@ -1,9 +1,9 @@
-// What every instruction set provides. One file, kernels.cpp, is compiled once for each of them.
+// What every instruction set provides for shifts. One file, train/shift_kernels.cpp, is compiled once for each of them.
 #pragma once
 
 #include <cstdint>
 
-#include "smidgen.h"
+#include "kinds.hpp"
 
 namespace smidgen {
 
@@ -77,7 +77,7 @@ struct Shift {
 struct ShiftConv {
   Shift shift;
   int64_t c_out;
-  int32_t type;
+  FloatType type;
 };
 
 // Element (i, j) lies at i * row_step + j * column_step.
@@ -86,7 +86,7 @@ struct Matrix {
   int64_t columns, row_step, column_step;
 };
 
-struct Kernels {
+struct ShiftKernels {
   // Columns of a panel of packed weights, and of a tile; and rows that one step of a product takes.
   int64_t panel, together;
   bool masks;  // whether shift_rows can use those of planes
@@ -96,13 +96,13 @@ struct Kernels {
 
   // A panel of a matrix of any type from its column `first` on, as words [steps][panel], zero beyond the last column.
   // order: int[steps][together], the rows of each step, -1 for none.
-  void (*pack)(int32_t type, const Matrix&, const int64_t* order, int64_t steps, int64_t first, float* to);
+  void (*pack)(FloatType type, const Matrix&, const int64_t* order, int64_t steps, int64_t first, float* to);
 
   // Numbers of any type as floats.
-  void (*widen)(int32_t type, const void* numbers, int64_t count, float* to);
+  void (*widen)(FloatType type, const void* numbers, int64_t count, float* to);
 
   // Sums where they end: element (i, j) of [rows, columns] of any type from i * row_step + j * column_step.
-  void (*unpack)(int32_t type, const float* from, int64_t rows, int64_t columns, int64_t row_step,
+  void (*unpack)(FloatType type, const float* from, int64_t rows, int64_t columns, int64_t row_step,
                  int64_t column_step, void* to);
 
   // Floats of scratch that one thread needs, forward or backward, for blocks of that many pixels.
@@ -119,10 +119,10 @@ struct Kernels {
                    int64_t pixels, void* grad_x, float* grad_weight, float* grad_bias, float* scratch);
 };
 
-extern const Kernels kernels_portable;
+extern const ShiftKernels shifts_portable;
 #if defined(__x86_64__)
-extern const Kernels kernels_avx2, kernels_avx512;
-extern const Kernels kernels_avx512_bf16;  // of bfloat16 alone
+extern const ShiftKernels shifts_avx2, shifts_avx512;
+extern const ShiftKernels shifts_avx512_bf16;  // of bfloat16 alone
 #endif
 
 }  // namespace smidgen
