@@ -172,7 +172,7 @@ void set_bias(Case& made, smidgen_op& op, Plain& plain) {
   op.bias = keep(made, std::move(padded));
 }
 
-// Weights of F(4x4, 3x3) at the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, as native/winograd.hpp reads them.
+// Weights of F(4x4, 3x3) at the points 0, +-sqrt(1/2), +-sqrt(2) and infinity, as native/infer/winograd.hpp reads them.
 // Lavin and Gray 2016, arXiv:1509.09308.
 Floats winograd_weights(const Floats& weight, const float* scale, int64_t c_out, int64_t c_in) {
   const double root = std::sqrt(0.5), points[5] = {0, root, -root, 2 * root, -2 * root};
