@@ -65,9 +65,9 @@ def test_python_gives_every_number_the_name_that_the_header_gives_it(name: str) 
     assert ENUMS[name] == numbers(name)
 
 
-def test_norms_take_the_activations_of_the_header_but_the_sigmoid() -> None:
+def test_norms_call_the_activations_that_they_know_as_the_header_does() -> None:
     taken = {name or "identity": number for name, number in norm.ACTIVATIONS.items()}
-    assert taken == {name: number for name, number in numbers("activation").items() if name != "sigmoid"}
+    assert taken.items() < numbers("activation").items()
 
 
 @pytest.mark.parametrize("name", STRUCTS)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import assert_never
 
 from smidgen.graph.nodes import (
     Activation,
     BatchNorm,
     Conv,
     Dropout,
-    Flatten,
     GlobalPool,
     Leaf,
-    Linear,
     Pool,
     Shift,
 )
@@ -21,7 +18,8 @@ from smidgen.spec import Shape
 
 __all__ = ["compact", "is_depthwise", "leaf_name", "map_size", "ratio", "sentence", "stride_of"]
 
-_ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "silu": "SiLU", "sigmoid": "sigmoid"}
+# Activations that are not written as they are called.
+_ACTIVATIONS = {"relu": "ReLU", "relu6": "ReLU6", "silu": "SiLU"}
 _POOLS = {"max": "max pool", "avg": "average pool"}
 
 
@@ -33,7 +31,7 @@ def leaf_name(leaf: Leaf) -> str:
         case BatchNorm():
             return "BN"
         case Activation(kind=kind):
-            return _ACTIVATIONS[kind]
+            return _ACTIVATIONS.get(kind, kind)
         case Dropout(p=p):
             return f"dropout {p:g}"
         case Shift():
@@ -42,12 +40,8 @@ def leaf_name(leaf: Leaf) -> str:
             return f"{kernel}x{kernel} {_POOLS[kind]}"
         case GlobalPool():
             return "global average pool"
-        case Flatten():
-            return "flatten"
-        case Linear():
-            return "linear"
         case _:
-            assert_never(leaf)
+            return type(leaf).__name__.lower()
 
 
 def stride_of(leaf: Leaf) -> int:

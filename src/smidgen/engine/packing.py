@@ -116,8 +116,8 @@ def _padded(bias: Array) -> Array:
     return room
 
 
-# The weights of F(4x4, 3x3) at the points 0, ±√½, ±√2 and infinity, ordered as in native/infer/winograd.hpp: a row
-# is (1, p, p²) over the derivative of x (x² - ½) (x² - 2) at p. Lavin and Gray 2016, arXiv:1509.09308.
+# The weights of F(4x4, 3x3) at the points 0, ±√½, ±√2 and infinity, as native/infer/winograd.hpp orders them.
+# A row is (1, p, p²) over the derivative of x (x² - ½) (x² - 2) at p. Lavin and Gray 2016, arXiv:1509.09308.
 _WINOGRAD = np.array(
     [(1, p, p * p) for p in (0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))] + [(0, 0, 1)]
 ) / np.array([[1], [-1.5], [-1.5], [6], [6], [1]])

@@ -37,6 +37,7 @@ __all__ = [
     "pad",
 ]
 
+# In the order of `enum smidgen_activation` in native/smidgen.h.
 ActivationKind: TypeAlias = Literal["relu", "relu6", "silu", "sigmoid"]
 PoolKind: TypeAlias = Literal["max", "avg"]
 

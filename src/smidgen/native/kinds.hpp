@@ -90,7 +90,6 @@ constexpr bool known(Space space) {
 
 // Of what has been found known.
 inline FloatType type_of(const smidgen_shift_conv& conv) { return static_cast<FloatType>(conv.type); }
-inline Activation activation_of(const smidgen_norm& norm) { return static_cast<Activation>(norm.activation); }
 inline Kind kind_of(const smidgen_op& op) { return static_cast<Kind>(op.kind); }
 inline Activation before_of(const smidgen_op& op) { return static_cast<Activation>(op.before); }
 inline Activation activation_of(const smidgen_op& op) { return static_cast<Activation>(op.activation); }

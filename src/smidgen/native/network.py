@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+from typing import Any, get_args
 
+from smidgen.graph import ActivationKind
 from smidgen.native.library import STATUSES, checked, library
 
 __all__ = [
@@ -25,7 +26,7 @@ __all__ = [
 
 # Numbers of the enumerations in smidgen.h.
 KINDS = {"conv": 0, "depthwise": 1, "pool": 2, "mean": 3, "pointwise": 4, "transpose": 5}
-ACTIVATIONS = {None: 0, "relu": 1, "relu6": 2, "silu": 3, "sigmoid": 4}
+ACTIVATIONS = {None: 0} | {kind: number for number, kind in enumerate(get_args(ActivationKind), 1)}
 POOLS = {"max": 0, "average": 1, "average inside": 2}
 SPACES = {"nowhere": 0, "arena": 1, "input": 2, "output": 3}
 

@@ -16,7 +16,7 @@ namespace {
 
 const NormKernels& norms() { return *isa().norms; }
 
-bool follows_norms(Activation activation) { return known(activation) && activation != Activation::sigmoid; }
+NormActivation activation_of(const smidgen_norm& norm) { return static_cast<NormActivation>(norm.activation); }
 
 // The numbers [pixels][channels] as rows of several pixels that fill whole vectors, and in chunks that stay in a near
 // cache. The chunks depend on the sizes alone, so that sums end alike however many threads work.
@@ -167,7 +167,7 @@ using namespace smidgen;
 
 int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y, float* mean, float* variance,
                              int32_t threads) try {
-  if (!follows_norms(activation_of(*norm))) return SMIDGEN_UNKNOWN;
+  if (!known(activation_of(*norm))) return SMIDGEN_UNKNOWN;
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   statistics(folded, x, mean, variance);
@@ -188,7 +188,7 @@ int32_t smidgen_norm_forward(const smidgen_norm* norm, const float* x, float* y,
 int32_t smidgen_norm_backward(const smidgen_norm* norm, const float* x, const float* mean, const float* variance,
                               const float* grad_y, float* grad_x, float* grad_weight, float* grad_bias,
                               int32_t threads) try {
-  if (!follows_norms(activation_of(*norm))) return SMIDGEN_UNKNOWN;
+  if (!known(activation_of(*norm))) return SMIDGEN_UNKNOWN;
   if (norm->pixels * norm->channels == 0) return 0;
   const Folded folded(norm->pixels, norm->channels, threads);
   const Line line(folded, *norm, mean, variance);

@@ -10,23 +10,22 @@ namespace {
 // Calls body with the activation and what a gradient that arrives at it leaves behind, so that the choice is made
 // outside of the loops.
 template <class Body>
-void with_activation(Activation kind, Body&& body) {
+void with_activation(NormActivation kind, Body&& body) {
   const Vector none = {}, one = broadcast(1.0f);
   switch (kind) {
-    case Activation::relu:
+    case NormActivation::relu:
       return body([](Vector z) { return at_least(z, 0.0f); },
                   [&](Vector z, Vector g) { return z > none ? g : none; });
-    case Activation::relu6:
+    case NormActivation::relu6:
       return body([](Vector z) { return at_most(at_least(z, 0.0f), 6.0f); },
                   [&](Vector z, Vector g) { return (z > none) & (z < broadcast(6.0f)) ? g : none; });
-    case Activation::silu:
+    case NormActivation::silu:
       return body([](Vector z) { return silu(z); },
                   [&](Vector z, Vector g) {
                     const Vector s = sigmoid(z);
                     return g * s * (one + z * (one - s));
                   });
-    case Activation::identity: return body([](Vector z) { return z; }, [](Vector, Vector g) { return g; });
-    case Activation::sigmoid: return;  // stands behind no BatchNorm: it has been refused
+    case NormActivation::identity: return body([](Vector z) { return z; }, [](Vector, Vector g) { return g; });
   }
 }
 

@@ -13,9 +13,26 @@ struct NormRows {
   int64_t rows, width;
 };
 
+// The activations whose gradients are known here.
+enum class NormActivation : int32_t {
+  identity = SMIDGEN_IDENTITY,
+  relu = SMIDGEN_RELU,
+  relu6 = SMIDGEN_RELU6,
+  silu = SMIDGEN_SILU,
+};
+constexpr bool known(NormActivation activation) {
+  switch (activation) {
+    case NormActivation::identity:
+    case NormActivation::relu:
+    case NormActivation::relu6:
+    case NormActivation::silu: return true;
+  }
+  return false;
+}
+
 // y = activation((x - mean) * scale + bias).
 struct NormLine {
-  Activation activation;
+  NormActivation activation;
   const float *mean, *scale, *bias;
 };
 
