@@ -30,7 +30,8 @@ def commands() -> dict[str, set[str]]:
     found = {}
     for name in COMMANDS:
         command = importlib.import_module(f"smidgen.cli.{name}").command
-        options = (one.opts + one.secondary_opts for one in command.params if isinstance(one, click.Option))
+        known = command.get_params(click.Context(command))  # those of families, too
+        options = (one.opts + one.secondary_opts for one in known if isinstance(one, click.Option))
         found[name] = {"--help", *(option for each in options for option in each)}
     return found
 
@@ -66,7 +67,7 @@ def test_options_that_are_named_are_those_of_a_command(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_python_names_in_a_document_can_be_had(path: Path) -> None:
     text = path.read_text("utf-8")
-    for dotted in re.findall(r"\bsmidgen(?:\.[a-z_]\w*|\.[A-Z]\w*)+", text):
+    for dotted in re.findall(r"(?<!/)\bsmidgen(?:\.[a-z_]\w*|\.[A-Z]\w*)+", text):
         home: object = smidgen
         for part in dotted.split(".")[1:]:
             home = reached(home, part)

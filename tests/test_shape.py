@@ -25,8 +25,6 @@ WIDE = {
     "families/shiftnet.py sc2",
     "families/shiftnet.py shift_block",
     "kernels/norm.py _backward",  # torch reads the operator's schema off it
-    "scaling/compound.py scale",
-    "scaling/solve.py solve",
     "weights/sources/torchvision.py _row",  # a row of a table
 }
 

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smidgen import spec
-from smidgen.spec import Budget, BudgetError, Cost, Excess, Shape, SmidgenError, closest, quantity
+from smidgen.spec import (
+    UNITS,
+    Budget,
+    BudgetError,
+    Cost,
+    Excess,
+    Shape,
+    SmidgenError,
+    budget,
+    closest,
+    quantity,
+)
 
 
 @pytest.mark.parametrize(
@@ -206,3 +218,11 @@ def test_cost_is_frozen() -> None:
 def test_limits_without_a_comma_between_them_are_explained() -> None:
     with pytest.raises(BudgetError, match="put a comma between them"):
         Budget.parse("params=200k macs=20M")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_every_unit_is_a_limit_that_type_checkers_know(name: str) -> None:
+    """By the sources: a property of `Budget` for each row of the table."""
+    source = Path(budget.__file__).read_text("utf-8")
+    assert f"def {name}(self)" in source
+    assert getattr(Budget(), name) is None

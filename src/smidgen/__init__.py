@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from smidgen import kernels, models, modules
+    from smidgen import export, kernels, models, modules
     from smidgen.engine import Engine
     from smidgen.families import names, network
     from smidgen.graph import Network, Preprocess
@@ -39,6 +39,7 @@ _HOMES = {
     "Solution": "smidgen.scaling",
     "count_parameters": "smidgen.modules",
     "create": "smidgen.modules",
+    "export": "smidgen.export",
     "kernels": "smidgen.kernels",
     "load": "smidgen.modules",
     "models": "smidgen.models",
@@ -62,6 +63,7 @@ __all__ = [
     "__version__",
     "count_parameters",
     "create",
+    "export",
     "kernels",
     "load",
     "models",

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from command_line import smidgen
+from smidgen.graph import trunk_end
 from smidgen.scaling import scale, solve
 from smidgen.scaling.compound import stride_choices
 from smidgen.spec import Budget, BudgetError, ShapeError
@@ -49,7 +50,7 @@ def test_usual_strides_stay_where_they_reach_as_far() -> None:
     [
         ("efficientnet", 96, Budget(peak_bytes=3_000_000)),
         ("efficientnet", 96, Budget(macs=30_000_000, params=2_000_000)),
-        ("squeezenet", 32, Budget(macs=8_000_000)),
+        ("squeezenet", 64, Budget(macs=20_000_000)),
     ],
 )
 def test_published_strides_are_taken_where_they_reach_a_larger_phi(
@@ -63,6 +64,16 @@ def test_published_strides_are_taken_where_they_reach_a_larger_phi(
     assert published.phi > usual.phi
     assert published.network.cost().params > usual.network.cost().params
     assert found.network.name.endswith("_dropped0")
+
+
+@pytest.mark.parametrize("family", ["efficientnet", "squeezenet"])
+def test_a_last_map_of_one_pixel_is_taken_only_where_nothing_else_fits(family: str) -> None:
+    """At 32 pixels the published strides leave one."""
+    usual = solve(family, Budget(macs=5_000_000), num_classes=10, resolution=32)
+    assert usual.network.dropped_strides > 0
+    assert min(trunk_end(usual.network.tree, usual.network.input)[1:3]) >= 4
+    tight = solve("efficientnet", Budget(macs=1_500_000), num_classes=10, resolution=32)
+    assert tight.network.dropped_strides == 0
 
 
 def test_pictures_that_move_keep_the_strides_of_the_baseline_along_phi() -> None:

@@ -6,9 +6,10 @@ and memory of a prediction in fresh processes; `books` asks the system what else
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smidgen.engine.engine import Engine
+from smidgen.lazy import loaded_from
 
 if TYPE_CHECKING:
     from smidgen.engine.profile import StepTime, listed
@@ -16,10 +17,5 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "StepTime", "listed"]
 
 
-def __getattr__(name: str) -> Any:
-    """Loaded when first used: an engine that is called needs none of it."""
-    if name not in ("StepTime", "listed"):
-        raise AttributeError(f"module 'smidgen.engine' has no attribute '{name}'")
-    from smidgen.engine import profile
-
-    return getattr(profile, name)
+# An engine that is called needs none of it.
+__getattr__ = loaded_from(__name__, {"StepTime": "profile", "listed": "profile"})

@@ -55,7 +55,7 @@ def write(
     tensors  weights by state-dict name, float32
     reads    what the caller reads, and what is therefore not written over
     Raises   as `require`; SmidgenError where the target cannot say the network or a file cannot be written:
-             what was there is then as it was.
+             what was there is then as it was, unless a file cannot take its name after another has.
     """
     options, reads = options or Options(), tuple(reads)
     files = require(name, path, options, reads)

@@ -6,7 +6,7 @@ import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from smidgen.graph import (
     Activation,
@@ -37,7 +37,6 @@ __all__ = [
     "Request",
     "Strides",
     "Style",
-    "TableRow",
     "classifier",
     "conv_norm",
     "default_preprocess",
@@ -67,18 +66,6 @@ class Request:
     dropped_strides: int = 0
     init: InitChoice | None = None
     own: Mapping[str, Any] = field(default_factory=dict)
-
-
-class TableRow(Protocol):
-    """A row of a family's table: how one variant differs from its sisters."""
-
-    @property
-    def resolution(self) -> int:
-        """Side of the pictures that the variant was made for."""
-
-    @property
-    def num_classes(self) -> int:
-        """Classes of the data set that it was made for."""
 
 
 @dataclass(frozen=True, slots=True)

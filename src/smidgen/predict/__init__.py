@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from smidgen.lazy import loaded_from
 from smidgen.predict.models import require_sensible
 from smidgen.predict.pictures import Picture
 from smidgen.predict.predictor import Forward, Prediction, Predictor
@@ -26,10 +27,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Loaded when first used: arrays and single pictures need no folders."""
-    if name != "pictures_in":
-        raise AttributeError(f"module 'smidgen.predict' has no attribute '{name}'")
-    from smidgen.predict.paths import pictures_in
-
-    return pictures_in
+# Arrays and single pictures need no folders.
+__getattr__ = loaded_from(__name__, {"pictures_in": "paths"})

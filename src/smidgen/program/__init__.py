@@ -6,9 +6,9 @@ writes it (the engine, the exporters) reads its steps, and decides nothing any m
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from smidgen.lazy import loaded_from
 from smidgen.program.arena import ALIGNMENT, Arena, lay_out
 from smidgen.program.listing import LARGEST_MAP
 from smidgen.program.lower import lower
@@ -91,9 +91,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module 'smidgen.program' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"smidgen.program.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_from(__name__, _LATER)

@@ -58,6 +58,8 @@ class Program(NamedTuple):
         if others:
             found = ", ".join(sorted(map(str, others)))
             raise ValueError(f"a program of {found} came; {reader} does float32 only")
+        if any((one.scale, one.zero) != (None, None) for one in self.maps):
+            raise ValueError(f"float32 maps with a scale or a zero came; {reader} takes floats as they are")
 
 
 # What changes a program, for all machines or for one.

@@ -79,6 +79,12 @@ class Baseline:
         whole = max(layer.stride for layer in layers(start.tree, start.input))
         return found if whole <= start.input.height else None
 
+    @property
+    def coarse(self) -> bool:
+        """Whether the last map is a single pixel high or wide."""
+        start = self._start()
+        return min(trunk_end(start.tree, start.input)[1:3]) < 2
+
     def dropping(self, dropped: int) -> Baseline:
         """The same with so many dropped strides. Raises ShapeError where that leaves no map."""
         found = dataclasses.replace(self, request=dataclasses.replace(self.request, dropped_strides=dropped))

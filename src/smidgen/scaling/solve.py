@@ -52,8 +52,9 @@ def solve(
 ) -> Solution:
     """Largest φ whose network obeys every limit at once, to 1/1024.
 
-    Where small pictures drop strides, the published ones are tried too, if the budget limits what they save;
-    they are taken where they reach a larger φ.
+    Where small pictures drop strides, the published ones are tried too, if the budget limits what they save.
+    They are taken where they reach a larger φ and leave a last map of 2 x 2 or more, or where nothing else
+    fits.
 
     rule     one of `RULES`, or its name
     depth    multiplier of the baseline's depth that stays, while the rule moves the rest
@@ -75,6 +76,8 @@ def solve(
     start = baseline(family, num_classes=num_classes, **options)
     found: Solution | None = None
     for each in _strides(start, budget) if options.get("dropped_strides") is None else [start]:
+        if found is not None and each.coarse:
+            break  # φ does not tell that nothing is left of where things are
         stairs = Stairs(each, rule, depth, classes, latency)
         _require_moves(stairs, each)
         found = _solution(stairs, budget, found) or found

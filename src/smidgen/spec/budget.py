@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smidgen.spec.errors import BudgetError
 from smidgen.spec.units import UNITS, Unit
@@ -48,10 +48,26 @@ class Budget:
             UNITS[name].check(limit)
         object.__setattr__(self, "_limits", tuple(kept.items()))
 
-    def __getattr__(self, name: str) -> float | None:
-        if name not in UNITS:
-            raise AttributeError(f"a budget has no {name!r}; limits are {', '.join(UNITS)}")
-        return self.limits().get(name)
+    if TYPE_CHECKING:  # what `__getattr__` makes of the table
+
+        @property
+        def params(self) -> int | None: ...  # noqa: D102
+        @property
+        def macs(self) -> int | None: ...  # noqa: D102
+        @property
+        def weight_bytes(self) -> int | None: ...  # noqa: D102
+        @property
+        def int8_bytes(self) -> int | None: ...  # noqa: D102
+        @property
+        def peak_bytes(self) -> int | None: ...  # noqa: D102
+        @property
+        def latency_ms(self) -> float | None: ...  # noqa: D102
+    else:
+
+        def __getattr__(self, name: str) -> float | None:
+            if name not in UNITS:
+                raise AttributeError(f"a budget has no {name!r}; limits are {', '.join(UNITS)}")
+            return self.limits().get(name)
 
     @classmethod
     def parse(cls, text: str) -> Budget:

@@ -8,8 +8,9 @@ Names are loaded when first used (PEP 562): who opens a model file waits for no 
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from smidgen.lazy import loaded_from
 
 if TYPE_CHECKING:
     from smidgen.weights.catalogue import (
@@ -63,12 +64,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = loaded_from(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:
