@@ -67,14 +67,14 @@ def test_options_that_are_named_are_those_of_a_command(path: Path) -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_python_names_in_a_document_can_be_had(path: Path) -> None:
     text = path.read_text("utf-8")
-    for dotted in re.findall(r"(?<!/)\bsmidgen(?:\.[a-z_]\w*|\.[A-Z]\w*)+", text):
+    for dotted in re.findall(r"(?<!/)\bsmidgen(?!\.h\b)(?:\.[a-z_]\w*|\.[A-Z]\w*)+", text):
         home: object = smidgen
         for part in dotted.split(".")[1:]:
             home = reached(home, part)
     for home_name, names in re.findall(r"^\s*from (smidgen[\w.]*) import ([\w, ]+)$", text, re.MULTILINE):
         module = importlib.import_module(home_name)
         for part in names.split(","):
-            reached(module, part.strip())
+            reached(module, part.strip().split(" as ")[0])
 
 
 def reached(home: object, name: str) -> object:
