@@ -4,13 +4,16 @@
     write(network, tensors, "onnx", Path("model.onnx"))     # as `smidgen export` does
     to_onnx(network, tensors)                               # the model as a value
 
-Names are loaded when first used (PEP 562): onnx, which one of them needs, may not be there.
+A target of one's own also finds `sidecar` (the JSON beside files that have no room for it) and `usage` (what
+their user must know) here. Other names are loaded when first used (PEP 562): onnx, which one of them needs,
+may not be there.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smidgen.export import sidecar, usage
 from smidgen.lazy import loaded_from
 
 if TYPE_CHECKING:
@@ -39,8 +42,10 @@ __all__ = [
     "ShiftForm",
     "Target",
     "has_shifts",
+    "sidecar",
     "to_ncnn",
     "to_onnx",
+    "usage",
     "without_shifts",
     "write",
 ]
