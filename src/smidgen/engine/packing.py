@@ -19,7 +19,8 @@ class Packed:
     """Weights as the kernels read them, made when first asked for and shared by the programs of all sizes.
 
     They are known by the layer that they come from, and by what a pass has taken of it: that is the same at
-    every size. Every method gives the address of the first number.
+    every size. So one `Packed` belongs to the weights of one network: others need another. Every method gives
+    the address of the first number.
     """
 
     def __init__(self) -> None:
