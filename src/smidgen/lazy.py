@@ -1,13 +1,19 @@
-"""Public names of a package that are loaded when first used (PEP 562): nobody waits for the others."""
+"""What is loaded when it is first used, so that nobody waits for the others: public names (PEP 562), and the
+files that are registrations.
+"""
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-__all__ = ["loaded_from"]
+from smidgen.spec import SmidgenError
+
+__all__ = ["loaded_from", "registration"]
 
 
 def loaded_from(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -24,3 +30,13 @@ def loaded_from(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return attribute
+
+
+def registration(package: str, file: str) -> ModuleType:
+    """The module of a file that somebody put into a package. Raises SmidgenError where it does not import."""
+    try:
+        return importlib.import_module(f"{package}.{file}")
+    except Exception as error:
+        spec = importlib.util.find_spec(f"{package}.{file}")
+        place = spec.origin if spec else file
+        raise SmidgenError(f"{place}: cannot be imported ({type(error).__name__}: {error})") from error

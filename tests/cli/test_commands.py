@@ -93,8 +93,16 @@ def test_show_says_what_it_left_out_and_which_strides_it_dropped() -> None:
     text = done("show", "squeezenet1_1", "--resolution", 32)
     dropped = families.network("squeezenet1_1", resolution=32).dropped_strides
     assert dropped > 0
-    assert f"first {dropped} stride" in text
+    assert f"first {dropped} strides became 1, because the pictures are small" in text
     assert "left out" in text
+
+
+def test_show_gives_the_smallness_of_pictures_as_the_reason_only_where_it_is_one(tmp_path: Path) -> None:
+    asked = done("show", "resnet20", "--dropped-strides", 1)
+    assert "dropped       the first stride became 1, as asked" in asked
+    network = families.network("resnet20", num_classes=2, dropped_strides=1)
+    save(tmp_path / "m.safetensors", network, create(network))
+    assert done("show", tmp_path / "m.safetensors").endswith("the first stride became 1\n")
 
 
 def test_show_unfolds_on_demand() -> None:

@@ -102,6 +102,14 @@ def test_files_lie_beside_the_model_and_are_named_with_their_sizes(place: Path) 
     assert "  output   logits, float32[3], before softmax" in lines
 
 
+def test_a_form_of_shifts_is_told_to_change_nothing_where_there_are_none(place: Path) -> None:
+    dense = package.network("resnet20", num_classes=3, resolution=16)
+    modelfile.write(place / "dense.safetensors", modelfile.ModelFile(dense, draw_weights(dense)))
+    outcome = smidgen("export", "dense.safetensors", "--to", "ncnn", "--shift", "depthwise")
+    told = "dense.safetensors has no shifts: --shift depthwise changes nothing\n"
+    assert (outcome.code, outcome.err) == (0, told)
+
+
 def test_json_names_the_files_and_says_what_their_user_must_know(place: Path) -> None:
     found = json.loads(done("model.safetensors", "--to", "onnx", "-o", "x.onnx", "--json"))
     assert found["target"] == "onnx"

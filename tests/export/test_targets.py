@@ -182,6 +182,28 @@ def test_a_file_in_the_folder_is_all_that_a_target_takes(
         vars(targets).pop("weights_only", None)
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            "SUMMARY, SUFFIXES, OPTIONS = 'Mine.', ('.x',), ()",
+            "no target, for it has no PACKAGES and no content",
+        ),
+        ("import nothing_of_that_name", "cannot be imported (ModuleNotFoundError: No module named"),
+    ],
+)
+def test_a_broken_target_file_names_itself(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    monkeypatch.setattr(targets, "__path__", [*targets.__path__, str(tmp_path)])
+    refused = run("export", "--help")
+    sys.modules.pop("smidgen.export.targets.mine", None)
+    vars(targets).pop("mine", None)
+    assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+    assert refused.err.startswith(f"{tmp_path / 'mine.py'}: {says}")
+
+
 def test_listing_the_targets_loads_no_package_of_theirs() -> None:
     code = (
         "import sys; from smidgen import export; from smidgen.export import targets, writing\n"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from smidgen import families
 from smidgen.graph import Conv, Dropout, Layer, Linear, Network, Pool, layers, leaves, tensors, validate
-from smidgen.spec import Shape, SmidgenError, UnknownNameError
+from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError
 
 NAMES = families.names()
 
@@ -129,6 +133,18 @@ def test_one_dropped_stride_halves_the_step_of_the_last_map(name: str) -> None:
     assert steps[0] == 2 * steps[1] == 4 * steps[2]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_every_number_of_dropped_strides_has_a_tree_of_its_own(name: str) -> None:
+    most = 2 if "resnet" in name else 4 if name.startswith("squeezenet") else 5
+    trees = [families.network(name, dropped_strides=dropped).tree for dropped in range(most + 1)]
+    assert len(set(trees)) == most + 1
+    assert not strided(families.network(name, dropped_strides=most))
+    for dropped in (most + 1, families.MOST_STRIDES):
+        with pytest.raises(ShapeError) as caught:
+            families.network(name, dropped_strides=dropped)
+        assert str(caught.value) == f"{name} has {most} strides; dropped_strides={dropped} is more"
+
+
 def test_tiny_pictures_stay_whole() -> None:
     for resolution in (1, 2, 3):
         net = families.network("efficientnet_b0", resolution=resolution)
@@ -163,6 +179,11 @@ def test_unknown_name_is_answered_with_the_nearest() -> None:
     [
         ({"num_classes": 0}, "num_classes=0"),
         ({"num_classes": 2.5}, "integer"),
+        ({"num_classes": "10"}, "num_classes='10' is not an integer"),
+        ({"dropped_strides": "2"}, "dropped_strides='2' is not an integer"),
+        ({"dropped_strides": 6}, "efficientnet_b0 has 5 strides; dropped_strides=6 is more"),
+        ({"dropout": "0.5"}, "dropout='0.5'"),
+        ({"padding": 1}, "padding=1: text is needed"),
         ({"c_in": 0}, "c_in=0"),
         ({"resolution": 0}, "resolution=0"),
         ({"resolution": -224}, "resolution=-224"),
@@ -198,3 +219,65 @@ def test_last_layer_has_the_number_of_classes_of_its_data_set(name: str) -> None
     assert net.input.height in (32, *range(160, 801))
     last = [leaf for _, leaf in leaves(net.tree) if isinstance(leaf, Conv | Linear)][-1]
     assert last.c_out == net.num_classes
+
+
+# ── options of single families ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("squeezenet_design", {"frequency": "x"}, "frequency='x': an integer is needed"),
+        ("squeezenet_design", {"frequency": True}, "frequency=True: an integer is needed"),
+        ("squeezenet_design", {"squeeze_ratio": None}, "squeeze_ratio=None: a number is needed"),
+        ("squeezenet_design", {"pools": 3}, "pools=3: a list as 0,3,7 is needed"),
+        ("squeezenet_design", {"pools": (0.5,)}, "pools=(0.5,): a list as 0,3,7 is needed"),
+        ("shiftnet_b", {"dilation": "2"}, "dilation='2': an integer is needed"),
+        ("shiftnet_b", {"dilation": 1.5}, "dilation=1.5: an integer is needed"),
+        ("shiftnet_b", {"order": 3}, "order=3: text is needed"),
+        ("squeezenet1_1", {"base": 64}, "base: only squeezenet_design takes it"),
+        ("squeezenet1_1", {"base": 64, "pools": ()}, "base, pools: only squeezenet_design takes them"),
+    ],
+)
+def test_values_of_another_type_are_one_line_and_no_traceback(
+    name: str, options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SmidgenError) as caught:
+        families.network(name, **options)
+    assert str(caught.value) == says
+
+
+def test_python_and_the_command_line_read_the_same_values() -> None:
+    for name, told, value in (("pools", "0,3", [0, 3]), ("pools", "", ()), ("base", "64", 64)):
+        option = next(one for one in families.family_of("squeezenet_design").options if one.name == name)
+        assert option.read(told) == option.checked(value)
+        assert option.checked(option.read(told)) == option.read(told)
+
+
+# ── files of families ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("FAMILY = 3", "no family, for it has no FAMILY of class Family"),
+        ("", "no family, for it has no FAMILY of class Family"),
+        ("import nothing_of_that_name", "cannot be imported (ModuleNotFoundError: No module named"),
+        ("FAMILY = ", "cannot be imported (SyntaxError: invalid syntax"),
+        ("from smidgen.families.resnet import FAMILY", "resnet.py defines the family resnet already"),
+    ],
+)
+def test_a_broken_family_file_names_itself(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zoo.py").write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+        families.families.cache_clear()
+        with pytest.raises(SmidgenError) as caught:
+            families.families()
+    families.families.cache_clear()
+    sys.modules.pop("smidgen.families.zoo", None)
+    vars(families).pop("zoo", None)
+    assert str(caught.value).startswith(f"{tmp_path / 'zoo.py'}: ")
+    assert says in str(caught.value)

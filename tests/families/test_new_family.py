@@ -121,7 +121,7 @@ def test_its_option_is_one_of_the_command_line() -> None:
         assert "Of mobilenet: blocks of 512 channels" in " ".join(done(verb, "--help").split())
     refused = command("show", "resnet20", "--removed", 5)
     assert (refused.code, refused.out) == (2, "")
-    assert "resnet has no option 'removed'" in refused.err
+    assert refused.err == "--removed: resnet has no such option; it has no options of its own\n"
     with pytest.raises(SmidgenError, match="0 to 5 blocks"):
         smidgen.network(NAME, removed=6)
 
@@ -148,7 +148,8 @@ def test_a_file_of_it_opens_where_the_family_is_unknown(
 ) -> None:
     network = smidgen.network("mobilenet_v1_025", num_classes=2, resolution=32)
     modelfile.write(tmp_path / "m.safetensors", ModelFile(network, draw_weights(network)))
-    monkeypatch.setattr(families, "__path__", families.__path__[:-1])
+    shutil.copytree(families.__path__[0], tmp_path / "without", ignore=shutil.ignore_patterns(FILE.name))
+    monkeypatch.setattr(families, "__path__", [str(tmp_path / "without")])
     forget()
     try:
         assert NAME not in smidgen.names()

@@ -145,7 +145,7 @@ def test_pools_stand_where_the_design_says() -> None:
     assert net.cost().params == families.network("squeezenet1_0").cost().params
 
 
-@pytest.mark.parametrize("pools", [(0, 9), (-1,), (0.5,)])
+@pytest.mark.parametrize("pools", [(0, 9), (-1,)])
 def test_pools_outside_the_network_are_refused(pools: tuple[int, ...]) -> None:
     with pytest.raises(SmidgenError, match="each follows a Fire module"):
         families.network("squeezenet_design", pools=pools)

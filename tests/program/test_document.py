@@ -18,5 +18,4 @@ def test_the_examples_run_and_print_what_the_page_shows(capsys: pytest.CaptureFi
         exec(code, names)
         printed = capsys.readouterr().out
         assert printed
-        if shown:
-            assert printed.splitlines() == [line.strip() for line in shown.splitlines()]
+        assert printed.splitlines() == [line.strip() for line in shown.splitlines()]

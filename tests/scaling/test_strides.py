@@ -33,8 +33,47 @@ def test_with_the_usual_strides_a_megabyte_holds_neither(family: str) -> None:
     outcome = smidgen(*asked, "--dropped-strides", "1")
     assert outcome.code == 2
     assert outcome.err.startswith(
-        f"nothing in {family} fits params=200,000, peak_bytes=1,000,000 at 96 pixels"
+        f"nothing in {family} fits params=200,000, peak_bytes=1,000,000 at 96 pixels "
+        "with dropped_strides=1 (fewer may fit); its smallest"
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (
+            ("--budget", MEGABYTE),
+            "strides       as published: they reach a larger phi than the default at 96 pi",
+        ),
+        (
+            ("--budget", "params=200k"),
+            "dropped       the first stride became 1, because the pictures are small",
+        ),
+        (
+            ("--budget", "params=200k", "--dropped-strides", 2),
+            "dropped       the first 2 strides became 1, as asked",
+        ),
+        (("--phi", "-4"), "dropped       the first stride became 1, because the pictures are small"),
+        (("--phi", "-4", "--dropped-strides", 0), None),
+    ],
+)
+def test_scale_says_what_became_of_the_strides_and_why(more: tuple[object, ...], told: str | None) -> None:
+    lines = smidgen("scale", "efficientnet", "--classes", 10, "--resolution", 96, *more).out.splitlines()
+    about = [line for line in lines if line.startswith(("strides ", "dropped "))]
+    assert [line[: len(told or "")] for line in about] == ([told] if told else [])
+
+
+def test_fewer_strides_are_no_hint_where_they_save_nothing_or_leave_no_pixel() -> None:
+    for budget, side in ((Budget(params=100), 96), (Budget(peak_bytes=100), 16)):
+        with pytest.raises(BudgetError, match=rf"at {side} pixels; its smallest"):
+            solve("efficientnet", budget, num_classes=10, resolution=side, dropped_strides=1)
+
+
+def test_an_empty_budget_is_refused_as_the_command_line_refuses_it() -> None:
+    with pytest.raises(BudgetError) as caught:
+        solve("shiftnet", Budget())
+    told = smidgen("scale", "shiftnet", "--budget", ",")
+    assert (told.code, told.err) == (2, f"{caught.value}\n")
 
 
 def test_usual_strides_stay_where_they_reach_as_far() -> None:

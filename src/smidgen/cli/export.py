@@ -11,7 +11,7 @@ from smidgen import weights
 from smidgen.cli.output import bytes_text, print_json, progress, say
 from smidgen.cli.targets import output_option
 from smidgen.export import targets, writing
-from smidgen.export.depthwise import ShiftForm
+from smidgen.export.depthwise import ShiftForm, has_shifts
 from smidgen.export.targets import Options
 
 __all__ = ["command"]
@@ -57,6 +57,8 @@ def command(
     writing.require(target, path, options, [model])
     with progress(f"fetching {model}") as report:
         file = weights.open_model(model, report, download=True)
+    if shift is not None and not has_shifts(file.network):
+        say(f"{model} has no shifts: --shift {shift} changes nothing", err=True)
     written = writing.write(file.network, file.tensors, target, path, options, [model])
     usage = targets.load(target).usage(file.network, options)
     if as_json:

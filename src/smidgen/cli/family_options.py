@@ -8,9 +8,10 @@ from typing import Any
 import click
 
 from smidgen import families
+from smidgen.spec import SmidgenError
 from smidgen.weights import is_path
 
-__all__ = ["FamilyCommand", "own_values"]
+__all__ = ["FamilyCommand", "family_values", "own_values"]
 
 _OWN = "own_"  # before their names: a family may call an option as a command does a parameter
 
@@ -53,13 +54,14 @@ class FamilyCommand(click.Command):
 
     def _of_families(self) -> Iterator[click.Option]:
         told: dict[str, list[str]] = {}
+        flags: dict[str, str] = {}
         for family in families.families().values():
             for option in family.options:
                 if not (self._scaled and option.only):
+                    flags[option.name] = option.flag
                     told.setdefault(option.name, []).append(f"Of {option.only or family.name}: {option.help}")
         for name, lines in told.items():
-            flag = f"--{name.replace('_', '-')}"
-            yield click.Option([flag, _OWN + name], metavar="VALUE", help=" ".join(lines))
+            yield click.Option([flags[name], _OWN + name], metavar="VALUE", help=" ".join(lines))
 
 
 def _is_own(parameter: click.Parameter) -> bool:
@@ -70,4 +72,18 @@ def own_values(target: str, own: Mapping[str, str]) -> dict[str, Any]:
     """Values of the families' own options; as they came where the target is no name, which then refuses."""
     if is_path(target) or target not in families.names():
         return dict(own)
-    return families.family_of(target).parsed(own)
+    return family_values(families.family_of(target), own, target)
+
+
+def family_values(family: families.Family, own: Mapping[str, str], variant: str = "") -> dict[str, Any]:
+    """Values of options for a variant, or for what was scaled. Raises SmidgenError, as a command says it."""
+    there = {option.name: option for option in family.options if option.only in ("", variant)}
+    if misplaced := family.misplaced(own, variant):
+        told, one = ", ".join(option.flag for option in misplaced), len(misplaced) == 1
+        raise SmidgenError(f"{told}: only {misplaced[0].only} takes {'it' if one else 'them'}")
+    for name in own:
+        if name not in there:
+            flags = ", ".join(option.flag for option in there.values()) or "no options"
+            written = f"--{name.replace('_', '-')}"
+            raise SmidgenError(f"{written}: {family.name} has no such option; it has {flags} of its own")
+    return {name: there[name].read(text) for name, text in own.items()}

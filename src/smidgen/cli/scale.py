@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from smidgen import modelfile
-from smidgen.cli.family_options import FamilyCommand
+from smidgen.cli.family_options import FamilyCommand, family_values
 from smidgen.cli.output import bytes_text, print_json, print_table, say
 from smidgen.cli.streams import outliving_readers
 from smidgen.cli.targets import device_option, dropped_strides_option
@@ -27,8 +27,8 @@ from smidgen.scaling import (
     rule_named,
 )
 from smidgen.scaling.coefficients import comparisons
-from smidgen.scaling.compound import BASE_RESOLUTION, family_named
-from smidgen.spec import LATENCY, UNITS, Budget, SmidgenError, counted, shown
+from smidgen.scaling.compound import BASE_RESOLUTION, baseline, family_named
+from smidgen.spec import LATENCY, UNITS, Budget, SmidgenError, first, shown
 
 if TYPE_CHECKING:
     from smidgen.scaling.device import Device
@@ -109,7 +109,7 @@ def command(
         "dropped_strides": dropped_strides,
     }  # fmt: skip
     known = family_named(family)
-    options |= (values := known.parsed(own))
+    options |= (values := family_values(known, own))
     if budget is None:
         assert phi is not None
         network, solution = grow(family, chosen, phi, **options), None
@@ -124,7 +124,11 @@ def command(
     asked: dict[str, Any] = {"rule": rule or "compound", "alpha": alpha, "beta": beta, "gamma": gamma}
     asked |= dict.fromkeys(option.name for option in known.options if not option.only) | values
     asked |= {"budget": limits.limits() or None, "classes": num_classes}
-    _print(network, phi, factors, solution, _times(network, target, explain), asked if as_json else None)
+    times = _times(network, target, explain)
+    if as_json:
+        _print_as_json(network, phi, factors, solution, times, asked)
+    else:
+        _print(network, phi, factors, solution, times, _strides(family, network, options))
 
 
 class _Times(NamedTuple):
@@ -173,44 +177,68 @@ def _rule(name: str | None, alpha: float | None, beta: float | None, gamma: floa
     )
 
 
+def _strides(family: str, network: Network, options: Mapping[str, Any]) -> str:
+    """A line about the strides where they are not simply the published ones; or nothing."""
+    dropped = network.dropped_strides
+    told = f"dropped       {first(dropped, 'stride')} became 1"
+    if options["dropped_strides"] is not None:
+        return f"{told}, as asked" if dropped else ""
+    if dropped:
+        return f"{told}, because the pictures are small"
+    start = baseline(family, **options)
+    if not start.usual:
+        return ""
+    usual = f"the default at {start.request.resolution} pixels, which drops {start.usual}"
+    return f"strides       as published: they reach a larger phi than {usual}"
+
+
+def _costs(network: Network) -> dict[str, int]:
+    return costs(network) | {
+        "weight_bytes": modelfile.weight_bytes(network),
+        "int8_bytes": modelfile.weight_bytes(network, weights="int8"),
+    }
+
+
+def _print_as_json(
+    network: Network,
+    phi: float,
+    factors: Multipliers,
+    solution: Solution | None,
+    times: _Times | None,
+    asked: Mapping[str, Any],
+) -> None:
+    print_json(
+        {
+            "name": network.name,
+            "family": network.family,
+            **asked,
+            "phi": phi,
+            "multipliers": factors._asdict(),
+            "input": network.input[:3],
+            "dropped_strides": network.dropped_strides,
+            **_costs(network),
+            LATENCY.name: times._asdict() if times else None,
+            "binding": solution.binding if solution else None,
+            "slack": dict(solution.slack) if solution else {},
+        }
+    )
+
+
 def _print(
     network: Network,
     phi: float,
     factors: Multipliers,
     solution: Solution | None,
     times: _Times | None,
-    asked: Mapping[str, Any] | None,
+    strides: str,
 ) -> None:
-    """For people; or as JSON with what was `asked`."""
-    used = costs(network) | {
-        "weight_bytes": modelfile.weight_bytes(network),
-        "int8_bytes": modelfile.weight_bytes(network, weights="int8"),
-    }
-    slack: Mapping[str, float] = solution.slack if solution else {}
-    binding = solution.binding if solution else None
-    if asked is not None:
-        print_json(
-            {
-                "name": network.name,
-                "family": network.family,
-                **asked,
-                "phi": phi,
-                "multipliers": factors._asdict(),
-                "input": network.input[:3],
-                "dropped_strides": network.dropped_strides,
-                **used,
-                LATENCY.name: times._asdict() if times else None,
-                "binding": binding,
-                "slack": dict(slack),
-            }
-        )
-        return
+    """For people. `strides`: a line about them, or nothing."""
+    used = _costs(network)
     say(f"{network.name}: {network.input} picture, {network.num_classes} classes, phi {phi:g}", "bold")
     told = ", ".join(f"{axis} {factor:.3g}" for axis, factor in factors._asdict().items())
     say(f"multipliers   {told} of the baseline, before rounding")
-    if network.dropped_strides:
-        first = counted(network.dropped_strides, "stride")
-        say(f"dropped       the first {first} became 1, because the pictures are small")
+    if strides:
+        say(strides)
     say(f"params        {used['params']:,}")
     say(f"MACs          {used['macs']:,}")
     as_int8 = bytes_text(used["int8_bytes"])
@@ -220,8 +248,12 @@ def _print(
         _print_times(times)
     if solution is None:
         return
-    say(f"slack         {', '.join(f'{unit} {100 * share:.1f} %' for unit, share in slack.items())}")
-    told = f"{binding}: one step larger would break it" if binding else "nothing: the range of phi ends here"
+    say(f"slack         {', '.join(f'{unit} {100 * share:.1f} %' for unit, share in solution.slack.items())}")
+    told = (
+        f"{solution.binding}: one step larger would break it"
+        if solution.binding
+        else "nothing: the range of phi ends here"
+    )
     say(f"binding       {told}")
 
 

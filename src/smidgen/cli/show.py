@@ -14,7 +14,8 @@ from smidgen.draw.blocks import BlockRow, rows
 from smidgen.draw.cut import blocks
 from smidgen.draw.terms import leaf_name
 from smidgen.graph import Layer, Network, layers
-from smidgen.weights import open_network
+from smidgen.spec import first
+from smidgen.weights import is_path, open_network
 
 __all__ = ["command"]
 
@@ -46,6 +47,9 @@ def command(
         shown = [_cells(row) for row in table] if unfold else _folded(net, table)
         print_table(COLUMNS, shown, left=2)
         _summary(net)
+        if net.dropped_strides:
+            told = first(net.dropped_strides, "stride")
+            say(f"dropped       {told} became 1{_reason(network, options['dropped_strides'])}")
 
 
 def _totals(net: Network) -> dict[str, Any]:
@@ -96,6 +100,13 @@ def _lies_in(path: str, row: BlockRow) -> bool:
     return any(path == block.path or path.startswith(f"{block.path}.") for block in row.blocks)
 
 
+def _reason(target: str, asked: int | None) -> str:
+    """Why strides were dropped; a model file keeps the number alone."""
+    if is_path(target):
+        return ""
+    return ", because the pictures are small" if asked is None else ", as asked"
+
+
 def _summary(net: Network) -> None:
     cost = net.cost()
     say(f"params        {cost.params:,}")
@@ -105,6 +116,3 @@ def _summary(net: Network) -> None:
     int8 = bytes_text(modelfile.weight_bytes(net, weights="int8"))
     size = bytes_text(modelfile.weight_bytes(net))
     say(f"model file    {size} as saved in fp32, and what a training says of itself; {int8} if it were int8")
-    if net.dropped_strides:
-        word = "stride" if net.dropped_strides == 1 else "strides"
-        say(f"dropped       the first {net.dropped_strides} {word} became 1, because the pictures are small")

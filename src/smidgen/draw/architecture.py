@@ -108,8 +108,7 @@ def _draw_head(canvas: Canvas, network: Network, columns: _Columns) -> float:
     canvas.text(_MARGIN, _MARGIN + 30, clip(facts, room, _TEXT), "muted", _TEXT)
     y = _MARGIN + 48
     if network.dropped_strides:
-        count = network.dropped_strides
-        note = f"{counted(count, 'stride')} dropped, the first ones, as the pictures are small"
+        note = f"{counted(network.dropped_strides, 'stride')} dropped, the first ones"
         canvas.text(_MARGIN, y, note, "macs-ink", _TEXT)
         y += 18
     y += 14

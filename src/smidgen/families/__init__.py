@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import importlib
 import pkgutil
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -15,7 +14,8 @@ from typing import Any
 
 from smidgen.families.family import Family, InitChoice, Option, Request, default_preprocess
 from smidgen.graph import Network, Node, trunk_end
-from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest
+from smidgen.lazy import registration
+from smidgen.spec import Shape, ShapeError, SmidgenError, UnknownNameError, closest, counted
 
 __all__ = [
     "Family",
@@ -39,10 +39,23 @@ _COMMON_OPTIONS = ("num_classes", "c_in", "resolution", "dropout", "dropped_stri
 
 @functools.cache
 def families() -> Mapping[str, Family]:
-    """All families by name, in alphabetical order of their files."""
-    files = sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "family")
-    modules = [importlib.import_module(f"{__name__}.{file}") for file in files]
-    return {module.FAMILY.name: module.FAMILY for module in modules}
+    """All families by name, in alphabetical order of their files.
+
+    Raises   SmidgenError that names a file which does not import, has no family, or one that is there.
+    """
+    found: dict[str, Family] = {}
+    places: dict[str, str] = {}
+    for file in sorted(info.name for info in pkgutil.iter_modules(__path__) if info.name != "family"):
+        module = registration(__name__, file)
+        family, place = getattr(module, "FAMILY", None), str(module.__file__)
+        if not isinstance(family, Family):
+            raise SmidgenError(
+                f"{place}: no family, for it has no FAMILY of class Family; see docs/families.md"
+            )
+        if family.name in found:
+            raise SmidgenError(f"{place}: {places[family.name]} defines the family {family.name} already")
+        found[family.name], places[family.name] = family, place
+    return found
 
 
 def names(pattern: str = "*") -> tuple[str, ...]:
@@ -86,13 +99,18 @@ def network(
 def realise(
     family: Family, row: Any, name: str, request: Request, dropped_strides: int | None = None
 ) -> Network:
-    """Network of any row, published or scaled."""
-    _check(family, request, dropped_strides)
+    """Network of any row, published or scaled.
+
+    Raises   SmidgenError where the request cannot be met; ShapeError on more dropped strides than there are.
+    """
+    _check(request, dropped_strides)
+    request = _with_own(family, request, name)
     shape = Shape(request.c_in, request.resolution, request.resolution)
     if dropped_strides is None:
         dropped_strides, tree = _least_dropped(family, row, request, shape)
     else:
         tree = family.build(row, _with_dropped(request, dropped_strides))
+        _require_dropped(family, row, name, _with_dropped(request, dropped_strides), tree)
     preprocess = default_preprocess(request.c_in, request.resolution)
     return Network(name, family.name, tree, shape, preprocess, dropped_strides=dropped_strides)
 
@@ -132,23 +150,43 @@ def _least_dropped(family: Family, row: Any, request: Request, shape: Shape) -> 
     raise ShapeError(f"pictures of {request.resolution} pixels are too small for {family.name}")
 
 
-def _check(family: Family, request: Request, dropped_strides: int | None) -> None:
+def _require_dropped(family: Family, row: Any, name: str, request: Request, tree: Node) -> None:
+    """See that the last dropped stride was there to drop, so that equal trees have one number of them."""
+    there = request.dropped_strides
+    while there and family.build(row, _with_dropped(request, there - 1)) == tree:
+        there -= 1
+    if there < request.dropped_strides:
+        strides = counted(there, "stride")
+        raise ShapeError(f"{name} has {strides}; dropped_strides={request.dropped_strides} is more")
+
+
+def _check(request: Request, dropped_strides: int | None) -> None:
     for field, value, low, high in (
         ("num_classes", request.num_classes, 1, 1_000_000),
         ("c_in", request.c_in, 1, 4096),
         ("resolution", request.resolution, 1, 16_384),
-        ("dropped_strides", dropped_strides or 0, 0, MOST_STRIDES),
+        ("dropped_strides", 0 if dropped_strides is None else dropped_strides, 0, MOST_STRIDES),
     ):
         if not isinstance(value, int) or not low <= value <= high:
-            raise SmidgenError(f"{field}={value} is not an integer in {low}..{high}")
-    if request.dropout is not None and not 0 <= request.dropout <= MOST_DROPOUT:
-        raise SmidgenError(f"dropout={request.dropout} is outside 0..{MOST_DROPOUT}")
+            raise SmidgenError(f"{field}={value!r} is not an integer in {low}..{high}")
+    dropout = 0 if request.dropout is None else request.dropout
+    if not isinstance(dropout, int | float) or not 0 <= dropout <= MOST_DROPOUT:
+        raise SmidgenError(f"dropout={dropout!r} is no number in 0..{MOST_DROPOUT}")
     if request.init not in (None, "paper", "torchvision"):
         raise SmidgenError(f"no init '{request.init}'; there are paper and torchvision")
-    own = [option.name for option in family.options]
+
+
+def _with_own(family: Family, request: Request, name: str) -> Request:
+    """The request with its own options as the family reads them. Raises SmidgenError."""
+    own = {option.name: option for option in family.options}
     known = (*own, *_COMMON_OPTIONS)
-    for option in request.own:
-        if option not in own:
+    for given in request.own:
+        if given not in own:
             raise SmidgenError(
-                f"{family.name} has no option '{option}'; {closest(option, known)}it has {', '.join(known)}"
+                f"{family.name} has no option '{given}'; {closest(given, known)}it has {', '.join(known)}"
             )
+    if misplaced := family.misplaced(request.own, name):
+        told, one = ", ".join(option.name for option in misplaced), len(misplaced) == 1
+        raise SmidgenError(f"{told}: only {misplaced[0].only} takes {'it' if one else 'them'}")
+    values = {given: own[given].checked(value) for given, value in request.own.items()}
+    return dataclasses.replace(request, own=values)

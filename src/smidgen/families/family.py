@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -75,12 +76,42 @@ class Option:
     parse  text of a command line -> value; raises ValueError
     help   what it does, for people: the second half of a sentence
     only   the variant that takes it; default: all, and every scaled network
+    reads  what `parse` reads, in words; default: those for int and float
     """
 
     name: str
     parse: Callable[[str], Any]
     help: str
     only: str = ""
+    reads: str = ""
+
+    @property
+    def flag(self) -> str:
+        """Its name on a command line."""
+        return f"--{self.name.replace('_', '-')}"
+
+    def read(self, text: str) -> Any:
+        """Value of a text of a command line. Raises SmidgenError."""
+        try:
+            return self.parse(text)
+        except ValueError:
+            raise SmidgenError(f"{self.flag} {text}: {self._needed()} is needed") from None
+
+    def checked(self, value: Any) -> Any:
+        """A value from Python, as its text would be read; raises SmidgenError where that gives another."""
+        value = tuple(value) if isinstance(value, list) else value
+        text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        with contextlib.suppress(ValueError):
+            read = self.parse(text)
+            if isinstance(read, str) == isinstance(value, str) and read == value:
+                return read
+        raise SmidgenError(f"{self.name}={value!r}: {self._needed()} is needed")
+
+    def _needed(self) -> str:
+        words = {int: "an integer", float: "a number", str: "text"}
+        return self.reads or next(
+            (told for kind, told in words.items() if kind is self.parse), "another value"
+        )
 
 
 class Dip(NamedTuple):
@@ -120,19 +151,12 @@ class Family:
     dip: Dip = UNKNOWN
     compound: tuple[str, ...] = ()
 
-    def parsed(self, texts: Mapping[str, str]) -> dict[str, Any]:
-        """Values of options as a command line has them. What is no option here stays: `network` refuses it.
-
-        Raises   SmidgenError on a text that is no such value.
-        """
-        parse = {option.name: option.parse for option in self.options}
-        values = {}
-        for name, text in texts.items():
-            try:
-                values[name] = parse[name](text) if name in parse else text
-            except ValueError:
-                raise SmidgenError(f"{name}={text}: not a value that {self.name} can read") from None
-        return values
+    def misplaced(self, given: Iterable[str], variant: str) -> tuple[Option, ...]:
+        """Those of the given options that another variant alone takes; all of the same one."""
+        found = [
+            option for option in self.options if option.name in given and option.only not in ("", variant)
+        ]
+        return tuple(option for option in found if option.only == found[0].only)
 
 
 class Strides:

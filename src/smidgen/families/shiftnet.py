@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 MOST_EXPANSION = 100.0  # times the row's own
+FACTOR = f"a factor above 0, up to {MOST_EXPANSION:g},"
 
 Layout = Literal["contiguous", "interleaved"]
 Order = Literal["fused", "paper"]
@@ -267,8 +268,8 @@ def shift_block(
 def _build(variant: Variant | ResVariant, request: Request) -> Node:
     own = dict(request.own)
     factor = own.pop("expand", 1.0)
-    if not (isinstance(factor, int | float) and 0 < factor <= MOST_EXPANSION):
-        raise SmidgenError(f"expand={factor}: a factor above 0, up to {MOST_EXPANSION:g}, is needed")
+    if not 0 < factor <= MOST_EXPANSION:
+        raise SmidgenError(f"expand={factor}: {FACTOR} is needed")
     request = replace(request, own=own)
     if isinstance(variant, ResVariant):
         return _build_resnet(variant, request, factor)
@@ -350,7 +351,7 @@ FAMILY = Family(
         Option("order", str, "fused, a shift right before its 1x1 convolution, or paper, before the norm."),
         Option("dilation", int, "pixels from each to the next that a shift reads."),
         Option("layout", str, "contiguous or interleaved, the channels of one direction."),
-        Option("expand", float, "its expansions, times the baseline's."),
+        Option("expand", float, "its expansions, times the baseline's.", reads=FACTOR),
     ),
     dip=STEADY,
     # Of ShiftResNet-20-3 these are the paper's expansions 1, 6 and 9.

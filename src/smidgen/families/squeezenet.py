@@ -65,7 +65,6 @@ class Variant:
     pools_after        a max-pool of stride 2 follows these Fire modules, counted from 1; 0 is the stem
     bypass             "simple": identity around every second Fire module; "complex": 1x1 convolutions
                        around the others too
-    design             options of the design space may replace the Fire modules
     """
 
     stem: int
@@ -73,7 +72,6 @@ class Variant:
     fires: tuple[FireRow, ...]
     pools_after: tuple[int, ...]
     bypass: Bypass = "none"
-    design: bool = False
     dropout: float = 0.5
     resolution: int = 224
     num_classes: int = 1000
@@ -84,18 +82,18 @@ _V1_1 = Variant(64, 3, FIRES, pools_after=(0, 2, 4))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, text.split(",")))
+    return tuple(map(int, text.split(","))) if text else ()
 
 
 _DESIGN_OPTIONS = tuple(
-    Option(name, parse, told, only="squeezenet_design")
-    for name, parse, told in (
-        ("base", int, "expand filters of the first Fire module."),
-        ("increment", int, "filters added after every so many modules as --frequency says."),
-        ("frequency", int, "Fire modules of one width."),
-        ("squeeze_ratio", float, "squeeze filters over expand filters."),
-        ("share_3x3", float, "share of the expand filters that are 3x3."),
-        ("pools", _numbers, "Fire modules that a pool follows, as 0,3,7; 0 is the stem."),
+    Option(name, parse, told, only="squeezenet_design", reads=reads)
+    for name, parse, told, reads in (
+        ("base", int, "expand filters of the first Fire module.", ""),
+        ("increment", int, "filters added after every so many modules as --frequency says.", ""),
+        ("frequency", int, "Fire modules of one width.", ""),
+        ("squeeze_ratio", float, "squeeze filters over expand filters.", ""),
+        ("share_3x3", float, "share of the expand filters that are 3x3.", ""),
+        ("pools", _numbers, "Fire modules that a pool follows, as 0,3,7; 0 is the stem.", "a list as 0,3,7"),
     )
 )
 
@@ -212,8 +210,6 @@ def _designed(variant: Variant, request: Request) -> Variant:
     """The variant with the design-space options of the request."""
     if not request.own:
         return variant
-    if not variant.design:
-        raise SmidgenError(f"{', '.join(request.own)}: only squeezenet_design takes these options")
     own = dict(request.own)
     pools = _pools(own.pop("pools", variant.pools_after), len(variant.fires))
     return replace(variant, fires=design_space(**own), pools_after=pools)
@@ -231,7 +227,7 @@ _VARIANTS = {
     f"{name}{suffix}": replace(variant, bypass=bypass)
     for name, variant in (("squeezenet1_0", _V1_0), ("squeezenet1_1", _V1_1))
     for suffix, bypass in _BYPASSES.items()
-} | {"squeezenet_design": replace(_V1_0, design=True)}
+} | {"squeezenet_design": _V1_0}
 
 
 def _scaled(width: float, depth: float, resolution: int) -> Variant:

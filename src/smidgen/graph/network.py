@@ -35,7 +35,7 @@ class Network:
 
     input            shape of one picture as the network sees it
     classes          names in order of the outputs; empty where unknown
-    dropped_strides  how many strides, first ones first, became 1 because the pictures are small
+    dropped_strides  how many strides, first ones first, became 1
     """
 
     name: str

@@ -6,6 +6,7 @@ Source   Tan & Le 2019, arXiv:1905.11946, section 3.3
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,8 +123,8 @@ def baseline(
     """
     chosen = family_named(family)
     asked = base_resolution if resolution is None else resolution
-    if asked < 1:
-        raise SmidgenError(f"resolution={asked}: at least 1 pixel is needed")
+    if not (isinstance(asked, int | float) and 1 <= asked < math.inf):
+        raise SmidgenError(f"resolution={asked!r}: at least 1 pixel is needed")
     side = rounded_side(asked) if resolution is None else asked
     row = chosen.scaled(1.0, 1.0, side)
     request = Request(

@@ -64,8 +64,9 @@ def solve(
              first need, for some minutes
     options  those of `baseline`: resolution or base_resolution, c_in, init, dropped_strides (which are then
              the only ones), and options of single families, such as expand=2 for the shift networks
-    Raises   BudgetError that names the smallest network and its cost where nothing fits.
+    Raises   BudgetError where the budget is empty, or nothing fits: it names the smallest and its cost.
     """
+    budget.require_limit()
     if latency is None and budget.needs_device:
         from smidgen.scaling.measure import this_machine  # brings the engine, which other units do not need
 
@@ -75,14 +76,16 @@ def solve(
     rule.check(unconstrained=True)
     start = baseline(family, num_classes=num_classes, **options)
     found: Solution | None = None
-    for each in _strides(start, budget) if options.get("dropped_strides") is None else [start]:
+    fixed = options.get("dropped_strides") is not None
+    tried = _strides(start, budget)
+    for each in [start] if fixed else tried:
         if found is not None and each.coarse:
             break  # φ does not tell that nothing is left of where things are
         stairs = Stairs(each, rule, depth, classes, latency)
         _require_moves(stairs, each)
         found = _solution(stairs, budget, found) or found
     if found is None:
-        raise BudgetError(_impossible(budget, stairs, each))
+        raise BudgetError(_impossible(budget, stairs, each, fewer=fixed and len(tried) > 1))
     return found
 
 
@@ -150,9 +153,12 @@ def _dip(stairs: Stairs, number: int, unit: Unit) -> float:
     return dip.share if parts else 0.0
 
 
-def _impossible(budget: Budget, stairs: Stairs, start: Baseline) -> str:
+def _impossible(budget: Budget, stairs: Stairs, start: Baseline, fewer: bool) -> str:
+    """What to say; `fewer`: whether fewer dropped strides, which cost less, are left to try."""
     smallest, step = stairs.network(stairs.low), stairs.step(stairs.low)
     used = ", ".join(unit.quote(unit.value(step)) for unit, _ in budget.limited())
     where = f" at {smallest.input.height} pixels" if start.least is None else ""
+    if fewer:
+        where += f" with dropped_strides={start.request.dropped_strides} (fewer may fit)"
     which = f"its smallest for {smallest.num_classes} classes, {smallest.name}"
     return f"nothing in {start.family.name} fits {budget}{where}; {which}, has {used}"

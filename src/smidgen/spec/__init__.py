@@ -21,7 +21,7 @@ from smidgen.spec.errors import (
 )
 from smidgen.spec.quantities import milliseconds, quantity
 from smidgen.spec.units import LATENCY, UNITS, Costed, Number, Unit
-from smidgen.spec.words import about, closest, counted, shown
+from smidgen.spec.words import about, closest, counted, first, shown
 
 __all__ = [
     "LATENCY",
@@ -48,6 +48,7 @@ __all__ = [
     "about",
     "closest",
     "counted",
+    "first",
     "milliseconds",
     "quantity",
     "shown",

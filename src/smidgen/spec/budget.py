@@ -81,9 +81,14 @@ class Budget:
             if name in limits:
                 raise BudgetError(f"'{name}' is given twice")
             limits[name] = value
-        if not limits:
+        budget = cls(**limits)
+        budget.require_limit()
+        return budget
+
+    def require_limit(self) -> None:
+        """Raise BudgetError where nothing is limited."""
+        if not self._limits:
             raise BudgetError("the budget is empty; write at least one limit, as in params=200k")
-        return cls(**limits)
 
     @classmethod
     def units(cls) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ __all__ = [
     "about",
     "closest",
     "counted",
+    "first",
     "shown",
 ]
 
@@ -20,6 +21,11 @@ def shown(value: float) -> str:
 def counted(count: int, noun: str, plural: str | None = None) -> str:
     """Write `1 epoch`, `60 epochs`."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def first(count: int, noun: str) -> str:
+    """Write `the first stride`, `the first 2 strides`."""
+    return f"the first {noun}" if count == 1 else f"the first {counted(count, noun)}"
 
 
 def about(seconds: float) -> str:

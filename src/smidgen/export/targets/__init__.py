@@ -6,7 +6,6 @@ imported when it is written.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from smidgen.export.depthwise import ShiftForm
 from smidgen.graph import Network
+from smidgen.lazy import registration
 from smidgen.spec import DependencyError, SmidgenError, UnknownNameError, closest
 
 if TYPE_CHECKING:
@@ -67,17 +67,23 @@ class Target(Protocol):
         """Whether a file that exists is of this target, and as it was written."""
 
 
+_PARTS = [*Target.__annotations__, *(part for part in vars(Target) if not part.startswith("_"))]
+
+
 def names() -> tuple[str, ...]:
     """Names of all targets."""
     return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
 
 
 def load(name: str) -> Target:
-    """The target of this name. Raises UnknownNameError."""
+    """The target of this name. Raises UnknownNameError; SmidgenError that names the file where it is none."""
     if name not in names():
         listed = ", ".join(names())
         raise UnknownNameError(f"no target '{name}'; {closest(name, names())}targets are {listed}")
-    return cast("Target", importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
+    module = registration(__name__, name.replace("-", "_"))
+    if lacking := [part for part in _PARTS if not hasattr(module, part)]:
+        raise SmidgenError(f"{module.__file__}: no target, for it has no {' and no '.join(lacking)}")
+    return cast("Target", module)
 
 
 def require_options(name: str, options: Options) -> None:
