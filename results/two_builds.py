@@ -3,8 +3,9 @@
     python results/two_builds.py OLD/.venv/bin/python NEW/.venv/bin/python --rounds 15
 
 Each round starts both interpreters one after the other, in changing order. Each times the engine on whole
-networks and the shift's training kernels; the ratio of a round is new over old. A row a case: the median of
-the ratios, and the least and the most. The bar: 1.01.
+networks and the shift's training kernels: the time that a quarter of the calls keep within. The ratio of a
+round is new over old. A row a case: the median of the ratios, the least and the most; and the quickest round
+of the new build over that of the old, which says most where the machine is not quiet. The bar: 1.01.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TypeAlias
 
 from rows import append, told
 
-COLUMNS = ("case", "rounds", "old_ms", "new_ms", "ratio", "least", "most")
+COLUMNS = ("case", "rounds", "old_ms", "new_ms", "ratio", "least", "most", "at_best")
 BAR = 1.01
 Times: TypeAlias = dict[str, float]
 
@@ -41,7 +42,7 @@ def clocked(case, call):
         began = time.perf_counter()
         call()
         found.append(1000 * (time.perf_counter() - began))
-    times[case] = float(np.median(found))
+    times[case] = float(np.quantile(found, 0.25))
 
 for name in ("efficientnet_b0", "squeezenet1_1", "shiftnet_b"):
     network = smidgen.network(name)
@@ -97,10 +98,11 @@ def main() -> None:
         ratios = [after / before for before, after in zip(old, new, strict=True)]
         middle = statistics.median(ratios)
         worst = max(worst, middle)
-        print(f"{case:40} new over old {told(ratios, 3)}")
+        at_best = min(new) / min(old)
+        print(f"{case:40} new over old {told(ratios, 3)}, the quickest round of each {at_best:.3f}")
         if given.out:
             middles = (f"{statistics.median(side):.4f}" for side in (old, new))
-            spread = (f"{one:.4f}" for one in (middle, min(ratios), max(ratios)))
+            spread = (f"{one:.4f}" for one in (middle, min(ratios), max(ratios), at_best))
             append(given.out, COLUMNS, (case, len(rounds), *middles, *spread))
     verdict = "holds" if worst <= BAR else "FAILS"
     print(f"{verdict}: every median ratio is at most {BAR}; the largest is {worst:.3f}")
