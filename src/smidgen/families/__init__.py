@@ -97,10 +97,17 @@ def network(
 
 
 def realise(
-    family: Family, row: Any, name: str, request: Request, dropped_strides: int | None = None
+    family: Family,
+    row: Any,
+    name: str,
+    request: Request,
+    dropped_strides: int | None = None,
+    *,
+    known: bool = False,
 ) -> Network:
     """Network of any row, published or scaled.
 
+    known    a sister of it has so many strides to drop: no need to look
     Raises   SmidgenError where the request cannot be met; ShapeError on more dropped strides than there are.
     """
     _check(request, dropped_strides)
@@ -110,7 +117,8 @@ def realise(
         dropped_strides, tree = _least_dropped(family, row, request, shape)
     else:
         tree = family.build(row, _with_dropped(request, dropped_strides))
-        _require_dropped(family, row, name, _with_dropped(request, dropped_strides), tree)
+        if not known:
+            _require_dropped(family, row, name, _with_dropped(request, dropped_strides), tree)
     preprocess = default_preprocess(request.c_in, request.resolution)
     return Network(name, family.name, tree, shape, preprocess, dropped_strides=dropped_strides)
 

@@ -63,7 +63,7 @@ class Baseline:
         # The resolution at φ = 0 chooses the baseline, so that it is the same one at every φ.
         row = self.family.scaled(factors.width, factors.depth, self.request.resolution)
         request = dataclasses.replace(self.request, resolution=self.side(factors))
-        return realise(self.family, row, name, request, request.dropped_strides)
+        return realise(self.family, row, name, request, request.dropped_strides, known=True)
 
     def published(self) -> Baseline | None:
         """The same with every stride that was published; None where it has them, or pictures are too small.
