@@ -25,6 +25,7 @@ def smidgen(*arguments: object) -> Outcome:
     with (
         mock.patch.object(sys, "argv", ["smidgen", *map(str, arguments)]),
         mock.patch.object(sys, "warnoptions", ["error"]),  # here warnings are wanted, and are errors
+        mock.patch("smidgen.cli.leave", sys.exit),  # the end of a command is not that of the tests
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as ended,

@@ -186,6 +186,7 @@ def test_the_operator_keeps_the_memory_format(case: Case) -> None:
         assert (
             y.is_contiguous(memory_format=form) == expected.is_contiguous(memory_format=form)
             or x.shape[1] == 1
+            or x.numel() == 0  # nothing lies anywhere
         )
 
 
