@@ -7,15 +7,14 @@ other threads, other memory and other libraries, and none of them will be there 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from smidgen.fresh import run_fresh
 from smidgen.machine import machine_name
 
 __all__ = ["measure", "measure_memory"]
@@ -117,17 +116,9 @@ def measure_memory(
 
 def _fresh(program: tuple[str, ...], limit: float) -> dict[str, Any]:
     """What a new process answers, of this interpreter and with these paths. Raises _UnmeasuredError."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     try:
-        done = subprocess.run(
-            [sys.executable or "", "-P", *program],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=limit,
-            check=True,
-        )
+        done = run_fresh(*program, limit=limit)
+        done.check_returncode()
         found: dict[str, Any] = json.loads("".join(done.stdout.splitlines()[-1:]))
     except subprocess.TimeoutExpired:
         raise _UnmeasuredError(f"the measuring process took more than {limit:g} s") from None

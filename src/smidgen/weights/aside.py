@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from smidgen import modelfile
+from smidgen.fresh import run_fresh
 from smidgen.spec import DependencyError, WeightsError
 from smidgen.weights.catalogue import Published
 
@@ -38,13 +37,8 @@ def tensors(published: Published) -> Mapping[str, NDArray[Any]]:
     """
     with tempfile.TemporaryDirectory(prefix="smidgen-weights-") as folder:
         path = Path(folder, "model.safetensors")
-        # Not from the folder that we happen to be in (-P), but from where we would import ourselves.
-        command = [sys.executable, "-P", "-m", "smidgen.modules", published.network, published.key, str(path)]
-        places = os.pathsep.join(filter(None, sys.path))
         try:
-            done = subprocess.run(
-                command, env={**os.environ, "PYTHONPATH": places}, capture_output=True, text=True, check=False
-            )
+            done = run_fresh("-m", "smidgen.modules", published.network, published.key, str(path))
         except OSError as error:
             told = f"the weights of {published.network} cannot be read: no Python to do it"
             raise WeightsError(f"{told} ({error.strerror or error})") from None
