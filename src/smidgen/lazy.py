@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
 from smidgen.spec import SmidgenError
 
-__all__ = ["loaded_from", "registration"]
+__all__ = ["absent", "loaded_from", "registered", "registration"]
 
 
 def loaded_from(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -30,6 +31,20 @@ def loaded_from(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         return value
 
     return attribute
+
+
+def registered(places: Iterable[str]) -> tuple[str, ...]:
+    """Names of the files that somebody put into a package, sorted, with hyphens for underscores.
+
+    places  the package's `__path__`
+    """
+    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(places)))
+
+
+def absent(*packages: str, extra: str) -> str:
+    """Which of the packages are not installed, and what to do; empty where all are."""
+    missing = [package for package in packages if importlib.util.find_spec(package) is None]
+    return f"needs {' and '.join(missing)}: pip install 'smidgen[{extra}]'" if missing else ""
 
 
 def registration(package: str, file: str) -> ModuleType:

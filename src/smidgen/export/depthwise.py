@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from smidgen.graph import Combinator, Conv, Network, Node, Shift, leaves, pad
 from smidgen.graph.layers import join
 
-__all__ = ["ShiftForm", "has_shifts", "without_shifts"]
+__all__ = ["ShiftForm", "Tensors", "has_shifts", "without_shifts"]
 
 # What an exporter makes of a shift.
 ShiftForm = Literal["slices", "depthwise"]
 
-Tensors = Mapping[str, NDArray[Any]]
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]  # by state-dict name
 
 
 def has_shifts(network: Network) -> bool:

@@ -7,12 +7,11 @@ is imported at the top of its file counts for its cold start.
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from smidgen.lazy import absent, registered
 from smidgen.spec import UnknownNameError, closest
 
 if TYPE_CHECKING:
@@ -52,8 +51,7 @@ class Rival(Protocol):
 
 def names() -> tuple[str, ...]:
     """Names of all rivals, Smidgen's own first."""
-    found = (module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(found, key=lambda name: (name != "smidgen", name)))
+    return tuple(sorted(registered(__path__), key=lambda name: name != "smidgen"))
 
 
 def load(name: str) -> Rival:
@@ -61,9 +59,3 @@ def load(name: str) -> Rival:
     if name not in names():
         raise UnknownNameError(f"no rival '{name}'; {closest(name, names())}rivals are {', '.join(names())}")
     return cast("Rival", importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
-
-
-def absent(*packages: str, extra: str) -> str:
-    """Which of the packages are not installed, and what to do; empty where all are."""
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    return f"needs {' and '.join(missing)}: pip install 'smidgen[{extra}]'" if missing else ""

@@ -13,11 +13,11 @@ and where the set is not part of smidgen
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from types import ModuleType
 
 from smidgen.data.dataset import Dataset
 from smidgen.download import ByteProgress
+from smidgen.lazy import registered
 from smidgen.spec import DataError, closest
 
 __all__ = ["download", "load", "names"]
@@ -25,7 +25,7 @@ __all__ = ["download", "load", "names"]
 
 def names() -> tuple[str, ...]:
     """Names of all sets, sorted."""
-    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+    return registered(__path__)
 
 
 def load(name: str) -> Dataset:

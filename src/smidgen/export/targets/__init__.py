@@ -6,24 +6,18 @@ imported when it is written.
 
 from __future__ import annotations
 
-import importlib.util
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
-from smidgen.export.depthwise import ShiftForm
+from smidgen.export.depthwise import ShiftForm, Tensors
 from smidgen.graph import Network
-from smidgen.lazy import registration
+from smidgen.lazy import absent, registered, registration
 from smidgen.spec import DependencyError, SmidgenError, UnknownNameError, closest
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = ["Content", "Options", "Target", "Tensors", "load", "names", "require_options", "require_packages"]
 
-Tensors: TypeAlias = "Mapping[str, NDArray[Any]]"  # float32, by state-dict name
 Content: TypeAlias = Mapping[str, bytes]  # of the files of an export, by their suffix
 
 
@@ -72,7 +66,7 @@ _PARTS = [*Target.__annotations__, *(part for part in vars(Target) if not part.s
 
 def names() -> tuple[str, ...]:
     """Names of all targets."""
-    return tuple(sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)))
+    return registered(__path__)
 
 
 def load(name: str) -> Target:
@@ -97,6 +91,5 @@ def require_options(name: str, options: Options) -> None:
 
 def require_packages(name: str) -> None:
     """See that what writes the target is installed. Raises DependencyError."""
-    missing = [package for package in load(name).PACKAGES if importlib.util.find_spec(package) is None]
-    if missing:
-        raise DependencyError(f"{name} needs {' and '.join(missing)}: pip install 'smidgen[export]'")
+    if needs := absent(*load(name).PACKAGES, extra="export"):
+        raise DependencyError(f"{name} {needs}")
