@@ -19,7 +19,7 @@ from smidgen import graph, modelfile
 from smidgen.export.depthwise import ShiftForm, without_shifts
 from smidgen.export.pools import written_out
 from smidgen.export.usage import INPUT, OUTPUT
-from smidgen.graph.leaves import sides
+from smidgen.graph.leaves import has_no_window, sides
 from smidgen.graph.nodes import ActivationKind
 from smidgen.program import (
     Affine,
@@ -154,11 +154,7 @@ class _Listing:
             x = self._add("BinaryOp", [x, self._blob(step.gate)], _MULTIPLY)
         weight, after = step.weight.numbers, step.after
         fused = _FUSED.get(after.activation, {}) if after.activation else {}
-        if (
-            _single(self._shape(step.x))
-            and step.leaf.kernel == 1
-            and step.leaf.padding in ("same", graph.pad(0))
-        ):
+        if _single(self._shape(step.x)) and has_no_window(step.leaf):
             shared = {0: len(weight), 1: int(step.bias is not None), 2: weight.size}
             y = self._add("InnerProduct", [x], {**shared, **fused}, (FLOAT32, weight, _numbers(step.bias)))
         else:

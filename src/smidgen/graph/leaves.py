@@ -16,10 +16,11 @@ from smidgen.graph.nodes import (
     Linear,
     Pool,
     Shift,
+    pad,
 )
 from smidgen.spec import Shape, ShapeError
 
-__all__ = ["LeafCost", "leaf_cost", "leaf_tensors", "sides", "works_in_place"]
+__all__ = ["LeafCost", "has_no_window", "leaf_cost", "leaf_tensors", "sides", "works_in_place"]
 
 
 _IN_PLACE = (BatchNorm, Activation, Dropout, Flatten)
@@ -33,6 +34,11 @@ class LeafCost(NamedTuple):
     buffers: int = 0
     macs: int = 0
     elementwise: int = 0
+
+
+def has_no_window(conv: Conv) -> bool:
+    """Whether it looks at single pixels, and none of them is padding."""
+    return conv.kernel == 1 and conv.padding in ("same", pad(0))
 
 
 def works_in_place(leaf: Leaf) -> bool:

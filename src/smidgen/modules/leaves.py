@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen import graph
+from smidgen.graph.leaves import has_no_window
 from smidgen.kernels.offsets import Run
 from smidgen.kernels.shift import moved
 from smidgen.modules.init import initialise
@@ -153,8 +154,7 @@ _FEW_CHANNELS = 16  # twice where the fault was seen, for wider vectors
 
 
 def _conv(leaf: graph.Conv) -> nn.Conv2d:
-    unpadded = leaf.padding in ("same", graph.pad(0))  # a kernel of 1 is SAME without padding
-    if leaf.kernel == 1 and leaf.stride > 1 and leaf.c_in < _FEW_CHANNELS and unpadded:
+    if has_no_window(leaf) and leaf.stride > 1 and leaf.c_in < _FEW_CHANNELS:
         return Conv2dPicked(leaf)
     reach = leaf.dilation * (leaf.kernel - 1)
     sides: Sides

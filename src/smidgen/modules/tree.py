@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from smidgen import graph
 from smidgen.graph import is_identity
+from smidgen.graph.leaves import has_no_window
 from smidgen.kernels.shift import fused
 from smidgen.modules.joined import NormAnd, is_pointwise, listened_to
 from smidgen.modules.leaves import Shift, leaf_module
@@ -214,8 +215,8 @@ def _joined(children: graph.Children, steps: list[Runnable]) -> tuple[Runnable, 
 def _begins_pointwise(node: graph.Node) -> bool:
     """Whether a 1x1 convolution is the first to read what comes in."""
     match node:
-        case graph.Conv(kernel=1, groups=1, padding=padding):
-            return padding in ("same", graph.pad(0))
+        case graph.Conv(groups=1):
+            return has_no_window(node)
         case graph.Chain(children=((_, first), *_)):
             return _begins_pointwise(first)
         case _:

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, Literal, assert_never
 
 from smidgen.graph import nodes
+from smidgen.graph.leaves import has_no_window
 from smidgen.program.listing import Line, Listing
 from smidgen.program.program import Program
 from smidgen.program.steps import (
@@ -144,9 +145,7 @@ class _Fusing:
     def _convolution(self, line: Line, leaf: nodes.Conv | nodes.Linear) -> None:
         self._new(line, base=leaf)
         draft, maker = self._drafts[-1], self._only_reader(line.inputs[0])
-        pointwise = isinstance(leaf, nodes.Linear) or (
-            leaf.kernel == 1 and leaf.padding in ("same", nodes.pad(0)) and not draft.depthwise
-        )
+        pointwise = isinstance(leaf, nodes.Linear) or (has_no_window(leaf) and not draft.depthwise)
         if maker is None or maker.base is not None or not pointwise or maker.add is not None or maker.then:
             return
         if maker.factor is not None and (

@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from smidgen.graph.leaves import sides
+from smidgen.graph.leaves import has_no_window, sides
 from smidgen.graph.nodes import ActivationKind, Pool
 from smidgen.graph.nodes import Conv as ConvLeaf
 from smidgen.program.program import Program
@@ -160,7 +160,7 @@ def _shifted(x: Array, runs: tuple[Run, ...]) -> Array:
 
 def _convolved(x: Array, weight: Weight, bias: Weight | None, leaf: ConvLeaf) -> Array:
     factors = weight.numbers
-    if leaf.kernel == 1 and leaf.padding in ("same", ((0, 0), (0, 0))):
+    if has_no_window(leaf):
         windows = x[:, :, :: leaf.stride, :: leaf.stride, None, None]
     else:
         padded = np.pad(x, ((0, 0), (0, 0), *sides(leaf, *x.shape[2:])))

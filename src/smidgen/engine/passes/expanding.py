@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from smidgen.graph import pad
+from smidgen.graph.leaves import has_no_window
 from smidgen.program import Conv, Depthwise, Program, Step, views_read
 
 __all__ = ["expanding"]
@@ -33,9 +33,4 @@ def _is_plain(conv: Conv) -> bool:
     """Whether a convolution only mixes the channels of a pixel."""
     leaf = conv.leaf
     extras = (conv.before, conv.gate, conv.after.add, conv.after.then)
-    return (
-        (leaf.kernel, leaf.stride) == (1, 1)
-        and leaf.padding in ("same", pad(0))
-        and not conv.runs
-        and all(part is None for part in extras)
-    )
+    return has_no_window(leaf) and leaf.stride == 1 and not conv.runs and all(part is None for part in extras)

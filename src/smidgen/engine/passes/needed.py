@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
-from smidgen.graph import pad
+from smidgen.graph.leaves import has_no_window
 from smidgen.program import Conv, Pixels, Program, Run, Step, views_read
 from smidgen.spec import Shape
 
@@ -61,8 +61,8 @@ def _can_skip(maker: Conv, reader: Conv, shape: Shape) -> bool:
         and shape.height % read.stride == shape.width % read.stride == 0
         and reader.before is None
         and reader.gate is None
-        and (made.kernel, made.stride, made.groups) == (1, 1, 1)
-        and made.padding in ("same", pad(0))
+        and has_no_window(made)
+        and (made.stride, made.groups) == (1, 1)
         and not maker.runs
         and maker.gate is None
         and maker.after.add is None
