@@ -39,11 +39,6 @@ class _Wanted:
     shrink: bool
     dropped_strides: int | None
 
-    @property
-    def limits_maps(self) -> bool:
-        """Whether smaller pictures or maps save anything that is limited."""
-        return any(unit.of_maps for unit, _ in self.budget.limited())
-
     def strides(self, family: str) -> tuple[int, ...]:
         """Numbers of dropped strides to try, the usual one first."""
         if self.dropped_strides is not None:
@@ -51,7 +46,7 @@ class _Wanted:
         usual, *others = stride_choices(
             family, resolution=self.material.resolution, c_in=self.material.channels
         )
-        return (usual, *others) if self.limits_maps else (usual,)
+        return (usual, *others) if self.budget.limits_maps else (usual,)
 
     def solution(self, family: str, dropped: int, **options: Any) -> Solution:
         """The largest network of these options for the data's classes. Raises BudgetError as `solve`."""
@@ -117,7 +112,7 @@ def _of_family(family: str, wanted: _Wanted) -> list[Solution]:
     for other in published:
         with contextlib.suppress(BudgetError):
             found.append(wanted.solution(family, other, resolution=wanted.material.resolution))
-    if wanted.shrink and wanted.limits_maps:
+    if wanted.shrink and wanted.budget.limits_maps:
         found += _shrunk(family, wanted, dropped, max(one.network.cost().params for one in shapes))
     return found
 

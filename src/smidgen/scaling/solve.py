@@ -77,22 +77,21 @@ def solve(
     start = baseline(family, num_classes=num_classes, **options)
     found: Solution | None = None
     fixed = options.get("dropped_strides") is not None
-    tried = _strides(start, budget)
-    for each in [start] if fixed else tried:
+    for each in [start] if fixed else _strides(start, budget):
         if found is not None and each.coarse:
             break  # φ does not tell that nothing is left of where things are
         stairs = Stairs(each, rule, depth, classes, latency)
         _require_moves(stairs, each)
         found = _solution(stairs, budget, found) or found
     if found is None:
-        raise BudgetError(_impossible(budget, stairs, each, fewer=fixed and len(tried) > 1))
+        fewer = fixed and len(_strides(start, budget)) > 1
+        raise BudgetError(_impossible(budget, stairs, each, fewer))
     return found
 
 
 def _strides(start: Baseline, budget: Budget) -> list[Baseline]:
     """The baseline, and the one with the published strides where they could save what is limited."""
-    saves = any(unit.of_maps for unit, _ in budget.limited())
-    published = start.published() if saves else None
+    published = start.published() if budget.limits_maps else None
     return [start, published] if published else [start]
 
 

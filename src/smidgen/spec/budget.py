@@ -112,6 +112,11 @@ class Budget:
         """Whether a limit is a device's, such as its milliseconds."""
         return any(unit.needs_device for unit, _ in self.limited())
 
+    @property
+    def limits_maps(self) -> bool:
+        """Whether smaller maps save anything that is limited."""
+        return any(unit.of_maps for unit, _ in self.limited())
+
     def counted(self) -> Budget:
         """The limits that hold on any device."""
         return Budget(**{unit.name: limit for unit, limit in self.limited() if not unit.needs_device})
