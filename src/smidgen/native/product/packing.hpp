@@ -17,10 +17,10 @@ constexpr int64_t STEP_BY_STEP = 1, COLUMN_BY_COLUMN = 16;
 template <class Element, int64_t AT_A_TIME, class Column>
 float* pack_panel(int64_t steps, int64_t columns, int64_t width, const Column& column, float* panel) {
   using Word = typename Element::Word;
+  Word words[AT_A_TIME * PANEL] = {};  // beyond the first columns they stay zero
   for (int64_t first = 0, count; first < steps; first += count, panel += count * width) {
-    count = least(AT_A_TIME, steps - first);
-    Word words[AT_A_TIME * PANEL];
-    if (columns < width) std::memset(words, 0, sizeof words);
+    // (Of one at a time the compiler must know that it is one: otherwise it asks for every number whether it is there.)
+    count = AT_A_TIME == 1 ? 1 : least(AT_A_TIME, steps - first);
     for (int64_t j = 0; j < columns; ++j) {
       const auto at = column(j);
       for (int64_t i = 0; i < count; ++i)
