@@ -2,6 +2,7 @@
 #pragma once
 
 #include <type_traits>
+#include <utility>
 
 #include "product/product.hpp"
 #include "product/types.hpp"
@@ -140,9 +141,10 @@ struct Ahead {
   }
 };
 
-// All rows against one panel.
+// All rows against one panel. `sums` moves on with them, where the caller made it: a copy of what was just written
+// part by part would wait until all of it, and the results before it, are stored.
 template <class Element, bool PICKS, class To>
-void multiply(const Steps<PICKS>& steps, Sums<To> sums, int64_t rows, const typename Element::Number* const* a,
+void multiply(const Steps<PICKS>& steps, Sums<To>&& sums, int64_t rows, const typename Element::Number* const* a,
               const float* b, Ahead& ahead) {
   using Ends = Sums<To>;
   const bool wide = sums.columns > LANES;
@@ -154,10 +156,10 @@ void multiply(const Steps<PICKS>& steps, Sums<To> sums, int64_t rows, const type
   if (rows) tiles<Element, Steps<PICKS>, Ends>.all[wide][rows](steps, a, b, 0, 1, sums);
 }
 template <class Element, bool PICKS, class To>
-void multiply(const Steps<PICKS>& steps, const Sums<To>& sums, int64_t rows, const typename Element::Number* const* a,
+void multiply(const Steps<PICKS>& steps, Sums<To> sums, int64_t rows, const typename Element::Number* const* a,
               const float* b) {
   Ahead nothing;
-  multiply<Element>(steps, sums, rows, a, b, nothing);
+  multiply<Element>(steps, std::move(sums), rows, a, b, nothing);
 }
 
 }  // namespace
