@@ -105,8 +105,9 @@ void forward_gathered(const ShiftConv& conv, const typename Type::Stored* x, con
     rows[i] = read + i * depth;
     results[i] = result + i * out;
   }
+  // What was copied together picks nothing, and a tile that could would have registers less.
   for (int64_t first = 0; first < out; first += PANEL, packed += shift.steps * PANEL)
-    multiply<Element>(PickingSteps<Element>{shift.steps, shift.in_row, shift.in_panel},
+    multiply<Element>(Steps<false>{shift.steps, shift.in_row, shift.in_panel},
                       Sums<Number>{bias ? bias + first : nullptr, false, least(PANEL, out - first), first, results}, pixels,
                       rows, packed, ahead);
   if (!direct) store_block<Type>(conv, result, block, y);
