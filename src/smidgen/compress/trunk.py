@@ -8,7 +8,7 @@ from smidgen.graph import Chain, Children, Combinator, Leaf, Network, Node, leav
 from smidgen.graph.layers import join
 from smidgen.spec import SmidgenError
 
-__all__ = ["TRUNK", "Block", "blocks", "head", "is_stage", "trunk"]
+__all__ = ["TRUNK", "Block", "blocks", "has_trunk", "head", "is_stage", "trunk"]
 
 TRUNK = "features"
 
@@ -27,13 +27,17 @@ class Block(NamedTuple):
     number: int
 
 
+def has_trunk(network: Network) -> bool:
+    """Whether a part of it is called the trunk."""
+    return _trunk(network) is not None
+
+
 def trunk(network: Network) -> Children:
     """Children of the trunk. Raises SmidgenError where the network has none."""
-    if isinstance(network.tree, Chain):
-        for name, node in network.tree.children:
-            if name == TRUNK and isinstance(node, Chain):
-                return node.children
-    raise SmidgenError(f"{network.name} has no chain '{TRUNK}', so there is nothing to cut it after")
+    found = _trunk(network)
+    if found is None:
+        raise SmidgenError(f"{network.name} has no chain '{TRUNK}', so there is nothing to cut it after")
+    return found.children
 
 
 def head(network: Network) -> list[Leaf]:
@@ -60,3 +64,11 @@ def blocks(network: Network) -> list[Block]:
             for number, (inner, block) in enumerate(parts, 1)
         ]
     return found
+
+
+def _trunk(network: Network) -> Chain | None:
+    if isinstance(network.tree, Chain):
+        for name, node in network.tree.children:
+            if name == TRUNK and isinstance(node, Chain):
+                return node
+    return None
