@@ -19,7 +19,8 @@ from smidgen.families.family import Family
 
 ABOVE = (
     "spec", "download", "graph", "draw", "families", "modelfile", "images", "data", "weights", "program",
-    "native", "predict", "engine", "scaling", "gate", "export", "report",
+    "native", "predict", "engine", "scaling", "compress", "gate", "export",
+    "report",
 )  # fmt: skip
 BELOW = ("kernels", "modules", "train", "run", "search", "bench", "models", "cli", "__main__")
 LAYERS = ABOVE + BELOW
