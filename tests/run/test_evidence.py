@@ -13,7 +13,7 @@ import smidgen
 from smidgen import modelfile, report
 from smidgen.machine import machine_name
 from smidgen.modules import create
-from smidgen.run import Fitted, Job, fit
+from smidgen.run import Fitted, Job, fit, train_one
 from smidgen.run.contest import Outcome
 from smidgen.run.evidence import Winner, _embedded, write_run
 from smidgen.run.plan import Plan, Rung, Trial
@@ -57,7 +57,8 @@ def test_wide_pictures_are_squashed_and_report_card_model_file_and_eval_know_it(
         target.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(path) as picture:
             picture.resize((32, 16)).save(target)
-    done = fit(Job(str(data), out=tmp_path / "run", epochs=1), BUDGET, Watch(), ("resnet",))
+    job = Job(str(data), out=tmp_path / "run", epochs=1)
+    done = train_one(job, lambda _: smidgen.network("resnet20", num_classes=3, resolution=16), None, Watch())
     source, test = done.report["provenance"], done.report["test"]
     assert source is not None
     assert source["data"] is not None
