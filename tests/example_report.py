@@ -166,6 +166,8 @@ def provenance() -> dict[str, Any]:
             "pictures": 1797,
             "classes": 10,
             "split": {"train": 1258, "val": 270, "test": 269},
+            "aspect": "squash",
+            "cut_away": 0.25,
         },
         "date": "2025-11-23T09:14:05Z",
         "machine": {"processor": "Intel Xeon, 2.6 GHz", "cores": 2, "system": "Linux 6.1"},

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from smidgen.bench.process import RivalError, Worker, cold_start
 from smidgen.bench.runner import OURS, Timing, _picture
 from smidgen.bench.worker import receive, send
 from smidgen.engine import Engine
-from smidgen.images import decode, normalise, resize_crop
+from smidgen.graph import Aspect
+from smidgen.images import decode, normalise, resize
 from smidgen.program import draw_weights
 from smidgen.spec import UnknownNameError
 
@@ -106,13 +108,13 @@ def test_messages_and_numbers_arrive_as_they_were_sent() -> None:
     assert (second, end) == (({"do": "turn"}, None), None)
 
 
-def test_others_read_a_picture_much_as_we_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("aspect", ["crop", "squash", "pad"])
+def test_others_read_a_picture_much_as_we_do(tmp_path: Path, aspect: Aspect) -> None:
     picture = _picture(tmp_path)
-    how = smidgen.Preprocess(resize=40, interpolation="bicubic")
+    how = smidgen.Preprocess(40, "bicubic", aspect=aspect)
     shape = smidgen.Shape(3, 32, 32)
-    ours = normalise(resize_crop(decode(picture, 3), shape, how)[None], how)
-    fields = {"resize": how.resize, "interpolation": how.interpolation, "mean": how.mean, "std": how.std}
-    theirs = read(str(picture), list(shape[:3]), fields)
+    ours = normalise(resize(decode(picture, 3), shape, how)[None], how)
+    theirs = read(str(picture), list(shape[:3]), asdict(how))
     assert theirs.shape == ours.shape
     assert np.abs(theirs - ours).mean() < 0.02
 

@@ -18,6 +18,7 @@ from PIL import Image
 import smidgen as package
 from command_line import smidgen
 from smidgen import modelfile
+from smidgen.graph import Aspect
 from smidgen.program.drawn import draw_weights
 from smidgen.spec import WeightsError
 from tiny_set import files
@@ -63,16 +64,31 @@ def answer(heading: str) -> Outputs:
 
 
 def of_the_engine() -> Outputs:
-    from smidgen.images import decode, normalise, resize_crop
+    from smidgen.images import decode, normalise, resize
 
-    pixels = resize_crop(decode("cat.jpg", 3), NETWORK.input, NETWORK.preprocess)
-    outputs: Outputs = package.Engine("model.safetensors")(normalise(pixels[None], NETWORK.preprocess))
+    network = modelfile.read("model.safetensors").network
+    pixels = resize(decode("cat.jpg", 3), network.input, network.preprocess)
+    outputs: Outputs = package.Engine("model.safetensors")(normalise(pixels[None], network.preprocess))
     return outputs.reshape(-1)
 
 
 @pytest.mark.parametrize("shift", [[], ["--shift", "slices"], ["--shift", "depthwise"], ["--batch", 1]])
 def test_the_example_for_onnx_runtime_answers_as_the_engine(place: Path, shift: list[object]) -> None:
     done("model.safetensors", "--to", "onnx", *shift)
+    assert np.allclose(answer("ONNX Runtime"), of_the_engine(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "line"),
+    [
+        ("squash", "  picture  RGB, squashed to 16x16 (bilinear)"),
+        ("pad", "  picture  RGB, fitted into 16x16 (bilinear), the rest filled with 124, 116, 104"),
+    ],
+)
+def test_the_example_squashes_and_pads_as_the_engine(place: Path, aspect: Aspect, line: str) -> None:
+    network = replace(NETWORK, preprocess=replace(NETWORK.preprocess, aspect=aspect))
+    modelfile.write(place / "model.safetensors", modelfile.ModelFile(network, draw_weights(network)))
+    assert line in done("model.safetensors", "--to", "onnx").splitlines()
     assert np.allclose(answer("ONNX Runtime"), of_the_engine(), rtol=1e-4, atol=1e-4)
 
 

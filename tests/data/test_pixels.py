@@ -16,7 +16,7 @@ from smidgen.data import (
     survey,
 )
 from smidgen.graph.network import Preprocess
-from smidgen.images import resize_crop
+from smidgen.images import resize
 from smidgen.spec import DataError, PictureError, Shape
 
 RNG = np.random.default_rng(0)
@@ -32,7 +32,7 @@ def test_pixels_come_in_the_order_of_the_indices(channels: int) -> None:
     pixels = load_pixels(DATASET, indices, shape, preprocess)
     assert pixels.dtype == np.uint8
     for index, row in zip(indices, pixels, strict=True):
-        np.testing.assert_array_equal(row, resize_crop(PICTURES[index].read(channels), shape, preprocess))
+        np.testing.assert_array_equal(row, resize(PICTURES[index].read(channels), shape, preprocess))
 
 
 def test_no_indices_give_no_pictures() -> None:

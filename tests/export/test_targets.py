@@ -20,6 +20,7 @@ from smidgen.export import targets, writing
 from smidgen.export.targets import Options
 from smidgen.export.targets import onnx as onnx_target
 from smidgen.export.usage import INPUT, OUTPUT, usage
+from smidgen.graph import Aspect
 from smidgen.program.drawn import draw_weights
 from smidgen.spec import SmidgenError, UnknownNameError
 from tiny_set import files
@@ -120,6 +121,21 @@ def test_what_a_user_must_know_is_what_the_network_is() -> None:
         [0.1, 0.2, 0.3],
         [0.5, 0.5, 0.5],
     )
+
+
+@pytest.mark.parametrize(
+    ("aspect", "sizes"),
+    [
+        ("crop", {"resize_shorter_side": 20, "centre_crop": [16, 16]}),
+        ("squash", {"squash_to": [16, 16]}),
+        ("pad", {"pad_to": [16, 16], "fill": [26, 128, 255]}),
+    ],
+)
+def test_each_way_to_the_networks_size_has_keys_of_its_own(aspect: Aspect, sizes: dict[str, object]) -> None:
+    how = smidgen.Preprocess(20, "bicubic", mean=(0.1, 0.5, 1.0), aspect=aspect)
+    told = usage(dataclasses.replace(NETWORK, preprocess=how))["preprocess"]
+    others = {"colour", "interpolation", "divide_by", "subtract_mean", "divide_by_std"}
+    assert {key: value for key, value in told.items() if key not in others} == sizes
 
 
 def test_onnx_tells_it_in_its_metadata_and_is_otherwise_the_model_of_to_onnx() -> None:

@@ -45,6 +45,7 @@ def test_random_networks_come_back_equal(data: st.DataObject) -> None:
             data.draw(st.sampled_from(["bilinear", "bicubic"])),
             tuple(data.draw(numbers) for _ in range(x.channels)),
             tuple(data.draw(numbers) for _ in range(x.channels)),
+            data.draw(st.sampled_from(["crop", "squash", "pad"])),
         ),
         classes=data.draw(st.sampled_from([(), tuple(f"class {i}" for i in range(out.channels))])),
         dropped_strides=data.draw(st.integers(0, 5)),
@@ -147,6 +148,18 @@ def test_the_document_that_the_hostile_ones_are_made_from_is_valid() -> None:
     assert from_json(good()).num_classes == 2
 
 
+def test_a_crop_is_not_written_so_that_files_of_before_are_the_same() -> None:
+    network = from_json(good())
+    assert network.preprocess.aspect == "crop"
+    assert "aspect" not in to_json(network)["preprocess"]
+
+
+def test_an_aspect_that_is_not_known_is_refused_with_those_that_are() -> None:
+    told = refused(replaced(good(), ("preprocess", "aspect"), "stretch"))
+    assert "stretch" in told
+    assert "crop, squash, pad" in told
+
+
 def at(*path: Any) -> tuple[Any, ...]:
     """Path inside the tree: numbers are children."""
     keys: list[Any] = ["tree"]
@@ -181,6 +194,9 @@ for _ in range(700):
         (("preprocess", "interpolation"), "nearest"),
         (("preprocess", "interpolation"), DEEP),
         (("preprocess", "interpolation"), {}),
+        (("preprocess", "aspect"), "stretch"),
+        (("preprocess", "aspect"), None),
+        (("preprocess", "aspect"), DEEP),
         (("preprocess", "mean"), [0.5, 0.5]),
         (("preprocess", "mean"), [0.5, 0.5, float("nan")]),
         (("preprocess", "mean"), [0.5, 0.5, float("inf")]),

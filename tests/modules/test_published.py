@@ -39,7 +39,7 @@ def trained(name: str) -> TreeModule:
 def top5(model: TreeModule, name: str, photograph: str) -> list[str]:
     network = published_network(name)
     picture = images.decode(PHOTOGRAPHS / photograph, network.input.channels)
-    pixels = images.resize_crop(picture, network.input, network.preprocess)
+    pixels = images.resize(picture, network.input, network.preprocess)
     batch = torch.from_numpy(images.normalise(pixels[None], network.preprocess))
     with torch.inference_mode():
         best = model(batch)[0].topk(5).indices

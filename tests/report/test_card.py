@@ -12,6 +12,7 @@ import pytest
 
 import example_report
 from smidgen.report.card import card, write_card
+from smidgen.report.page import render
 from smidgen.report.schema import Report
 from smidgen.seal import sealed
 
@@ -120,3 +121,28 @@ def test_of_many_classes_the_weakest_are_listed() -> None:
 
 def test_the_card_written_is_the_card_made(hostile: Report, tmp_path: Path) -> None:
     assert write_card(tmp_path / "model_card.md", hostile).read_text("utf-8") == sealed(card(hostile))
+
+
+@pytest.mark.parametrize(
+    ("aspect", "cut", "told"),
+    [
+        ("crop", 0.1, "the middle cut out; a crop cuts away 10\u202f% of the median picture"),
+        (
+            "squash",
+            0.25,
+            "both sides resized (squashed); a crop would cut away 25\u202f% of the median picture",
+        ),
+        ("pad", None, "the rest filled with the mean colour (padded)"),
+        ("another", 0.25, None),
+        (None, None, None),
+    ],
+)
+def test_page_and_card_tell_how_pictures_became_squares(
+    report: Report, aspect: str | None, cut: float | None, told: str | None
+) -> None:
+    changed: Any = copy.deepcopy(report)
+    changed["provenance"]["data"] |= {"aspect": aspect, "cut_away": cut}
+    assert ("Pictures become squares" in card(changed)) is (told is not None)
+    if told is not None:
+        assert f"Pictures become squares: {told}." in card(changed)
+        assert told in render(changed)

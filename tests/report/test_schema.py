@@ -75,6 +75,7 @@ def test_keys_of_a_later_version_are_kept(report: Report, tmp_path: Path) -> Non
         (("none_of_these", "kept"), "all", "none_of_these.kept: 'all' is not a number"),
         (("candidates", 0, "rungs", 1, "epochs"), None, r"candidates\[0\].rungs\[1\].epochs: missing"),
         (("contest", "rungs"), None, "contest.rungs: missing"),
+        (("provenance", "data", "cut_away"), 25, "provenance.data.cut_away: 25 is not a share"),
         (("starting_point", "kind"), "luck", "starting_point.kind: 'luck' is not one of scratch, weights, t"),
         (("measured", "memory", "value"), 1.5, "measured.memory.value: 1.5 is not a whole number"),
     ],

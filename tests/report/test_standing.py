@@ -139,6 +139,14 @@ def test_chance_says_where_to_look_and_in_which_order() -> None:
     assert places == sorted(places)
 
 
+@pytest.mark.parametrize(
+    ("aspect", "told"),
+    [(None, "lose their sides"), ("crop", "lose their sides"), ("squash", "are squashed"), ("pad", "small")],
+)
+def test_chance_names_what_became_of_pictures_that_are_not_square(aspect: str | None, told: str) -> None:
+    assert f"pictures far from square {told}" in advice(32, aspect).replace("become small", "small")
+
+
 @pytest.fixture
 def lopsided() -> Report:
     return example_report.lopsided()

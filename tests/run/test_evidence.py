@@ -13,7 +13,7 @@ import smidgen
 from smidgen import modelfile, report
 from smidgen.machine import machine_name
 from smidgen.modules import create
-from smidgen.run import Fitted, Job, fit
+from smidgen.run import Fitted, Job, fit, train_one
 from smidgen.run.contest import Outcome
 from smidgen.run.evidence import Winner, _embedded, write_run
 from smidgen.run.plan import Plan, Rung, Trial
@@ -24,6 +24,7 @@ from smidgen.train.material import prepare
 from smidgen.train.metrics import EpochRow
 from smidgen.train.predict import open_predictor
 from smidgen.train.recipe import recipe
+from smidgen.train.scoring import score
 from smidgen.watch import Watch
 from tiny_run import BUDGET
 
@@ -45,6 +46,29 @@ def test_the_confusion_matrix_and_the_mistakes_agree(shapes: Path, tmp_path: Pat
         np.testing.assert_array_equal(np.asarray(png), np.asarray(Image.open(shapes / mistake["name"])))
     confidences = [mistake["confidence"] for mistake in mistakes]
     assert confidences == sorted(confidences, reverse=True)
+
+
+def test_wide_pictures_are_squashed_and_report_card_model_file_and_eval_know_it(
+    shapes: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "wide"
+    for path in shapes.rglob("*.png"):
+        target = data / path.relative_to(shapes)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as picture:
+            picture.resize((32, 16)).save(target)
+    job = Job(str(data), out=tmp_path / "run", epochs=1)
+    done = train_one(job, lambda _: smidgen.network("resnet20", num_classes=3, resolution=16), None, Watch())
+    source, test = done.report["provenance"], done.report["test"]
+    assert source is not None
+    assert source["data"] is not None
+    assert test is not None
+    assert (source["data"]["aspect"], source["data"]["cut_away"]) == ("squash", 0.5)
+    model = done.folder / "model.safetensors"
+    assert modelfile.read(model).network.preprocess.aspect == "squash"
+    for name in ("report.html", "model_card.md"):
+        assert "both sides resized (squashed)" in (done.folder / name).read_text("utf-8")
+    assert score(str(model), str(data), part="test", watch=Watch())["accuracy"] == test["accuracy"]
 
 
 def test_the_next_commands_name_files_that_exist(fitted: Fitted, shapes: Path) -> None:

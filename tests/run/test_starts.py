@@ -8,6 +8,7 @@ import pytest
 
 from heard import Heard
 from smidgen import families, weights
+from smidgen.graph import Aspect
 from smidgen.run.plan import SCRATCH, Trial
 from smidgen.run.starts import DISTILLATION, FEWEST_PIXELS, published_trials, taught, teacher_trial
 from smidgen.scaling import costs
@@ -76,6 +77,13 @@ def test_a_resolution_that_was_asked_for_is_theirs_too(material: Material) -> No
     assert {trial.network.input[1:3] for trial in published_trials(material, ROOMY)} == {(96, 96)}
     asked = published_trials(material, ROOMY, resolution=32)
     assert {trial.network.input[1:3] for trial in asked} == {(32, 32)}
+
+
+@pytest.mark.usefixtures("everywhere")
+@pytest.mark.parametrize("aspect", ["crop", "squash", "pad"])
+def test_published_networks_see_pictures_in_the_datas_way(folder: Path, aspect: Aspect) -> None:
+    trials = published_trials(prepare(str(folder), aspect=aspect, watch=Watch()), ROOMY)
+    assert {trial.network.preprocess.aspect for trial in trials} == {aspect}
 
 
 @pytest.mark.usefixtures("everywhere")

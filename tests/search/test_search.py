@@ -123,6 +123,14 @@ def test_other_pictures_than_at_the_beginning_are_refused(folder: Path, tmp_path
         material_of(about | {"arrangement": "another"}, Watch())
 
 
+def test_workers_see_pictures_in_the_way_that_was_decided_at_the_beginning(folder: Path) -> None:
+    about = dict(Study(folder).about)
+    assert about["aspect"] == "crop"
+    assert material_of(about | {"aspect": "pad"}, Watch()).preprocess.aspect == "pad"
+    del about["aspect"]  # as of a search that was begun before there was a choice
+    assert material_of(about, Watch()).preprocess.aspect == "crop"
+
+
 def test_resume_takes_no_new_decisions(folder: Path) -> None:
     done = smidgen("search", "--resume", folder, "--epochs", "3", "--no-grid")
     assert (done.code, done.err.count("\n")) == (2, 1)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from smidgen import families
 from smidgen.spec import DataError, Shape, SmidgenError
-from smidgen.train.material import LARGEST_DEFAULT, Part, part_of, prepare
+from smidgen.train.material import LARGEST_DEFAULT, Part, Reading, part_of, prepare
 from smidgen.watch import Watch
 from tiny_run import CLASSES, write_shapes
 
@@ -131,7 +131,7 @@ def test_left_out_and_contradictory_pictures_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"bad\.png.*--skip-bad"):
         prepare(str(data), watch=Watch())
     watch = Listening()
-    prepare(str(data), skip_bad=True, watch=watch)
+    prepare(str(data), reading=Reading(skip_bad=True), watch=watch)
     assert any("bad.png" in line and line.startswith("left out") for line in watch.news)
     assert "the same picture in two classes: circle/000.png and cross/same.png" in watch.news
 
@@ -149,7 +149,7 @@ def test_groups_stay_in_one_part_and_are_remembered(tmp_path: Path) -> None:
     for path in list(data.rglob("*.png")):
         path.rename(path.with_stem(f"scene{int(path.stem) // 2}_{path.stem}"))
     pattern = r"(scene\d+)_"
-    material = prepare(str(data), group_by=pattern, watch=Watch())
+    material = prepare(str(data), reading=Reading(group_by=pattern), watch=Watch())
     assert material.group_by == pattern
     parts: dict[str, set[str]] = {}
     for name in ("train", "val", "test"):

@@ -79,13 +79,26 @@ def _tell(written: list[Path], usage: dict[str, Any]) -> None:
     for path in written:
         say(f"{path}: {bytes_text(path.stat().st_size)}")
     how = usage["preprocess"]
-    resized = f"shorter side {how['resize_shorter_side']} px ({how['interpolation']})"
-    centre = "x".join(map(str, how["centre_crop"]))
     mean, std = (", ".join(f"{part:g}" for part in how[key]) for key in ("subtract_mean", "divide_by_std"))
     say(f"  input    {_value(usage['input'])}")
     say(f"  output   {_value(usage['output'])}, before softmax")
-    say(f"  picture  {how['colour']}, {resized}, centre {centre}")
+    say(f"  picture  {how['colour']}, {_sizes(how)}")
     say(f"  numbers  divided by {how['divide_by']}, less {mean}, divided by {std}")
+
+
+def _sizes(how: dict[str, Any]) -> str:
+    """How a picture comes to the network's size."""
+    filtered = f"({how['interpolation']})"
+    if "squash_to" in how:
+        return f"squashed to {_by(how['squash_to'])} {filtered}"
+    if "pad_to" in how:
+        colour = ", ".join(map(str, how["fill"]))
+        return f"fitted into {_by(how['pad_to'])} {filtered}, the rest filled with {colour}"
+    return f"shorter side {how['resize_shorter_side']} px {filtered}, centre {_by(how['centre_crop'])}"
+
+
+def _by(size: list[int]) -> str:
+    return "x".join(map(str, size))
 
 
 def _value(value: dict[str, Any]) -> str:

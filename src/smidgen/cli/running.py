@@ -11,13 +11,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from smidgen.cli.output import bytes_text, console, print_json, print_table, say
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data import place_for, require_place
+from smidgen.graph import Aspect
 from smidgen.report.formats import plain
 from smidgen.report.limits import sentence
 from smidgen.report.prose import cautions, disturbed, interval, prediction, worth
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from smidgen.watch import Watch
 
 __all__ = [
+    "ASPECT",
     "RESOLUTION",
     "SEED",
     "before_training",
@@ -59,6 +61,12 @@ class Within(click.IntRange):
         return number
 
 
+ASPECT = click.option(
+    "--aspect",
+    type=click.Choice(get_args(Aspect)),
+    help="How pictures become squares: the middle cut out, both sides resized, or the rest filled; default: "
+    "by the pictures, and told.",
+)
 RESOLUTION = Within(1, 16_384)
 SEED = Within(0, 2**63 - 1)
 
@@ -95,6 +103,7 @@ def run_options(function: Decorated) -> Decorated:
                 metavar="PIXELS",
                 help="Side of the pictures as networks see them.",
             ),
+            ASPECT,
             click.option(
                 "--time",
                 "time_limit",

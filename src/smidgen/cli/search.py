@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from smidgen.cli.output import print_json, print_table, say
-from smidgen.cli.running import RESOLUTION, SEED, refuse_processes, require_torch, run_place
+from smidgen.cli.running import ASPECT, RESOLUTION, SEED, refuse_processes, require_torch, run_place
 from smidgen.cli.streams import outliving_readers
 from smidgen.cli.watching import Quiet, Terminal
 from smidgen.data import open_dataset, read_record
@@ -51,6 +51,7 @@ __all__ = ["command"]
     metavar="PIXELS",
     help="Of the base that all rules start from; default: the pictures' own size / √2.",
 )
+@ASPECT
 @click.option("--seed", type=SEED, default=0, metavar="N", show_default=True, help="Decides the split.")
 @click.option("--skip-bad", is_flag=True, help="Leave out pictures that cannot be read.")
 @click.option(

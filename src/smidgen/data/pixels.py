@@ -13,7 +13,7 @@ from smidgen.data.dataset import Dataset
 from smidgen.data.memory import on_disk, pictures_limit
 from smidgen.data.parallel import Progress, map_threads
 from smidgen.graph.network import Preprocess
-from smidgen.images import Pixels, resize_crop
+from smidgen.images import Pixels, resize
 from smidgen.spec import DataError, Shape
 
 __all__ = ["load_pixels"]
@@ -29,7 +29,7 @@ def load_pixels(
     kept: Mapping[int, Pixels] | None = None,
     scratch: Path | None = None,
 ) -> Pixels:
-    """Decode pictures, resize and crop them, in as many threads as there are processors.
+    """Decode pictures and resize them to the shape, in as many threads as there are processors.
 
     indices  of the pictures, in the order wanted
     kept     pictures that are decoded already, as a survey keeps them
@@ -53,7 +53,7 @@ def load_pixels(
             picture = _with_channels(ready[index], shape.channels)
         else:
             picture = dataset.pictures[index].read(shape.channels)
-        pixels[position] = resize_crop(picture, shape, preprocess)
+        pixels[position] = resize(picture, shape, preprocess)
 
     map_threads(load, range(len(indices)), progress)
     return pixels

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
-from smidgen.graph import Network
+from smidgen.graph import Network, Preprocess
 from smidgen.graph.cost import output_shape
+from smidgen.spec import Shape
 
 __all__ = ["INPUT", "OUTPUT", "text", "usage"]
 
@@ -33,15 +34,31 @@ def usage(network: Network, batch: Sequence[str | int] = ()) -> dict[str, Any]:
         },
         "preprocess": {
             "colour": _COLOURS.get(channels, f"{channels} channels"),
-            "resize_shorter_side": how.resize,
-            "interpolation": how.interpolation,
-            "centre_crop": [height, width],
+            **_sizes(how, network.input),
             "divide_by": 255,
             "subtract_mean": list(how.mean),
             "divide_by_std": list(how.std),
         },
         "classes": list(network.classes),
     }
+
+
+def _sizes(how: Preprocess, shape: Shape) -> dict[str, Any]:
+    """How a picture comes to the input's height and width: each way has a key that no other has."""
+    size = [shape.height, shape.width]
+    match how.aspect:
+        case "crop":
+            return {
+                "resize_shorter_side": how.resize,
+                "interpolation": how.interpolation,
+                "centre_crop": size,
+            }
+        case "squash":
+            return {"squash_to": size, "interpolation": how.interpolation}
+        case "pad":
+            return {"pad_to": size, "interpolation": how.interpolation, "fill": list(how.fill)}
+        case unknown:
+            assert_never(unknown)
 
 
 def text(document: Any, indent: int | None = None) -> str:

@@ -3,7 +3,7 @@
 from smidgen.graph.codec import from_json, to_json
 from smidgen.graph.cost import cost, is_identity, output_shape
 from smidgen.graph.layers import Layer, layers, leaves, parameters, tensors, trunk_end
-from smidgen.graph.network import Interpolation, Network, Preprocess
+from smidgen.graph.network import Aspect, Interpolation, Network, Preprocess
 from smidgen.graph.nodes import (
     Activation,
     ActivationKind,
@@ -32,6 +32,7 @@ from smidgen.graph.validate import validate
 __all__ = [
     "Activation",
     "ActivationKind",
+    "Aspect",
     "BatchNorm",
     "Chain",
     "Children",

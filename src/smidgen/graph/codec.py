@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from smidgen.graph import nodes
 from smidgen.graph.layers import join
-from smidgen.graph.network import Interpolation, Network, Preprocess
+from smidgen.graph.network import Aspect, Interpolation, Network, Preprocess
 from smidgen.graph.nodes import Node, Padding, pad
 from smidgen.graph.validate import MAX_DEPTH, validate
 from smidgen.spec import Shape, TreeError
@@ -38,6 +38,8 @@ def to_json(network: Network) -> dict[str, Any]:
         },
         "tree": _dump(network.tree),
     }
+    if preprocess.aspect != "crop":
+        document["preprocess"]["aspect"] = preprocess.aspect
     if network.classes:
         document["classes"] = list(network.classes)
     if network.dropped_strides:
@@ -82,7 +84,8 @@ def _preprocess(value: Any, channels: int) -> Preprocess:
     )
     if len(mean) != channels or len(std) != channels or min(std, default=0.0) <= 0:
         raise TreeError(f"preprocess needs a mean and a positive std for each of {channels} channels")
-    return Preprocess(resize, interpolation, mean, std)
+    aspect = _one_of(get_args(Aspect), fields.get("aspect", "crop"), "aspect")
+    return Preprocess(resize, interpolation, mean, std, aspect)
 
 
 # ── trees ────────────────────────────────────────────────────────────────────────────────────────

@@ -9,8 +9,9 @@ from smidgen.graph.cost import cost, output_shape
 from smidgen.graph.nodes import Node
 from smidgen.spec import Cost, Shape
 
-__all__ = ["Interpolation", "Network", "Preprocess"]
+__all__ = ["Aspect", "Interpolation", "Network", "Preprocess"]
 
+Aspect = Literal["crop", "squash", "pad"]
 Interpolation = Literal["bilinear", "bicubic"]
 
 
@@ -18,15 +19,26 @@ Interpolation = Literal["bilinear", "bicubic"]
 class Preprocess:
     """How a decoded picture becomes the network's input.
 
-    resize         shorter side in pixels after resizing; a centre crop to the input shape follows
+    resize         of a crop: shorter side in pixels after resizing; squash and pad do not read it
     interpolation  filter of the resizing
     mean, std      per channel, on the 0..1 scale
+    aspect         what becomes of a picture whose sides are not in the input's ratio
+                   crop: the shorter side becomes `resize`, then the middle of the input shape is cut out
+                   squash: each side is resized to the input shape by a factor of its own
+                   pad: the picture is resized until it just fits into the input shape, in its middle;
+                   the rest has the colour `fill`
     """
 
     resize: int
     interpolation: Interpolation = "bilinear"
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    aspect: Aspect = "crop"
+
+    @property
+    def fill(self) -> tuple[int, ...]:
+        """Colour around padded pictures, a byte a channel: the mean, which is nearly 0 to the network."""
+        return tuple(min(255, max(0, round(255 * part))) for part in self.mean)
 
 
 @dataclass(frozen=True, slots=True)

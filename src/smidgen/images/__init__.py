@@ -1,7 +1,7 @@
 """Pictures: the one way from a file to a network's input, for training, prediction and export.
 
-    decode  ->  resize_crop  ->  normalise
-    uint8[H,W,C]   uint8[h,w,C]    float32[N,C,h,w]
+    decode  ->  resize  ->  normalise
+    uint8[H,W,C]  uint8[h,w,C]  float32[N,C,h,w]
 
 Torch-free: numpy and Pillow.
 """
@@ -11,7 +11,7 @@ from smidgen.images.decode import MAX_PIXELS, decode, decode_plain
 from smidgen.images.filetypes import SUFFIXES, is_picture_name
 from smidgen.images.normalise import normalise
 from smidgen.images.pixels import Pixels
-from smidgen.images.resize import resize_crop
+from smidgen.images.resize import resize
 
 __all__ = [
     "MAX_PIXELS",
@@ -22,5 +22,5 @@ __all__ = [
     "drop_equal_channels",
     "is_picture_name",
     "normalise",
-    "resize_crop",
+    "resize",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from smidgen.graph import Network
-from smidgen.images import Pixels, normalise, resize_crop
+from smidgen.images import Pixels, normalise, resize
 from smidgen.machine import cores
 from smidgen.predict.ahead import in_order
 from smidgen.predict.pictures import Picture, pixels_of
@@ -141,7 +141,7 @@ class Predictor:
             pixels = pixels_of(picture, network.input.channels)
         except PictureError as error:
             return error
-        return resize_crop(pixels, network.input, network.preprocess)
+        return resize(pixels, network.input, network.preprocess)
 
     def _ranked(
         self, logits: NDArray[np.float32], labels: Sequence[str], top: int | None

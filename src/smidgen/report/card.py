@@ -118,6 +118,8 @@ def _data(report: Report) -> str:
     if split := data["split"]:
         parts = ", ".join(f"{_text(part)} {formats.count(n)}" for part, n in split.items())
         lines.append(f"Split: {parts}. The test part was looked at once, after all choices were made.")
+    if aspect := prose.aspect(report):
+        lines.append(f"Pictures become squares: {aspect}.")
     if near := prose.near(report):
         lines.append(f"{near}.")
     if data["fingerprint"]:

@@ -250,6 +250,8 @@ class SetRow(TypedDict):
     """The data: where from, how many pictures and classes, how split, and the hash that identifies it.
 
     near_identical  pairs of pictures in two parts that are nearly the same
+    aspect          what became of pictures that are not square: crop, squash or pad
+    cut_away        share of its area that the median training picture would lose in a crop to a square
     """
 
     name: str
@@ -259,6 +261,8 @@ class SetRow(TypedDict):
     classes: int | None
     split: dict[str, int] | None
     near_identical: int | None
+    aspect: str | None
+    cut_away: float | None
 
 
 class Provenance(TypedDict):

@@ -104,6 +104,7 @@ def provenance(report: Report) -> Html:
             "Data": _data_text(data) if data else None,
             "Split": _split_text(data["split"]) if data and data["split"] else None,
             "Nearly identical": prose.near(report),
+            "Aspect ratio": prose.aspect(report),
             "Fingerprint": tag("code", data["fingerprint"]) if data and data["fingerprint"] else None,
             "Date": source["date"],
             "Machine": json_value(source["machine"]),

@@ -10,6 +10,7 @@ from smidgen.spec import LATENCY, counted
 
 __all__ = [
     "APART",
+    "aspect",
     "balanced",
     "balanced_headline",
     "cautions",
@@ -127,7 +128,11 @@ def cautions(report: Report) -> list[str]:
     """The sentences that have to stand beside the accuracy."""
     found, source = worth(report), report["provenance"]
     weighted = bool(source and (source["recipe"] or {}).get("class_weights"))
-    return found.sentences(report["resolution"], weighted=weighted, again=True) if found else []
+    if found is None:
+        return []
+    data = data_row(report)
+    how = data["aspect"] if data else None
+    return found.sentences(report["resolution"], aspect=how, weighted=weighted, again=True)
 
 
 def memory(row: Memory) -> str:
@@ -188,3 +193,22 @@ def near(report: Report) -> str | None:
         return None
     pairs = data["near_identical"]
     return f"{counted(pairs, 'pair') if pairs else 'No pair'} of nearly identical pictures in two parts"
+
+
+# What became of pictures that are not square.
+_ASPECTS = {
+    "crop": "the middle cut out",
+    "squash": "both sides resized (squashed)",
+    "pad": "the rest filled with the mean colour (padded)",
+}
+
+
+def aspect(report: Report) -> str | None:
+    """How pictures became squares, and what a crop cost or would have cost; None where nobody knows."""
+    data = data_row(report)
+    if data is None or (told := _ASPECTS.get(data["aspect"] or "")) is None:
+        return None
+    if data["cut_away"] is None:
+        return told
+    does = "cuts" if data["aspect"] == "crop" else "would cut"
+    return f"{told}; a crop {does} away {formats.percent(data['cut_away'], 0)} of the median picture"

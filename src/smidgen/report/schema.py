@@ -117,6 +117,8 @@ def _check_scores(report: Report) -> None:
     if refusal := report["none_of_these"]:
         names = ("threshold", "kept", "kept_accuracy")
         shares += [(f"none_of_these.{name}", cast("float | None", refusal.get(name))) for name in names]
+    if (source := report["provenance"]) and (data := source["data"]):
+        shares.append(("provenance.data.cut_away", data["cut_away"]))
     for index, row in enumerate(report["reliability"] or []):
         where = f"reliability[{index}]"
         shares += [(f"{where}.confidence", row["confidence"]), (f"{where}.accuracy", row["accuracy"])]

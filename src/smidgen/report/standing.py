@@ -70,11 +70,17 @@ class Standing(NamedTuple):
         return self.classes > 1 and self.interval.low <= self.chance
 
     def sentences(
-        self, resolution: int | None = None, *, weighted: bool | None = None, again: bool = False
+        self,
+        resolution: int | None = None,
+        *,
+        aspect: str | None = None,
+        weighted: bool | None = None,
+        again: bool = False,
     ) -> list[str]:
         """What has to stand beside the accuracy, where something has.
 
         resolution  of the pictures as the network sees them, in pixels
+        aspect      how they became squares
         weighted    whether the classes counted alike in training; None where nobody knows
         again       whether the reader can train it anew
         """
@@ -99,7 +105,7 @@ class Standing(NamedTuple):
         if self.too_few:
             told.append(f"Too few pictures to tell from chance: {beside}")
         elif self.at_chance:
-            told += [f"No better than chance: {beside}", advice(resolution, again=again)]
+            told += [f"No better than chance: {beside}", advice(resolution, aspect, again=again)]
         return told
 
 
@@ -123,16 +129,25 @@ def standing(confusion: ArrayLike) -> Standing | None:
     )
 
 
-def advice(resolution: int | None = None, *, again: bool = True) -> str:
+# What to look at where pictures are not square, by what became of them.
+_LOSSES = {
+    "crop": "the crop: pictures far from square lose their sides",
+    "squash": "the shapes: pictures far from square are squashed",
+    "pad": "the pads: pictures far from square become small",
+}
+
+
+def advice(resolution: int | None = None, aspect: str | None = None, *, again: bool = True) -> str:
     """What to look at where a network has learnt nothing, the likeliest cause first.
 
+    aspect  how pictures became squares; default: by a crop
     again   whether the reader can train it anew
     """
     seen = f" at {resolution} x {resolution} pixels" if resolution else ""
     larger = " (Training with --resolution makes them larger.)" if again else ""
     told = (
         f"Look first at the pictures as the network sees them{seen}: can you tell the classes apart?{larger} "
-        "Then at the crop: pictures far from square lose their sides. "
+        f"Then at {_LOSSES.get(aspect or '', _LOSSES['crop'])}. "
         "Then at the labels: are they mixed up?"
     )
     return f"{told} Only then train with more --epochs or a larger budget." if again else told

@@ -32,7 +32,6 @@ from smidgen.scaling import costs
 from smidgen.train import (
     Examples,
     Material,
-    Recipe,
     confusion,
     evaluated,
     none_of_these,
@@ -73,7 +72,7 @@ def write_run(folder: Path, kept: Record, material: Material, winner: Winner, wa
     refusal = none_of_these(_outputs(model, val, network), val.labels)
     data = material.pixels("test", watch, network)
     logits = _outputs(model, data, network)
-    provenance = _provenance(material, best.recipe, kept)
+    provenance = _provenance(material, best, kept)
     provenance["machine"] |= winner.trained
     embedded = _embedded(provenance, scored(logits, data.labels), refusal)
     size = save(folder / MODEL_FILE, network, model, embedded)
@@ -187,7 +186,7 @@ def _predicted(best: Trial, plan: Plan) -> dict[str, Any] | None:
     return {**device._asdict(), "here": here, "value": best.predicted_ms, "device": device.name}
 
 
-def _provenance(material: Material, recipe: Recipe, kept: Record) -> dict[str, Any]:
+def _provenance(material: Material, best: Trial, kept: Record) -> dict[str, Any]:
     parts = material.split
     return {
         "command": kept.job.command,
@@ -208,10 +207,12 @@ def _provenance(material: Material, recipe: Recipe, kept: Record) -> dict[str, A
             "test_fingerprint": material.test_fingerprint,
             "split": {"train": len(parts.train), "val": len(parts.val), "test": len(parts.test)},
             "near_identical": material.near_identical,
+            "aspect": best.network.preprocess.aspect,
+            "cut_away": material.cut_away,
         },
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": {"processor": machine_name()},
-        "recipe": recipe.to_dict(),
+        "recipe": best.recipe.to_dict(),
         "time_limit_s": kept.job.time_limit,
         "starts": list(kept.starts) or None,
     }

@@ -34,6 +34,7 @@ from smidgen.train import (
     CheckpointError,
     Interrupted,
     Material,
+    Reading,
     Recipe,
     Stopwatch,
     World,
@@ -264,9 +265,9 @@ def _prepared(job: Job, watch: Watch, again: bool = False) -> Material:
     material = prepare(
         job.data,
         resolution=job.resolution,
+        aspect=job.aspect,
         seed=job.seed,
-        skip_bad=job.skip_bad,
-        group_by=job.group_by,
+        reading=Reading(job.skip_bad, job.group_by),
         scratch=_scratch(job),
         watch=watch,
     )

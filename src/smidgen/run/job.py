@@ -7,9 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from smidgen.data import from_anywhere
+from smidgen.graph import Aspect
 from smidgen.spec import SmidgenError
 
 __all__ = ["Job"]
@@ -20,6 +21,7 @@ class Job:
     """What is asked for.
 
     group_by      regular expression: pictures whose names match alike stay in one part of the split
+    aspect        how pictures become squares; default: by the pictures, as `train.chosen_aspect` says
     epochs        of the full training; default: as many as the data and the time allow
     time_limit    seconds for the whole job; default: none
     out           run folder to create
@@ -44,6 +46,7 @@ class Job:
     epochs: int | None = None
     skip_bad: bool = False
     group_by: str | None = None
+    aspect: Aspect | None = None
     time_limit: float | None = None
     out: Path | None = None
     base: Path | None = None
@@ -65,6 +68,8 @@ class Job:
             raise SmidgenError(
                 f"learning-rate={self.learning_rate}: a number above 0 is needed, such as 0.001"
             )
+        if self.aspect not in (None, *get_args(Aspect)):
+            raise SmidgenError(f"aspect={self.aspect}: one of {', '.join(get_args(Aspect))} is needed")
         if not self.every > 0:
             raise SmidgenError(f"checkpoint-every={self.every}: seconds above 0 are needed")
 

@@ -55,5 +55,5 @@ def warn_of_chance(last: EpochRow, material: Material, watch: Watch) -> None:
         classes=len(material.dataset.classes),
     )
     if worth.at_chance:
-        watch.say(f"no better than chance. {report.advice(material.resolution)}")
+        watch.say(f"no better than chance. {report.advice(material.resolution, material.preprocess.aspect)}")
     watch.say(f"validation {100 * last.val_accuracy:.1f} % after {counted(last.epoch, 'epoch')}")

@@ -118,7 +118,9 @@ def tuned(row: Published, material: Material, resolution: int | None = None) -> 
     mean, std = row.preprocess.mean, row.preprocess.std
     if material.channels == 1:
         mean, std = (sum(mean) / len(mean),), (sum(std) / len(std),)
-    preprocess = dataclasses.replace(row.preprocess, resize=side, mean=mean, std=std)
+    preprocess = dataclasses.replace(
+        row.preprocess, resize=side, mean=mean, std=std, aspect=material.preprocess.aspect
+    )
     fitted = dataclasses.replace(network, preprocess=preprocess, classes=material.dataset.classes)
     return Trial(fitted, _tuning(len(material.split.train)), start=row.key)
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from smidgen import machine
 from smidgen.data import from_anywhere, memory_limit, place_for, require_place
+from smidgen.graph import Aspect
 from smidgen.run.afford import HELD
 from smidgen.run.schedule import default_recipe
 from smidgen.scaling import rule_named
@@ -28,7 +29,7 @@ from smidgen.search.outcome import conclude
 from smidgen.search.study import RECORD, Study, require_optuna
 from smidgen.search.worker import material_of
 from smidgen.spec import BudgetError, SmidgenError, StoppedError, counted
-from smidgen.train import Material, new_run_folder, prepare, training_bytes
+from smidgen.train import Material, Reading, new_run_folder, prepare, training_bytes
 from smidgen.watch import Watch
 
 __all__ = ["Wanted", "search", "search_on"]
@@ -45,6 +46,7 @@ class Wanted:
     grid        whether to look for α, β, γ first
     seeds       trainings of every network in the comparison
     resolution  of the base; default: about the pictures' own size / √2, so that resolution has room to grow
+    aspect      how pictures become squares; default: by the pictures
     seed        of the split into train and validation
     """
 
@@ -57,6 +59,7 @@ class Wanted:
     seeds: int = 5
     epochs: int | None = None
     resolution: int | None = None
+    aspect: Aspect | None = None
     seed: int = 0
     skip_bad: bool = False
     group_by: str | None = None
@@ -82,7 +85,11 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
     require_optuna()
     require_place(wanted.out, place_for(Path("runs", "search"), wanted.data), wanted.data)
     material = prepare(
-        wanted.data, seed=wanted.seed, skip_bad=wanted.skip_bad, group_by=wanted.group_by, watch=watch
+        wanted.data,
+        aspect=wanted.aspect,
+        seed=wanted.seed,
+        reading=Reading(wanted.skip_bad, wanted.group_by),
+        watch=watch,
     )
     agenda = _agenda(wanted, material)
     about = {
@@ -91,6 +98,7 @@ def search(wanted: Wanted, workers: int | None, watch: Watch) -> tuple[Path, dic
         "seed": wanted.seed,
         "skip_bad": wanted.skip_bad,
         "group_by": wanted.group_by,
+        "aspect": material.preprocess.aspect,
         "fingerprint": material.fingerprint,
         "arrangement": material.arrangement,
         "pictures": {"train": len(material.split.train), "val": len(material.split.val)},

@@ -24,6 +24,7 @@ from smidgen.spec import SmidgenError
 from smidgen.train import (
     Interrupted,
     Material,
+    Reading,
     Stopwatch,
     TrainingError,
     accuracy,
@@ -100,9 +101,9 @@ def material_of(about: dict[str, Any], watch: Watch) -> Material:
     """The study's pictures. Raises SmidgenError where they are not those that it was begun with."""
     material = prepare(
         about["data"],
+        aspect=about.get("aspect", "crop"),  # what was begun before there was a choice
         seed=about["seed"],
-        skip_bad=about["skip_bad"],
-        group_by=about["group_by"],
+        reading=Reading(about["skip_bad"], about["group_by"]),
         watch=watch,
     )
     if material.arrangement != about["arrangement"]:

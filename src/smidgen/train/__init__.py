@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from smidgen.train.footprint import training_bytes
     from smidgen.train.hardware import Hardware
     from smidgen.train.loop import History, Training, train
-    from smidgen.train.material import Material, prepare
+    from smidgen.train.material import Material, Reading, prepare
     from smidgen.train.metrics import EpochRow, read_rows, write_rows
     from smidgen.train.parallel import World, world
     from smidgen.train.pixels import Examples, TrainingData
@@ -46,6 +46,7 @@ _HOMES = {
     "Hardware": "hardware",
     "History": "loop",
     "Material": "material",
+    "Reading": "material",
     "Stopwatch": "stopwatch",
     "Teacher": "distil",
     "Timer": "stopwatch",
@@ -80,6 +81,7 @@ __all__ = [
     "History",
     "Interrupted",
     "Material",
+    "Reading",
     "Recipe",
     "Stopwatch",
     "Teacher",

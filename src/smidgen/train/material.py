@@ -29,16 +29,32 @@ from smidgen.data import (
     unreadable_news,
 )
 from smidgen.families import default_preprocess
-from smidgen.graph import Network, Preprocess
+from smidgen.graph import Aspect, Network, Preprocess
 from smidgen.spec import Shape, SmidgenError, counted
+from smidgen.train.aspect import chosen_aspect, cut_away, news, own_side
 from smidgen.train.pixels import Examples
 from smidgen.watch import Watch
 
-__all__ = ["Material", "Part", "part_of", "prepare"]
+__all__ = ["Material", "Part", "Reading", "part_of", "prepare"]
 
 Part = Literal["train", "val", "test"]
 
 LARGEST_DEFAULT = 96  # pixels; larger pictures are shrunk to this unless a resolution is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a data set is read.
+
+    skip_bad  leave out pictures that cannot be read
+    group_by  regular expression: pictures whose names match alike stay in one part
+    """
+
+    skip_bad: bool = False
+    group_by: str | None = None
+
+
+_WHOLE = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,11 @@ class Material:
     def shape(self) -> Shape:
         """Input shape of the networks."""
         return Shape(self.channels, self.resolution, self.resolution)
+
+    @property
+    def cut_away(self) -> float:
+        """Share of its area that the median training picture would lose in a crop to a square."""
+        return cut_away(_sizes(self.survey, self.split))
 
     @property
     def fingerprint(self) -> str:
@@ -137,27 +158,27 @@ def prepare(
     data: str,
     *,
     resolution: int | None = None,
+    aspect: Aspect | None = None,
     seed: int = 0,
-    skip_bad: bool = False,
-    group_by: str | None = None,
+    reading: Reading = _WHOLE,
     scratch: Path | None = None,
     watch: Watch,
 ) -> Material:
     """Open, check and split a data set; DATA is a folder, a CSV or the name of a set.
 
     resolution  default: the pictures' own median size, up to LARGEST_DEFAULT
-    group_by    regular expression: pictures whose names match alike stay in one part
+    aspect      how pictures become squares; default: by the training pictures, as `chosen_aspect` says
     scratch     folder on a disk for what memory does not hold; default: such data are refused
     Raises      DataError, in one line, on anything that cannot be trained on; SmidgenError on a number
                 that is out of range.
     """
     _check_numbers(resolution, seed)
-    dataset = open_dataset(data, group_by=group_by)
+    dataset = open_dataset(data, group_by=reading.group_by)
     for line in passed_over_news(dataset):
         watch.say(line)
     with watch.progress("checking pictures") as report:
         found = survey(dataset, report)
-    require_readable(found, skip_bad)
+    require_readable(found, reading.skip_bad)
     for line in unreadable_news(dataset, found):
         watch.say(line)
     for group in clashes(dataset, found):
@@ -173,14 +194,30 @@ def prepare(
     if near:
         told = counted(near, "pair")
         watch.say(f"nearly identical pictures in two parts: {told}; `smidgen check` lists them")
-    side = _own_size(found) if resolution is None else resolution
+    how = aspect or _chosen(found, parts, watch)
+    side = _own_size(found, how) if resolution is None else resolution
     channels = found.channels
-    plain = Preprocess(side, "bilinear", (0.0,) * channels, (1.0,) * channels)
+    plain = Preprocess(side, "bilinear", (0.0,) * channels, (1.0,) * channels, how)
     material = Material(data, dataset, found, parts, seed, channels, side, plain, scratch=scratch)
-    training = material.pixels("train", watch)
-    preprocess = _standardised(material, training.pictures)
-    # Mean and deviation do not touch the decoded pixels, so they serve the training as they are.
-    return dataclasses.replace(material, preprocess=preprocess, group_by=group_by, near_identical=near)
+    preprocess = _standardised(material, watch)
+    return dataclasses.replace(
+        material, preprocess=preprocess, group_by=reading.group_by, near_identical=near
+    )
+
+
+def _chosen(found: Survey, parts: Split, watch: Watch) -> Aspect:
+    """What becomes of the pictures' sides, told where it is not the usual."""
+    sizes = _sizes(found, parts)
+    aspect = chosen_aspect(sizes)
+    if told := news(aspect, cut_away(sizes)):
+        watch.say(told)
+    return aspect
+
+
+def _sizes(found: Survey, parts: Split) -> list[tuple[int, int]]:
+    """Height and width of the training pictures."""
+    pictures = (found.decoded[index] for index in parts.train)
+    return [(picture.height, picture.width) for picture in pictures if picture]
 
 
 def _check_numbers(resolution: int | None, seed: int) -> None:
@@ -194,8 +231,8 @@ def part_of(parts: Split, part: Part) -> tuple[int, ...]:
     return {"train": parts.train, "val": parts.val, "test": parts.test}[part]
 
 
-def _own_size(found: Survey) -> int:
-    sides = [min(picture.height, picture.width) for picture in found.decoded if picture]
+def _own_size(found: Survey, aspect: Aspect) -> int:
+    sides = [own_side(picture.height, picture.width, aspect) for picture in found.decoded if picture]
     return max(4, min(LARGEST_DEFAULT, round(statistics.median(sides))))
 
 
@@ -209,20 +246,32 @@ def _histogram(channel: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _sampling(shape: Shape, preprocess: Preprocess) -> tuple[object, ...]:
-    """All that decides how a picture is decoded; mean and deviation come later."""
-    return shape, preprocess.resize, preprocess.interpolation
+    """All that decides how a picture is decoded; mean and deviation come later, but pads have a colour."""
+    fill = preprocess.fill if preprocess.aspect == "pad" else None
+    return shape, preprocess.resize, preprocess.interpolation, preprocess.aspect, fill
 
 
-def _standardised(material: Material, pictures: NDArray[np.uint8]) -> Preprocess:
-    """Preprocessing with mean and deviation of the training pictures, to four decimals."""
+def _standardised(material: Material, watch: Watch) -> Preprocess:
+    """Preprocessing with mean and deviation of the training pictures, to four decimals.
+
+    Mean and deviation do not touch the decoded pixels, so these serve the training as they are. Pads do have
+    the mean's colour: then it is found in the pictures alone, squashed, which are decoded for it.
+    """
+    plain = material.preprocess
+    if plain.aspect == "pad":
+        squashed = dataclasses.replace(plain, aspect="squash")
+        apart = dataclasses.replace(material, preprocess=squashed, decoded={})
+        return dataclasses.replace(_standardised(apart, watch), aspect="pad")
+    pictures = material.pixels("train", watch).pictures
     counts = np.stack([_histogram(pictures[..., channel]) for channel in range(pictures.shape[3])])
     levels, share = np.arange(256) / 255, counts / counts.sum(1, keepdims=True)
     mean = share @ levels
     std = np.sqrt(np.maximum(0, share @ levels**2 - mean**2))
     if std.min() < 0.001:  # blank pictures: their deviation would blow up what little they hold
-        return default_preprocess(material.channels, material.resolution)
+        usual = default_preprocess(material.channels, material.resolution)
+        return dataclasses.replace(usual, aspect=plain.aspect)
     return dataclasses.replace(
-        material.preprocess,
+        plain,
         mean=tuple(round(float(value), 4) for value in mean),
         std=tuple(round(float(value), 4) for value in std),
     )

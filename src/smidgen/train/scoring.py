@@ -22,7 +22,7 @@ from smidgen.data import (
     unreadable_news,
 )
 from smidgen.graph import Network
-from smidgen.images import Pixels, resize_crop
+from smidgen.images import Pixels, resize
 from smidgen.predict import Predictor
 from smidgen.spec import DataError, PictureError
 from smidgen.train.evaluate import confusion, scored
@@ -99,6 +99,7 @@ def _cautions(worth: report.Standing, predictor: Predictor) -> list[str]:
     weighted = training.get("class_weights") if isinstance(training, dict) else None
     return worth.sentences(
         predictor.network.input.height,
+        aspect=predictor.network.preprocess.aspect,
         weighted=weighted if isinstance(weighted, bool) else None,
         again=isinstance(predictor.provenance.get("data"), dict),
     )
@@ -112,7 +113,7 @@ def _outputs(
 
     def read(index: int) -> Pixels:
         picture = dataset.pictures[index].read(network.input.channels)
-        return resize_crop(picture, network.input, network.preprocess)
+        return resize(picture, network.input, network.preprocess)
 
     logits = np.empty((len(indices), network.num_classes), np.float32)
     with watch.progress("predicting") as progress:

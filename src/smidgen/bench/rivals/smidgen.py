@@ -9,7 +9,7 @@ from smidgen import native
 from smidgen.bench.rivals import Call
 from smidgen.engine import Engine
 from smidgen.graph import Preprocess
-from smidgen.images import decode, normalise, resize_crop
+from smidgen.images import decode, normalise, resize
 from smidgen.spec import Shape
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ def read(picture: str, shape: list[int], preprocess: dict[str, Any]) -> NDArray[
     """As `smidgen predict` reads it."""
     channels, height, width = shape
     wanted, how = Shape(channels, height, width), Preprocess(**preprocess)
-    return normalise(resize_crop(decode(picture, channels), wanted, how)[None], how)
+    return normalise(resize(decode(picture, channels), wanted, how)[None], how)
