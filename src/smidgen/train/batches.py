@@ -11,7 +11,7 @@ from torch import Tensor
 
 from smidgen.graph import Preprocess
 from smidgen.modules import sample_keys, uniform
-from smidgen.train.augment import SHUFFLE_STREAM
+from smidgen.train import streams
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import normalise
 from smidgen.train.views import Views
@@ -51,7 +51,7 @@ def batch_sizes(pictures: int, batch_size: int) -> list[int]:
 def epoch_order(pictures: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
     """The order of an epoch and the samples' keys in that order, both int64[N], from (seed, epoch) alone."""
     keys = sample_keys(seed, epoch, torch.arange(pictures))
-    order = torch.argsort(uniform(keys, SHUFFLE_STREAM, 1)[:, 0], stable=True)
+    order = torch.argsort(uniform(keys, streams.SHUFFLE, 1)[:, 0], stable=True)
     return order, keys[order]
 
 
