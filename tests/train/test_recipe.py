@@ -50,6 +50,7 @@ def test_shortened_keeps_the_shape_of_the_schedule() -> None:
         ({"augment": {"outside": "mirror"}}, "no outside 'mirror'"),
         ({"augment": {"scale": [0.0, 1.0]}}, "scale"),
         ({"augment": {"crop": [0.5, 1.5]}}, r"crop=0.5..1.5: areas must be in 0..1"),
+        ({"cutmix": -1.0}, "cutmix=-1.0: it must be at least 0"),
         ({"augment": {"hue": 0.6}}, "hue=0.6: it must be at most 0.5"),
         ({"augment": {"trivial": -1}}, "trivial=-1: it must be at least 0"),
     ],
