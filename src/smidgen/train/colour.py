@@ -25,6 +25,8 @@ __all__ = [
 
 # ITU-R BT.601: how much red, green and blue give to the grey of a picture.
 _GREY = (0.299, 0.587, 0.114)
+# Stands for a chroma of zero, far below the least that two different values have.
+_LEAST = 1e-12
 
 
 def brightened(pictures: Tensor, strengths: Tensor) -> Tensor:
@@ -59,14 +61,18 @@ def turned(pictures: Tensor, turns: Tensor) -> Tensor:
     red, green, blue = pictures.unbind(1)
     value = pictures.amax(1)
     chroma = value - pictures.amin(1)
-    at_red, at_green = value == red, value == green
-    ahead = torch.where(at_red, green - blue, torch.where(at_green, blue - red, red - green))
-    base = torch.where(at_red, 0.0, torch.where(at_green, 2.0, 4.0))
-    sixths = base + ahead / torch.where(chroma > 0, chroma, 1.0) + 6 * turns[:, None, None]
+    # Sums of products: selecting and remainders are several times as slow.
+    at_red = (value == red).float()
+    at_green = (value == green) * (1 - at_red)
+    at_blue = 1 - at_red - at_green
+    ahead = at_red * (green - blue) + at_green * (blue - red) + at_blue * (red - green)
+    base = 2 * at_green + 4 * at_blue + 6 * turns[:, None, None]
+    sixths = (base + ahead / chroma.clamp(min=_LEAST))[:, None]
     # Smith 1978, doi:10.1145/965139.807361: each channel falls from the value by the chroma and rises again
     # once a turn, red, green and blue two sixths after each other.
     phase = torch.tensor([5.0, 3.0, 1.0], device=pictures.device)[:, None, None]
-    place = torch.remainder(sixths[:, None] + phase, 6)
+    place = sixths + phase
+    place = place - 6 * (place / 6).floor()
     return value[:, None] - chroma[:, None] * (2 - (place - 2).abs()).clamp(0, 1)
 
 
@@ -80,7 +86,7 @@ def solarised(pictures: Tensor, strengths: Tensor) -> Tensor:
     """Bytes at or above 255 x (1 - strength) turn into their negative."""
     threshold = (255 - 255 * strengths)[:, None, None, None]
     bright = (_bytes(pictures) >= threshold) & (threshold < 255)
-    return torch.where(bright, 1 - pictures, pictures)
+    return (bright.float() - pictures).abs()
 
 
 def inverted(pictures: Tensor, _strengths: Tensor) -> Tensor:

@@ -177,7 +177,8 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     # Tan & Le 2019, arXiv:1905.11946, section 5.2, and the authors' TPU code: rate 0.016 per 256
     # pictures, decay of everything but BatchNorm. torch adds eps outside the root, TensorFlow inside.
-    # Their AutoAugment is not here; flips and crops by scale and translation stand in for it.
+    # Crops and flips as there; AutoAugment with the sub-policies that its paper tabulates (arXiv:1805.09501,
+    # table 9), where that code has a later list. All moves are one warp; colours change behind it.
     Recipe(
         name="efficientnet",
         epochs=350,
@@ -195,7 +196,7 @@ RECIPES: tuple[Recipe, ...] = (
         decay_epochs=2.4,
         label_smoothing=0.1,
         ema_decay=0.9999,
-        augment=Augment(translation=0.1, scale=(1.0, 1.5), flip=True),
+        augment=Augment(crop=(0.08, 1.0), flip=True, auto=1.0),
     ),
     # Iandola et al. 2016, arXiv:1602.07360, and the authors' Caffe solver: 170,000 steps of 512
     # are 68 epochs of ImageNet; Caffe decays every parameter.
