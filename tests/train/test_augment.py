@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -6,7 +7,9 @@ import torch
 from torch import Tensor
 
 from smidgen.modules.randomness import sample_keys, uniform
-from smidgen.train.augment import AFFINE_STREAM, Augment, affine_matrices, augment
+from smidgen.train import streams
+from smidgen.train.augment import Augment, augment
+from smidgen.train.moves import affine_matrices
 
 EVERYTHING = Augment(
     rotation=20,
@@ -16,6 +19,11 @@ EVERYTHING = Augment(
     flip=True,
     brightness=0.2,
     contrast=0.3,
+    saturation=0.4,
+    hue=0.1,
+    crop=(0.4, 1.0),
+    trivial=0.8,
+    auto=0.7,
     erase=0.5,
     outside="reflection",
 )
@@ -66,8 +74,9 @@ def test_flip_mirrors_about_half_of_the_pictures() -> None:
 def test_matrices_are_the_product_of_their_parts(size: tuple[int, int]) -> None:
     height, width = size
     k = keys(16)
-    draws = uniform(k, AFFINE_STREAM, 7).double().numpy()
-    got = affine_matrices(k, EVERYTHING, size).double().numpy()
+    draws = uniform(k, streams.AFFINE, 7).double().numpy()
+    whole = dataclasses.replace(EVERYTHING, crop=(1.0, 1.0))
+    got = affine_matrices(k, whole, size).double().numpy()
     for row, matrix in zip(draws, got, strict=True):
         signed = 2 * row - 1
         angle = math.radians(20 * signed[0])
@@ -113,3 +122,15 @@ def test_brightness_is_added_and_contrast_multiplied() -> None:
     steeper = augment(x, keys(500), Augment(contrast=0.4))[:, 0, 0, 0]
     assert steeper.min() == pytest.approx(0.3, abs=0.01)
     assert steeper.max() == pytest.approx(0.7, abs=0.01)
+
+
+def test_strengths_scaled_to_nothing_change_nothing() -> None:
+    nothing = dataclasses.replace(EVERYTHING, flip=False).scaled(0)
+    assert nothing == Augment(outside=EVERYTHING.outside)
+    assert augment(x := pictures(3), keys(3), nothing) is x
+    assert EVERYTHING.scaled(1) == EVERYTHING
+
+
+def test_half_the_strength_lies_between_none_and_all() -> None:
+    half = Augment(crop=(0.25, 1.0), saturation=0.4, hue=0.2, trivial=1.0, auto=0.5).scaled(0.5)
+    assert half == Augment(crop=(0.5, 1.0), saturation=0.2, hue=0.1, trivial=0.5, auto=0.25)

@@ -11,6 +11,7 @@ from smidgen.train.augment import Augment
 from smidgen.train.batches import Batch, batch_sizes, epoch_batches, epoch_order
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import Examples
+from smidgen.train.strengths import Mixing
 from smidgen.train.views import Views
 
 PREPROCESS = Preprocess(6, mean=(0.3,), std=(0.4,))
@@ -22,18 +23,18 @@ def numbered(count: int) -> Examples:
 
 
 def parts(batches: list[Batch]) -> list[Tensor]:
-    return [torch.cat(part) for part in zip(*(batch[:3] for batch in batches), strict=True)]
+    return [torch.cat(part) for part in zip(*(batch[:5] for batch in batches), strict=True)]
 
 
 def equal(a: Batch, b: Batch) -> bool:
-    return all(map(torch.equal, a[:3], b[:3])) and a.whole == b.whole
+    return all(map(torch.equal, a[:5], b[:5])) and a.whole == b.whole
 
 
 def epoch(data: Examples, batch_size: int, *, first: int = 0, world: World = ALONE) -> list[Batch]:
     strengths = Augment(rotation=10, translation=0.1)
     return list(
         epoch_batches(
-            Views(data, strengths, 0, torch.device("cpu")),
+            Views(data, strengths, 0, torch.device("cpu"), Mixing(mixup=0.5, cutmix=1.0)),
             PREPROCESS,
             batch_size=batch_size,
             epoch=0,
@@ -54,7 +55,7 @@ def test_batches_share_the_pictures_almost_equally(pictures: int, batch_size: in
 
 
 def test_an_epoch_shows_every_picture_once() -> None:
-    labels = torch.cat([batch.labels for batch in epoch(numbered(50), 8)])
+    labels = torch.cat([batch.labels[:, 0] for batch in epoch(numbered(50), 8)])
     assert sorted(labels.tolist()) == list(range(50))
     assert labels.tolist() != list(range(50))
 

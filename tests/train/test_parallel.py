@@ -31,7 +31,8 @@ from smidgen.train.pixels import TrainingData
 import dataclasses
 # SGD: AdamW divides by the size of each gradient, and so turns rounding of the smallest into whole steps.
 rate = float(sys.argv[3])
-plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=rate)
+mixing = {"mixup": 0.2, "cutmix": 1.0}
+plan = dataclasses.replace(PLAN, distillation=0.0, epochs=3, optimiser="sgd", learning_rate=rate, **mixing)
 def trained(processes):
     data = TrainingData(digits(0, 83), digits(100, 150), PREPROCESS)
     training = Training(module(sys.argv[2], 7), plan, data, seed=3, hardware=Hardware(world=processes))

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from smidgen.spec import UnknownNameError
+from smidgen.train.augment import Augment
 from smidgen.train.recipe import RECIPES, Recipe, TrainingError, recipe
 
 
@@ -20,6 +21,10 @@ def test_efficientnet_has_the_papers_optimiser() -> None:
     row = recipe("efficientnet")
     assert (row.optimiser, row.alpha, row.momentum, row.weight_decay) == ("rmsprop", 0.9, 0.9, 1e-5)
     assert row.learning_rate * 4096 / row.batch_size == pytest.approx(0.256)
+
+
+def test_efficientnet_has_the_papers_augmentation() -> None:
+    assert recipe("efficientnet").augment == Augment(crop=(0.08, 1.0), flip=True, auto=1.0)
 
 
 def test_only_recipes_of_photographs_flip() -> None:
@@ -49,6 +54,10 @@ def test_shortened_keeps_the_shape_of_the_schedule() -> None:
         ({"augment": {"rotatoin": 3}}, "did you mean rotation"),
         ({"augment": {"outside": "mirror"}}, "no outside 'mirror'"),
         ({"augment": {"scale": [0.0, 1.0]}}, "scale"),
+        ({"augment": {"crop": [0.5, 1.5]}}, r"crop=0.5..1.5: areas must be in 0..1"),
+        ({"cutmix": -1.0}, "cutmix=-1.0: it must be at least 0"),
+        ({"augment": {"hue": 0.6}}, "hue=0.6: it must be at most 0.5"),
+        ({"augment": {"trivial": -1}}, "trivial=-1: it must be at least 0"),
     ],
 )
 def test_senseless_recipe_is_refused(change: dict[str, object], message: str) -> None:

@@ -35,7 +35,7 @@ def resumed(folder: Path, plan: Recipe = PLAN) -> Training:
 
 PLANS = [
     PLAN,
-    dataclasses.replace(PLAN, optimiser="sgd", learning_rate=0.05),
+    dataclasses.replace(PLAN, optimiser="sgd", learning_rate=0.05, mixup=0.2, cutmix=1.0),
     dataclasses.replace(PLAN, optimiser="rmsprop", ema_decay=0.0, learning_rate=1e-3),
 ]
 

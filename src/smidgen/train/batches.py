@@ -11,7 +11,7 @@ from torch import Tensor
 
 from smidgen.graph import Preprocess
 from smidgen.modules import sample_keys, uniform
-from smidgen.train.augment import SHUFFLE_STREAM
+from smidgen.train import streams
 from smidgen.train.parallel import ALONE, World
 from smidgen.train.pixels import normalise
 from smidgen.train.views import Views
@@ -25,16 +25,18 @@ _CHUNK_BYTES = 4 * 1024**2
 class Batch(NamedTuple):
     """One step's input, or the share of it that one process works on.
 
-    pictures  normalised float[n, C, h, w]
-    labels    int64[n]
+    pictures  normalised float[n, C, h, w], each of one picture of the data or mixed of k = 2
+    labels    int64[n, k], its own first
     keys      int64[n], random
-    places    int64[n], of the pictures in the data
+    shares    float[n, k], of the labels; they add up to 1
+    places    int64[n, k], of the pictures in the data
     whole     samples of the batch in all processes
     """
 
     pictures: Tensor
     labels: Tensor
     keys: Tensor
+    shares: Tensor
     places: Tensor
     whole: int
 
@@ -51,7 +53,7 @@ def batch_sizes(pictures: int, batch_size: int) -> list[int]:
 def epoch_order(pictures: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
     """The order of an epoch and the samples' keys in that order, both int64[N], from (seed, epoch) alone."""
     keys = sample_keys(seed, epoch, torch.arange(pictures))
-    order = torch.argsort(uniform(keys, SHUFFLE_STREAM, 1)[:, 0], stable=True)
+    order = torch.argsort(uniform(keys, streams.SHUFFLE, 1)[:, 0], stable=True)
     return order, keys[order]
 
 
@@ -73,20 +75,26 @@ def epoch_batches(
     """
     data, device, labels = views.data, views.device, torch.from_numpy(views.data.labels)
     order, keys = epoch_order(len(data), views.seed, epoch)
-    sizes = batch_sizes(len(data), batch_size)
+    sizes, view = batch_sizes(len(data), batch_size), epoch if turns is None else epoch % turns
     per_chunk = max(1, _CHUNK_BYTES // (4 * sizes[0] * data.pictures[0].size))
     starts = [0, *accumulate(sizes)]
     for begin in range(first // per_chunk * per_chunk, len(sizes), per_chunk):
         chunk = range(begin, min(begin + per_chunk, len(sizes)))
         mine = [_share(starts[number], sizes[number], world) for number in chunk]
         places = torch.cat([torch.arange(part.start, part.stop) for part in mine])
-        chosen, chunk_keys = order[places], keys[places].to(device)
-        unit = views.unit(chosen, chunk_keys if turns is None else views.keys(epoch % turns, chosen))
-        parts = normalise(unit, preprocess), labels[chosen].to(device), chunk_keys, chosen.to(device)
+        seen = views.seen(view, order[places], keys[places])
+        tensors = (
+            normalise(seen.unit, preprocess),
+            labels[seen.places],
+            keys[places],
+            seen.shares,
+            seen.places,
+        )
+        parts = [part.to(device) for part in tensors]
         counts = [len(part) for part in mine]
         for number, *part in zip(chunk, *(torch.split(part, counts) for part in parts), strict=True):
             if number >= first:
-                yield Batch(part[0], part[1], part[2], part[3], sizes[number])
+                yield Batch._make((*part, sizes[number]))
 
 
 def _share(start: int, count: int, world: World) -> range:

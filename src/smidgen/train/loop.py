@@ -102,7 +102,7 @@ class Training:
         self.recipe, self.data, self.seed, self.teacher = recipe, data, seed, teacher
         hardware = hardware or Hardware()
         self.device, self.world = hardware.device, hardware.world
-        self.views = Views(data.train, recipe.augment, seed, self.device)
+        self.views = Views(data.train, recipe.augment, seed, self.device, recipe.mixing)
         if self.device.type == "cpu":
             keep_freed()
         self.model = self.world.share(model.to(self.device))
@@ -302,22 +302,22 @@ class Training:
         answers = []
         if self.teacher:
             answers.append(self.teacher.answers(self.views)[len(self.rows) % VIEWS, batch.places])
-        self._learn(self._learn_from, batch.whole, batch.pictures, batch.labels, batch.keys, *answers)
+        self._learn(self._learn_from, batch.whole, *batch[:4], *answers)
         if self.average:
             with self.timer("update"):
                 self.average.update()
         self.step += 1
 
     def _learn_from(
-        self, whole: int, pictures: Tensor, labels: Tensor, keys: Tensor, answers: Tensor | None = None
+        self, whole: int, pictures: Tensor, labels: Tensor, keys: Tensor, *lessons: Tensor
     ) -> None:
         """What `_learn` may record: everything in place, and no number that changes but in a tensor.
 
         whole    samples of the batch in all processes
-        answers  the teacher's logits, float[n, classes]
+        lessons  shares of the labels and, where there is a teacher, its logits, float[n, k, classes]
         """
         self.optimiser.zero_grad(set_to_none=True)
-        inputs = (pictures, labels, keys) if answers is None else (pictures, labels, keys, answers)
+        inputs = (pictures, labels, keys, *lessons)
         pieces = max(1, min(self.recipe.parts, len(labels)))
         for piece in zip(*(value.tensor_split(pieces) for value in inputs), strict=True):
             self._add_gradients(whole, *piece)
@@ -329,23 +329,37 @@ class Training:
             self.optimiser.step()
 
     def _add_gradients(
-        self, whole: int, pictures: Tensor, labels: Tensor, keys: Tensor, answers: Tensor | None = None
+        self, whole: int, pictures: Tensor, labels: Tensor, keys: Tensor, *lessons: Tensor
     ) -> None:
         """Forward and backward of a part of the batch; its gradients are added to those that are there."""
         set_sample_keys(self.model, keys)
         with self.timer("forward"), self._precision():
             logits = self.model(pictures).float()
-            losses = self._loss(logits, labels, answers)
+            losses = self._shared(logits, labels, *lessons)
         with self.timer("backward"):
             part = losses.sum() / whole  # of the batch's mean: what these pictures give
             part.backward()  # type: ignore[no-untyped-call]
         self._losses += losses.detach().sum()
-        self._correct += (logits.detach().argmax(1) == labels).sum()
+        likely = labels.gather(1, lessons[0].argmax(1, keepdim=True))[:, 0]
+        self._correct += (logits.detach().argmax(1) == likely).sum()
 
     def _precision(self) -> torch.autocast:
         """bfloat16 where the GPU computes in it; the processors measured so far are faster in float32."""
         half = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=half)
+
+    def _shared(
+        self, logits: Tensor, labels: Tensor, shares: Tensor, answers: Tensor | None = None
+    ) -> Tensor:
+        """Loss of each sample, float[n]: that against each picture that it is mixed of, by its share.
+
+        For labels and a teacher's answers alike this has the gradient of the loss against their mixture.
+        """
+        losses = [
+            shares[:, own] * self._loss(logits, labels[:, own], None if answers is None else answers[:, own])
+            for own in range(labels.shape[1])
+        ]
+        return torch.stack(losses).sum(0)
 
     def _loss(self, logits: Tensor, labels: Tensor, answers: Tensor | None) -> Tensor:
         """Loss of each sample, float[n]; also against the teacher's answers where there are some."""

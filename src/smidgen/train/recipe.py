@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from smidgen.spec import UnknownNameError, closest
 from smidgen.train.errors import TrainingError
-from smidgen.train.strengths import Augment
+from smidgen.train.strengths import Augment, Mixing
 
 __all__ = ["RECIPES", "Decayed", "Optimiser", "Recipe", "Schedule", "TrainingError", "recipe"]
 
@@ -39,6 +39,8 @@ class Recipe:
     distillation   share of the loss that a teacher gives, where there is one
     frozen_norms   BatchNorm keeps the statistics that it came with: few pictures would only blur them
     class_weights  let the classes count alike, however many pictures they have
+    mixup          alpha of the Beta distribution by which a picture is blended with another; 0 turns it off
+    cutmix         the same for the area over which another picture is pasted; both on: one or the other
     Raises         TrainingError on values that no training can use.
     """
 
@@ -66,6 +68,8 @@ class Recipe:
     distillation: float = 0.0
     frozen_norms: bool = False
     class_weights: bool = False
+    mixup: float = 0.0
+    cutmix: float = 0.0
     augment: Augment = _PLAIN
 
     def __post_init__(self) -> None:
@@ -80,9 +84,14 @@ class Recipe:
         for field in ("label_smoothing", "ema_decay", "momentum", "distillation"):
             if not 0 <= (value := getattr(self, field)) < 1:
                 raise TrainingError(f"{field}={value}: it must be at least 0 and below 1")
-        for field in ("weight_decay", "warmup_epochs", "clip_grad"):
+        for field in ("weight_decay", "warmup_epochs", "clip_grad", "mixup", "cutmix"):
             if not (value := getattr(self, field)) >= 0:
                 raise TrainingError(f"{field}={value}: it must be at least 0")
+
+    @property
+    def mixing(self) -> Mixing:
+        """How pictures are mixed with others."""
+        return Mixing(self.mixup, self.cutmix)
 
     def shortened(self, epochs: int) -> Recipe:
         """The same recipe squeezed into fewer epochs: warm-up and milestones shrink with them."""
@@ -168,7 +177,8 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     # Tan & Le 2019, arXiv:1905.11946, section 5.2, and the authors' TPU code: rate 0.016 per 256
     # pictures, decay of everything but BatchNorm. torch adds eps outside the root, TensorFlow inside.
-    # Their AutoAugment is not here; flips and crops by scale and translation stand in for it.
+    # Crops and flips as there; AutoAugment with the sub-policies that its paper tabulates (arXiv:1805.09501,
+    # table 9), where that code has a later list. All moves are one warp; colours change behind it.
     Recipe(
         name="efficientnet",
         epochs=350,
@@ -186,7 +196,7 @@ RECIPES: tuple[Recipe, ...] = (
         decay_epochs=2.4,
         label_smoothing=0.1,
         ema_decay=0.9999,
-        augment=Augment(translation=0.1, scale=(1.0, 1.5), flip=True),
+        augment=Augment(crop=(0.08, 1.0), flip=True, auto=1.0),
     ),
     # Iandola et al. 2016, arXiv:1602.07360, and the authors' Caffe solver: 170,000 steps of 512
     # are 68 epochs of ImageNet; Caffe decays every parameter.
