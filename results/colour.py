@@ -52,6 +52,13 @@ STRENGTHS = tuple(10.0**power for power in range(-4, 1))  # weight decay of the 
 T95 = (math.inf, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 YOLO = """
 import json, sys
+import torch
+library = torch.library.Library("torchvision", "DEF")  # torchvision's wheel beside a torch for CPUs
+for name in ("nms", "qnms"):
+    try:
+        library.define(name + "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    except RuntimeError:  # it is there
+        pass
 from ultralytics import YOLO
 data, size, hours, seed, out = sys.argv[1:]
 common = dict(data=data, imgsz=int(size), device="cpu", workers=0, plots=False, project=out)
@@ -112,7 +119,10 @@ def folder_of(name: str, data: Path | None) -> Iterator[Path]:
 
 def run(command: Sequence[str], cwd: Path) -> str:
     """Standard output of a process; what it says otherwise goes on."""
-    return subprocess.run(command, cwd=cwd, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{command[0]} ended with {done.returncode}; see above")
+    return done.stdout
 
 
 def fit(case: Case, data: Path, python: str) -> Found:
