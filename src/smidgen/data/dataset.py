@@ -14,6 +14,7 @@ from smidgen.spec import DataError
 __all__ = [
     "PART_NAMES",
     "Dataset",
+    "EncodedPicture",
     "FilePicture",
     "MemoryPicture",
     "Picture",
@@ -74,6 +75,19 @@ class MemoryPicture:
     def read(self, channels: int) -> Pixels:
         """Return a copy as uint8[H, W, channels]."""
         return np.repeat(self.grey[:, :, None], channels, axis=2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedPicture:
+    """A picture whose file is in memory, decoded at each reading."""
+
+    name: str
+    label: int
+    content: bytes
+
+    def read(self, channels: int) -> Pixels:
+        """Decode the file to uint8[H, W, channels]."""
+        return decode(self.content, channels, name=self.name)
 
 
 @dataclass(frozen=True, slots=True)

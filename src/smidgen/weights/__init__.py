@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smidgen.weights.classes import imagenet_classes
     from smidgen.weights.conversion import converted, keep_converted, published_model
     from smidgen.weights.download import Progress, cache_folder
+    from smidgen.weights.leave import missing_news, wanted
     from smidgen.weights.opening import is_path, open_model, open_network, require_model
 
 # File of this package -> what is public in it.
@@ -37,6 +38,7 @@ _FILES = {
     "classes": ("imagenet_classes",),
     "conversion": ("converted", "keep_converted", "published_model"),
     "download": ("Progress", "cache_folder"),
+    "leave": ("missing_news", "wanted"),
     "opening": ("is_path", "open_model", "open_network", "require_model"),
 }  # fmt: skip
 _HOMES = {name: file for file, names in _FILES.items() for name in names}
@@ -52,6 +54,7 @@ __all__ = [
     "imagenet_classes",
     "is_path",
     "keep_converted",
+    "missing_news",
     "names",
     "open_model",
     "open_network",
@@ -61,6 +64,7 @@ __all__ = [
     "recognise",
     "require_model",
     "rows",
+    "wanted",
 ]
 
 
