@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smidgen import families
+from smidgen.compress import Cutting
 from smidgen.data import sets
 from smidgen.run import Job
-from smidgen.run.plan import SCRATCH, Plan, Rung, Trial, full_trainings, rungs_for
+from smidgen.run.plan import Plan, Rung, Start, Trial, full_trainings, rungs_for
 from smidgen.spec import SmidgenError
 from smidgen.train.augment import Augment
 from smidgen.train.recipe import RECIPES, Recipe
@@ -41,11 +42,13 @@ networks = st.builds(
     c_in=st.sampled_from([1, 3]),
     resolution=st.sampled_from([16, 32]),
 )
+cuttings = st.builds(Cutting, st.integers(0, 9), st.integers(1, 9), st.floats(0, 0.75))
+starts = st.builds(Start, st.text(), st.just("imagenet"), st.none() | cuttings)
 trials = st.builds(
     Trial,
     networks,
     recipes,
-    start=st.sampled_from([SCRATCH, "imagenet"]),
+    start=st.none() | starts,
     teacher=st.none() | st.just("efficientnet_lite0"),
 )
 paths = st.none() | st.from_regex(r"[a-z]{1,5}(/[a-z é]{1,5})?", fullmatch=True).map(Path)

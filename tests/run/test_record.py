@@ -16,7 +16,7 @@ import smidgen as package
 from command_line import smidgen
 from smidgen import families
 from smidgen.run import Job, record
-from smidgen.run.plan import Plan, Trial, rungs_for
+from smidgen.run.plan import Plan, Start, Trial, rungs_for
 from smidgen.run.record import Record
 from smidgen.spec import Budget, SmidgenError
 from smidgen.train.recipe import recipe
@@ -24,7 +24,9 @@ from tiny_set import files
 
 NETWORK = families.network("resnet20", num_classes=2, resolution=16)
 TRIAL = Trial(NETWORK, recipe("small"))
-PLAN = Plan((TRIAL, TRIAL), rungs_for(2, 1), Trial(NETWORK, recipe("tuning"), start="imagenet"))
+PLAN = Plan(
+    (TRIAL, TRIAL), rungs_for(2, 1), Trial(NETWORK, recipe("tuning"), start=Start("resnet20", "imagenet"))
+)
 RECORD = Record(
     Job("digits", time_limit=60.0, out=Path("runs", "ä")),
     Budget(params=5, macs=7),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +34,7 @@ from smidgen.run.schedule import (
     within,
 )
 from smidgen.spec import Shape, SmidgenError
+from smidgen.train import TrainingData
 from smidgen.train.distil import VIEWS
 from smidgen.train.errors import TrainingError
 from smidgen.train.material import Material, prepare
@@ -92,8 +94,8 @@ class Fake(Runner):
         del trial
         return contextlib.nullcontext()
 
-    def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
-        del fresh
+    def initial(self, trial: Trial, data: TrainingData, device: torch.device) -> NetworkModule:
+        del data, device
         return create(trial.network)
 
 

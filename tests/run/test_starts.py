@@ -9,7 +9,7 @@ import pytest
 from heard import Heard
 from smidgen import families, weights
 from smidgen.graph import Aspect
-from smidgen.run.plan import SCRATCH, Trial
+from smidgen.run.plan import Start, Trial
 from smidgen.run.starts import DISTILLATION, FEWEST_PIXELS, published_trials, taught, teacher_trial
 from smidgen.scaling import costs
 from smidgen.spec import Budget
@@ -61,7 +61,7 @@ def test_a_start_obeys_the_budget_and_has_the_datas_classes(material: Material) 
     assert trials
     for trial in trials:
         assert trial.network.name in published
-        assert (trial.start, trial.teacher) == ("imagenet", None)
+        assert (trial.start, trial.teacher) == (Start(trial.network.name, "imagenet"), None)
         assert trial.network.classes == material.dataset.classes
         assert trial.network.num_classes == 3
         assert not ROOMY.excesses(costs(trial.network))
@@ -105,7 +105,7 @@ def test_the_cheapest_teaches(material: Material) -> None:
         if row.key == "imagenet"
     ]
     assert teacher.network.cost().macs == min(rivals)
-    assert teacher.start == "imagenet"
+    assert teacher.start == Start(teacher.network.name, "imagenet")
 
 
 @pytest.mark.usefixtures("everywhere")
@@ -140,9 +140,13 @@ def test_pupils_at_two_sizes_take_lessons_twice(material: Material, monkeypatch:
 
 def test_a_pupil_keeps_its_network_and_length() -> None:
     network = families.network("resnet20", num_classes=3, resolution=32)
-    teacher = Trial(families.network("squeezenet1_1", num_classes=3), recipe("tuning"), start="imagenet")
+    teacher = Trial(
+        families.network("squeezenet1_1", num_classes=3),
+        recipe("tuning"),
+        start=Start("squeezenet1_1", "imagenet"),
+    )
     trial = Trial(network, recipe("small").shortened(7))
     pupil = taught(trial, teacher)
-    assert (pupil.network, pupil.start, pupil.teacher) == (network, SCRATCH, "squeezenet1_1")
+    assert (pupil.network, pupil.start, pupil.teacher) == (network, None, "squeezenet1_1")
     assert (pupil.recipe.epochs, pupil.recipe.distillation) == (7, DISTILLATION)
     assert trial.recipe.distillation == 0

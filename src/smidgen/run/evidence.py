@@ -26,7 +26,7 @@ from smidgen.graph import Network
 from smidgen.machine import machine_name
 from smidgen.modules import NetworkModule, save
 from smidgen.run.contest import Outcome
-from smidgen.run.plan import ETA, SCRATCH, Plan, Trial
+from smidgen.run.plan import ETA, Plan, Trial
 from smidgen.run.record import Record
 from smidgen.scaling import costs
 from smidgen.train import (
@@ -171,8 +171,8 @@ def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]
         cost = plan.teacher.network.cost()
         known = {"name": best.teacher, "params": cost.params, "val_accuracy": outcome.taught_by.val_accuracy}
         return {"kind": "teacher", "weights": None, "teacher": known}
-    if best.start != SCRATCH:
-        return {"kind": "weights", "weights": f"{best.network.name}, {best.start}", "teacher": None}
+    if best.start is not None:
+        return {"kind": "weights", "weights": str(best.start), "teacher": None}
     return {"kind": "scratch", "weights": None, "teacher": None}
 
 

@@ -6,12 +6,13 @@ import dataclasses
 
 from smidgen.graph import Network
 from smidgen.run.afford import sparing
+from smidgen.run.entrance import entrance
 from smidgen.run.job import Job
 from smidgen.run.plan import Destination, Plan, Trial, rungs_for
 from smidgen.run.propose import propose
 from smidgen.run.schedule import default_recipe
 from smidgen.run.session import trains_on, workers_for
-from smidgen.run.starts import published_trials, taught, teacher_trial
+from smidgen.run.starts import cut_trials, published_trials, taught, teacher_trial
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for, known
 from smidgen.spec import Budget, SmidgenError
@@ -33,16 +34,10 @@ def lineup(
     trials = [default_trial(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
-        found = published_trials(material, budget, families, device, job.resolution)
-        started = [
-            as_asked(trial, job)
-            for trial in found
-            if job.dropped_strides in (None, trial.network.dropped_strides)
-        ]
+        started = _started(job, budget, families, material, device)
+        able = entrance(started, trials, material, job.seed, watch)
         teacher = None if started else _teacher(job, material, networks, watch)
-        if teacher:
-            trials = [taught(trial, teacher) for trial in trials]
-        trials = started + trials
+        trials = [*able.started, *(taught(trial, teacher) if teacher else trial for trial in able.new)]
     workers = workers_for(job, trials)
     if device:
         trials = [
@@ -50,6 +45,21 @@ def lineup(
         ]
     target = Destination(str(device), device.here, device.error, device.threads) if device else None
     return Plan(tuple(trials), rungs_for(len(trials), workers), teacher, target), workers
+
+
+def _started(
+    job: Job, budget: Budget, families: tuple[str, ...], material: Material, device: Device | None
+) -> list[Trial]:
+    """Trials from published weights that obey the budget, whole networks and cut ones."""
+    found = [
+        *published_trials(material, budget, families, device, job.resolution),
+        *cut_trials(material, budget, families, device, job.resolution),
+    ]
+    return [
+        as_asked(trial, job)
+        for trial in found
+        if job.dropped_strides in (None, trial.network.dropped_strides)
+    ]
 
 
 def _teacher(job: Job, material: Material, networks: list[Network], watch: Watch) -> Trial | None:

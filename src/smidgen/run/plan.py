@@ -8,15 +8,40 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from smidgen.compress import Cutting
 from smidgen.graph import Network, from_json, to_json
 from smidgen.scaling import costs
 from smidgen.spec import LATENCY
 from smidgen.train import EpochRow, Recipe
 
-__all__ = ["ETA", "RUNGS", "SCRATCH", "Destination", "Plan", "Rung", "Trial", "full_trainings", "rungs_for"]
+__all__ = ["ETA", "RUNGS", "Destination", "Plan", "Rung", "Start", "Trial", "full_trainings", "rungs_for"]
 
 
-SCRATCH = "scratch"
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Published weights that a training starts from.
+
+    network, key  as `smidgen.weights.find` takes them
+    cutting       how much of that network is kept; None: all but a head that does not fit
+    """
+
+    network: str
+    key: str
+    cutting: Cutting | None = None
+
+    def __str__(self) -> str:
+        return f"{self.network}, {self.key}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The start, ready for JSON."""
+        cutting = self.cutting.to_json() if self.cutting else None
+        return {"network": self.network, "key": self.key, "cutting": cutting}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Start:
+        """Read what `to_json` wrote."""
+        cutting = document["cutting"]
+        return cls(document["network"], document["key"], Cutting.from_json(cutting) if cutting else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +64,7 @@ class Rung:
 class Trial:
     """One network and how it is trained.
 
-    start    SCRATCH, or the key of the published weights that it starts from
+    start    published weights that it starts from; None: from scratch
     teacher  published network that teaches it, after it was tuned to the data itself
     predicted_ms  that the plan's device will take for one picture
     epoch_seconds  that an epoch took where it was measured, beside as many others as train together
@@ -47,7 +72,7 @@ class Trial:
 
     network: Network
     recipe: Recipe
-    start: str = SCRATCH
+    start: Start | None = None
     teacher: str | None = None
     predicted_ms: float | None = None
     epoch_seconds: float | None = None
@@ -67,7 +92,7 @@ class Trial:
         return {
             "network": to_json(self.network),
             "recipe": self.recipe.to_dict(),
-            "start": self.start,
+            "start": self.start.to_json() if self.start else None,
             "teacher": self.teacher,
             LATENCY.name: self.predicted_ms,
             "epoch_seconds": self.epoch_seconds,
@@ -77,8 +102,9 @@ class Trial:
     def from_json(cls, document: Mapping[str, Any]) -> Trial:
         """Read what `to_json` wrote."""
         network, plan = from_json(document["network"]), Recipe.from_dict(document["recipe"])
+        start = document["start"]
         known = (document.get(key) for key in (LATENCY.name, "epoch_seconds"))
-        return cls(network, plan, document["start"], document["teacher"], *known)
+        return cls(network, plan, Start.from_json(start) if start else None, document["teacher"], *known)
 
     def epochs_at(self, share: float) -> int:
         """Whole epochs of a share of the training, at least one."""

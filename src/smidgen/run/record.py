@@ -20,7 +20,7 @@ from smidgen.train.runfolder import RECORD
 
 __all__ = ["Record", "locked", "read", "taken_up", "write"]
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import torch
 
 from smidgen.forks import Guard
 from smidgen.graph import Network
-from smidgen.modules import NetworkModule, create, pretrained
-from smidgen.run.plan import SCRATCH, Plan, Trial
+from smidgen.modules import NetworkModule, create
+from smidgen.run.beginning import at_start
+from smidgen.run.plan import Plan, Trial
 from smidgen.run.session import Session
 from smidgen.train import (
     EpochRow,
@@ -32,6 +33,7 @@ from smidgen.train import (
 from smidgen.train.batches import batch_sizes
 from smidgen.train.distil import VIEWS
 from smidgen.train.footprint import prediction_batch
+from smidgen.train.head import fit_head
 from smidgen.train.memory import release_freed
 from smidgen.train.parallel import ALONE
 from smidgen.train.replay import recorder
@@ -172,7 +174,7 @@ class Runner:
         # The answers of a teacher stand ready when it learns from them.
         asked = dataclasses.replace(trial, teacher=None, recipe=quick)
         with self.threads_for(trial), _enough_memory():
-            return self.training(asked, ALONE, stopping=stopping).epoch_seconds(patience)
+            return self.training(asked, ALONE, fresh=False, stopping=stopping).epoch_seconds(patience)
 
     def finished(self, number: int) -> NetworkModule:
         """The network of a trial that has come to its end, with the weights that are kept."""
@@ -193,13 +195,13 @@ class Runner:
         fresh: bool = True,
         stopping: Callable[[], bool] = lambda: False,
     ) -> Training:
-        """A trial at its start, in these processes; not `fresh` where a checkpoint takes over at once.
+        """A trial at its start, in these processes; not `fresh` where its weights do not matter.
 
         Raises   Interrupted where it is asked to stop while pictures are decoded
         """
         release_freed()  # of the training before
         data, device = self._data(trial.network, stopping), torch.device(self.session.device)
-        model, record = self.initial(trial, fresh), None
+        model, record = self.initial(trial, data, device) if fresh else self._blank(trial), None
         if self.session.workers == 1:  # while one thread records, none else may ask the device for memory
             record = recorder(model, trial.recipe, device, processes)
         return Training(
@@ -253,13 +255,21 @@ class Runner:
             train, val = (self.material.pixels(part, _Asking(stopping), network) for part in ("train", "val"))
             return TrainingData(train, val, network.preprocess)
 
-    def initial(self, trial: Trial, fresh: bool = True) -> NetworkModule:
-        """The network as it is before the first step, the same for the same seed."""
+    def initial(self, trial: Trial, data: TrainingData, device: torch.device) -> NetworkModule:
+        """The network as it is before the first step, the same for the same seed; its head fits where the
+        recipe begins with that.
+        """
         with _BUILDING.lock, torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.session.seed)
-            if trial.start == SCRATCH or not fresh:
-                return create(trial.network)
-            return pretrained(trial.network, trial.start)
+            model = at_start(trial)
+        if trial.start is not None and trial.recipe.head_first:
+            fit_head(model.to(device), data, mirrored=trial.recipe.augment.flip)
+        return model
+
+    def _blank(self, trial: Trial) -> NetworkModule:
+        """The network with any weights."""
+        with _BUILDING.lock, torch.random.fork_rng(devices=[]):
+            return create(trial.network)
 
     def threads_for(self, trial: Trial) -> AbstractContextManager[None]:
         """Processor threads for the steps of one trial."""

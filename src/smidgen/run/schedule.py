@@ -31,6 +31,7 @@ __all__ = [
 
 STEPS = 1200  # of the full training, in batches, as far as the bounds on the epochs allow
 FEWEST_EPOCHS, MOST_EPOCHS = 10, 400
+MOST_TUNED = 60  # of published weights
 
 # Of a time limit: what is left for looking at the test pictures, measuring and writing the report.
 RESERVE_LEAST, RESERVE_SECONDS, RESERVE_OF_SHORT, RESERVE_SHARE = 7.0, 12.0, 0.2, 0.04
@@ -236,9 +237,16 @@ def _too_short(deadline: Deadline, fastest: Trial) -> str:
     )
 
 
+def _longest(trial: Trial) -> int:
+    """Epochs after which more of them are not worth it, or are not what its recipe says."""
+    if trial.start is not None:
+        return max(MOST_TUNED, trial.recipe.epochs)
+    return MOST_EPOCHS if trial.recipe.name == DEFAULT else trial.recipe.epochs
+
+
 def _for(trial: Trial, epochs: float, most: int | None, material: Material) -> Trial:
     """The trial with so many epochs, and the augmentation that goes with them."""
-    own = MOST_EPOCHS if trial.recipe.name == DEFAULT else trial.recipe.epochs
+    own = _longest(trial)
     count = max(1, min(most or own, math.floor(epochs)))
     shorter = trial.recipe.shortened(count)
     if shorter.name == DEFAULT and not shorter.distillation:

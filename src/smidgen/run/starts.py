@@ -7,26 +7,34 @@ it does not, is measured in results/transfer.csv.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import math
+from collections.abc import Callable
 
 from smidgen import families, weights
-from smidgen.run.plan import Trial
+from smidgen.graph import Network
+from smidgen.run.beginning import cuts_within
+from smidgen.run.plan import Start, Trial
 from smidgen.scaling import costs
 from smidgen.scaling.device import Device
 from smidgen.scaling.on_device import network_ms
-from smidgen.spec import LATENCY, Budget
+from smidgen.spec import LATENCY, Budget, BudgetError, ShapeError
 from smidgen.train.distil import VIEWS
 from smidgen.train.material import Material
 from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 from smidgen.weights import Published
 
-__all__ = ["DISTILLATION", "published_trials", "taught", "teacher_trial", "tuned"]
+__all__ = ["DISTILLATION", "cut_sides", "cut_trials", "published_trials", "taught", "teacher_trial", "tuned"]
 
 # Sides that a published network sees small pictures at: below, its maps shrink to single pixels early.
 SMALLEST, LARGEST = 64, 224
 STEP = 32
-ENLARGED = 3  # times the pictures' own size
+ENLARGED = 3.0  # times the pictures' own size
+CUT_ENLARGED = (1.5, 2.25)  # for networks that are cut, whose maps do not shrink as far
+
+MOST_CUTS = 3  # of one network at one size
 
 FEWEST_PIXELS = 20  # of pictures in which a network that knows photographs can see anything
 
@@ -68,26 +76,79 @@ def published_trials(
 
     resolution  as for `tuned`
     """
-    trials = [
-        tuned(row, material, resolution)
-        for row in weights.rows()
-        if row.key == "imagenet" and not _too_large(row, budget) and weights.present(row)
-    ]
+    trials = [tuned(row, material, resolution) for row in _here(chosen) if not _too_large(row, budget)]
     return [
         trial
         for trial in trials
-        if (not chosen or trial.network.family in chosen)
-        and _macs(trial, material) <= AFFORDABLE_MACS
-        and _fits(trial, budget, device)
+        if _macs(trial, material) <= AFFORDABLE_MACS and _fits(trial.network, budget, device)
     ]
 
 
-def _fits(trial: Trial, budget: Budget, device: Device | None) -> bool:
+def cut_trials(
+    material: Material,
+    budget: Budget,
+    chosen: tuple[str, ...] = (),
+    device: Device | None = None,
+    resolution: int | None = None,
+) -> list[Trial]:
+    """The first blocks of published networks, cut and pruned into the budget; parameters as above.
+
+    Of each family, the cheapest network whose weights are here is cut: its first blocks are those of its
+    larger sisters, or little narrower.
+    """
+    cheapest: dict[str, Published] = {}
+    for row in sorted(_here(chosen), key=lambda row: families.network(row.network).cost().macs):
+        cheapest.setdefault(families.family_of(row.network).name, row)
+    trials: list[Trial] = []
+    for row in cheapest.values():
+        for side in (resolution,) if resolution else cut_sides(material):
+            whole = fitted(row, material, side)
+            with contextlib.suppress(BudgetError, ShapeError):
+                for network, start in cuts_within(whole, row.key, _limits(budget, device), MOST_CUTS):
+                    trials.append(Trial(network, _cut_recipe(len(material.split.train)), start=start))
+    return [trial for trial in trials if _fits(trial.network, budget, device)]
+
+
+def cut_sides(material: Material) -> tuple[int, ...]:
+    """Sides of the pictures that cut networks are tried at: what they keep is about what is small in them."""
+    sides = (_enlarged(material, times) for times in CUT_ENLARGED)
+    return tuple(dict.fromkeys(sides))
+
+
+def _enlarged(material: Material, times: float) -> int:
+    side = math.ceil(times * material.resolution / STEP) * STEP
+    return min(LARGEST, max(SMALLEST, side))
+
+
+def _here(chosen: tuple[str, ...]) -> list[Published]:
+    """The best published weights of each network of these families, where they are on this machine."""
+    return [
+        row
+        for row in weights.rows()
+        if row.key == "imagenet"
+        and (not chosen or families.family_of(row.network).name in chosen)
+        and weights.present(row)
+    ]
+
+
+def _limits(budget: Budget, device: Device | None) -> Callable[[Network], bool]:
+    """Whether a network obeys every limit, as far as can be told without a clock."""
+    limit = budget.limits().get(LATENCY.name)
+
+    def fits(network: Network) -> bool:
+        if budget.counted().excesses(costs(network)):
+            return False
+        return limit is None or device is None or device.bound_ms(network) <= limit
+
+    return fits
+
+
+def _fits(network: Network, budget: Budget, device: Device | None) -> bool:
     """Whether the network obeys every limit; the clock is asked last, and only about a limit in time."""
     limit = budget.limits().get(LATENCY.name)
-    if budget.counted().excesses(costs(trial.network)):
+    if budget.counted().excesses(costs(network)):
         return False
-    return limit is None or device is None or network_ms(trial.network, device) <= limit
+    return limit is None or device is None or network_ms(network, device) <= limit
 
 
 def _macs(trial: Trial, material: Material) -> float:
@@ -107,7 +168,12 @@ def tuned(row: Published, material: Material, resolution: int | None = None) -> 
 
     resolution  that it sees the pictures at; default: enlarged, so that its last map is more than a pixel
     """
-    side = resolution or min(LARGEST, max(SMALLEST, -(-ENLARGED * material.resolution // STEP) * STEP))
+    network = fitted(row, material, resolution or _enlarged(material, ENLARGED))
+    return Trial(network, _tuning(len(material.split.train)), start=Start(row.network, row.key))
+
+
+def fitted(row: Published, material: Material, side: int) -> Network:
+    """A published network for the data's classes and channels, which sees its pictures as it did before."""
     network = families.network(
         row.network,
         num_classes=len(material.dataset.classes),
@@ -121,14 +187,20 @@ def tuned(row: Published, material: Material, resolution: int | None = None) -> 
     preprocess = dataclasses.replace(
         row.preprocess, resize=side, mean=mean, std=std, aspect=material.preprocess.aspect
     )
-    fitted = dataclasses.replace(network, preprocess=preprocess, classes=material.dataset.classes)
-    return Trial(fitted, _tuning(len(material.split.train)), start=row.key)
+    return dataclasses.replace(network, preprocess=preprocess, classes=material.dataset.classes)
 
 
 def _tuning(pictures: int) -> Recipe:
     """The recipe for tuning published weights, shorter where there are many pictures."""
     base = recipe("tuning")
     epochs = max(3, min(base.epochs, round(base.epochs * 1500 / max(1, pictures))))
+    return base.shortened(epochs)
+
+
+def _cut_recipe(pictures: int) -> Recipe:
+    """The recipe for tuning what was cut, shorter where there are many pictures."""
+    base = recipe("cut")
+    epochs = max(5, min(base.epochs, round(base.epochs * 3000 / max(1, pictures))))
     return base.shortened(epochs)
 
 

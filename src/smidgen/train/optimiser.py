@@ -9,6 +9,7 @@ from typing import Any, assert_never
 import torch
 from torch import Tensor, nn
 
+from smidgen.train.head import last_linear
 from smidgen.train.recipe import Decayed, Recipe
 
 __all__ = ["FUSED", "learning_rate", "load_state", "optimiser", "set_rate", "state"]
@@ -25,11 +26,11 @@ def optimiser(model: nn.Module, recipe: Recipe, *, recorded: bool = False) -> to
     recorded  whether its step is to be repeated without Python, which holds for those that are FUSED: the
               learning rate is a tensor on the device
     """
-    groups = _groups(model, recipe)
-    rate: float | Tensor = recipe.learning_rate
+    groups, rate = _groups(model, recipe), recipe.learning_rate
     device = next(model.parameters()).device
     if recorded:
-        rate = torch.tensor(rate, device=device)
+        for group in groups:  # a tensor each: their rates differ
+            group["lr"] = torch.tensor(rate, device=device)
     match recipe.optimiser:
         case "adamw":
             capturable = recorded and device.type == "cuda"  # elsewhere torch knows no such thing
@@ -48,12 +49,13 @@ def optimiser(model: nn.Module, recipe: Recipe, *, recorded: bool = False) -> to
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Learn at this rate from the next step on."""
+    """Learn at this rate from the next step on, the head at so many times that as the recipe says."""
     for group in optimiser.param_groups:
+        own = rate * group["times"]
         if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
+            group["lr"].fill_(own)
         else:
-            group["lr"] = rate
+            group["lr"] = own
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
@@ -107,16 +109,23 @@ def _parameters(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def _groups(model: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters with and without weight decay."""
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    """Parameters with and without weight decay; those of the head apart where it learns at its own rate."""
+    head = last_linear(model) if recipe.head_rate != 1 else None
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for decay in (recipe.weight_decay, 0.0):
+        for times in (1.0, recipe.head_rate):
+            groups[decay, times] = []
     for module in model.modules():
+        times = recipe.head_rate if module is head else 1.0
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad:
-                target = decayed if _decays(module, name, recipe.decayed) else free
-                target.append(parameter)
-    groups = [(decayed, recipe.weight_decay), (free, 0.0)]
-    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+                decay = recipe.weight_decay if _decays(module, name, recipe.decayed) else 0.0
+                groups[decay, times].append(parameter)
+    return [
+        {"params": params, "weight_decay": decay, "times": times}
+        for (decay, times), params in groups.items()
+        if params
+    ]
 
 
 def _decays(module: nn.Module, name: str, decayed: Decayed) -> bool:

@@ -1,0 +1,176 @@
+"""Who takes part: what published weights know of the pictures, against what a new network learns at once.
+
+A logistic regression on the features of a published network takes seconds, and so does a small network from
+scratch. Where one is clearly behind the other, it would only take time from the contest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+
+from smidgen.modules import create
+from smidgen.run.beginning import at_start
+from smidgen.run.plan import Trial
+from smidgen.run.together import together
+from smidgen.spec import StoppedError
+from smidgen.train import Examples, Interrupted, Material, Training, TrainingData, TrainingError
+from smidgen.train.evaluate import accuracy, predict_logits
+from smidgen.train.head import fit_head, thinned
+from smidgen.watch import Watch
+
+__all__ = ["Entrance", "entrance"]
+
+MOST_STARTED = 3  # of the trials that start from published weights
+_TRAIN, _VAL = 1500, 1000  # pictures that are looked at, at most
+_SECONDS, _LOOK = 10.0, 0.3  # of the training from scratch, and for measuring its speed
+_FEWEST, _MOST_EPOCHS = 2, 40
+# Standard errors by which one accuracy lies clearly above another.
+CLEAR = 2.0
+# Of the accuracy, in standard errors: what mirrored pictures may lose where left and right mean nothing.
+MIRRORED = 1.0
+
+Stopping: TypeAlias = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Accuracies on `n` validation pictures, as they are and mirrored; None where none was measured."""
+
+    accuracy: float
+    n: int
+    mirrored: float | None = None
+
+    @property
+    def error(self) -> float:
+        """Standard error of the accuracy, of a few more pictures than there are: 100 % is not certain."""
+        share = (self.accuracy * self.n + 2) / (self.n + 4)
+        return math.sqrt(share * (1 - share) / self.n)
+
+    def clearly_above(self, other: _Found) -> bool:
+        """Whether chance hardly explains the difference."""
+        return self.accuracy - other.accuracy > CLEAR * math.hypot(self.error, other.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """Who takes part.
+
+    started  from published weights, the most promising first
+    new      from scratch
+    """
+
+    started: tuple[Trial, ...]
+    new: tuple[Trial, ...]
+
+
+def entrance(started: list[Trial], new: list[Trial], material: Material, seed: int, watch: Watch) -> Entrance:
+    """Those trials that may win, as far as some seconds tell.
+
+    started  from published weights; new  from scratch
+    Raises   StoppedError where somebody asked to stop
+    """
+    if not started:
+        return Entrance((), tuple(new))
+    watch.heading("do published weights know these pictures?")
+    heads = _heads(started, material, seed, watch)
+    ranked = sorted(heads, key=lambda number: (-heads[number].accuracy, started[number].network.cost().macs))
+    best = heads[ranked[0]]
+    mirrored = best.mirrored is not None and best.accuracy - best.mirrored <= MIRRORED * best.error
+    watch.say(
+        f"a logistic regression on the features of {started[ranked[0]].network.name}: "
+        f"{100 * best.accuracy:.1f} % of {best.n:,} validation pictures"
+    )
+    watch.say(
+        "pictures are mirrored in training, for mirrored ones are recognised as well; --no-flip leaves it"
+        if mirrored
+        else "pictures are not mirrored: left and right mean something in them"
+    )
+    chosen = tuple(_flipped(started[number], mirrored) for number in ranked[:MOST_STARTED])
+    if not new:
+        return Entrance(chosen, ())
+    trial = min(new, key=lambda trial: trial.network.cost().macs)
+    learned = _learned(trial, material, seed, watch)
+    watch.say(f"{trial.network.name}, trained from scratch for some seconds: {100 * learned.accuracy:.1f} %")
+    if best.clearly_above(learned):
+        watch.say("so networks from scratch take no part")
+        return Entrance(chosen, ())
+    if learned.clearly_above(best):
+        watch.say("so published weights take no part")
+        return Entrance((), tuple(new))
+    return Entrance(chosen[:1], tuple(new))
+
+
+def _flipped(trial: Trial, mirrored: bool) -> Trial:
+    augment = dataclasses.replace(trial.recipe.augment, flip=mirrored)
+    return dataclasses.replace(trial, recipe=dataclasses.replace(trial.recipe, augment=augment))
+
+
+def _heads(trials: list[Trial], material: Material, seed: int, watch: Watch) -> dict[int, _Found]:
+    """What a logistic regression on each trial's features answers, by its number."""
+
+    def look(trial: Trial, advance: Callable[[int], None], stopping: Stopping) -> _Found:
+        if stopping():
+            raise Interrupted(0, 1)
+        data = _data(trial, material)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = at_start(trial)
+        found = fit_head(model, data)
+        advance(1)
+        if found is None:
+            return _Found(0.0, len(data.val))
+        mirror = np.ascontiguousarray(data.val.pictures[:, :, ::-1])
+        answers = predict_logits(model, mirror, trial.network.preprocess)
+        return _Found(found, len(data.val), accuracy(answers, data.val.labels))
+
+    pieces = {number: functools.partial(look, trial) for number, trial in enumerate(trials)}
+    try:
+        found = together("features", len(pieces), pieces, 1, watch)
+    except Interrupted:
+        raise _stopped() from None
+    return {number: one for number, one in found.items() if isinstance(one, _Found)}
+
+
+def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Found:
+    """What a short training from scratch comes to; nothing where it goes wrong."""
+    data = _data(trial, material, most=None)
+
+    def learn(advance: Callable[[int], None], stopping: Stopping) -> _Found:
+        def training(epochs: int) -> Training:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                model = create(trial.network)
+            return Training(model, trial.recipe.shortened(epochs), data, seed=seed)
+
+        each = training(_FEWEST).epoch_seconds(_LOOK)
+        work = training(min(_MOST_EPOCHS, max(_FEWEST, int(_SECONDS / max(each, 1e-3)))))
+        work.run(on_step=lambda done, total: advance(int(10 * done / total)), stopping=stopping)
+        return _Found(work.rows[-1].val_accuracy, len(data.val))
+
+    try:
+        found = together("training from scratch", 10, {0: learn}, 1, watch)[0]
+    except Interrupted:
+        raise _stopped() from None
+    return _Found(0.0, len(data.val)) if isinstance(found, TrainingError) else found
+
+
+def _data(trial: Trial, material: Material, most: int | None = _TRAIN) -> TrainingData:
+    """The trial's pictures, `most` to learn from."""
+    train, val = (material.pixels(part, Watch(), trial.network) for part in ("train", "val"))
+    return TrainingData(train if most is None else thinned(train, most), _few(val), trial.network.preprocess)
+
+
+def _few(examples: Examples) -> Examples:
+    return thinned(examples, _VAL)
+
+
+def _stopped() -> StoppedError:
+    return StoppedError("stopped before anything was trained; nothing was written")
