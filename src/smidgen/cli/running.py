@@ -126,6 +126,7 @@ def run_options(function: Decorated) -> Decorated:
                 metavar="REGEX",
                 help="Pictures whose names match alike stay in one part, as frames of one scene should.",
             ),
+            click.option("--no-flip", is_flag=True, help="Mirror no picture in training."),
             click.option("--class-weights", is_flag=True, help="Let rare classes count like common ones."),
             click.option(
                 "--out", type=click.Path(path_type=Path), metavar="RUN", help="Run folder to create."
@@ -169,6 +170,11 @@ def contest_options(function: Decorated) -> Decorated:
             "--from-scratch",
             is_flag=True,
             help="Use no published weights, neither to start from nor to learn from.",
+        ),
+        click.option(
+            "--download",
+            is_flag=True,
+            help="Leave to fetch published weights that are not on this machine.",
         ),
         click.option(
             "--workers",

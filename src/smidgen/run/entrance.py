@@ -18,6 +18,7 @@ import torch
 
 from smidgen.modules import create
 from smidgen.run.beginning import at_start
+from smidgen.run.job import Job
 from smidgen.run.plan import Trial
 from smidgen.run.together import together
 from smidgen.spec import StoppedError
@@ -54,6 +55,11 @@ class _Found:
         share = (self.accuracy * self.n + 2) / (self.n + 4)
         return math.sqrt(share * (1 - share) / self.n)
 
+    @property
+    def same_mirrored(self) -> bool:
+        """Whether left and right mean nothing in the pictures, as far as can be told."""
+        return self.mirrored is not None and self.accuracy - self.mirrored <= MIRRORED * self.error
+
     def clearly_above(self, other: _Found) -> bool:
         """Whether chance hardly explains the difference."""
         return self.accuracy - other.accuracy > CLEAR * math.hypot(self.error, other.error)
@@ -71,7 +77,7 @@ class Entrance:
     new: tuple[Trial, ...]
 
 
-def entrance(started: list[Trial], new: list[Trial], material: Material, seed: int, watch: Watch) -> Entrance:
+def entrance(started: list[Trial], new: list[Trial], material: Material, job: Job, watch: Watch) -> Entrance:
     """Those trials that may win, as far as some seconds tell.
 
     started  from published weights; new  from scratch
@@ -80,24 +86,26 @@ def entrance(started: list[Trial], new: list[Trial], material: Material, seed: i
     if not started:
         return Entrance((), tuple(new))
     watch.heading("do published weights know these pictures?")
-    heads = _heads(started, material, seed, watch)
+    heads = _heads(started, material, job.seed, watch)
     ranked = sorted(heads, key=lambda number: (-heads[number].accuracy, started[number].network.cost().macs))
     best = heads[ranked[0]]
-    mirrored = best.mirrored is not None and best.accuracy - best.mirrored <= MIRRORED * best.error
+    mirrored = not job.no_flip and best.same_mirrored
     watch.say(
         f"a logistic regression on the features of {started[ranked[0]].network.name}: "
         f"{100 * best.accuracy:.1f} % of {best.n:,} validation pictures"
     )
-    watch.say(
-        "pictures are mirrored in training, for mirrored ones are recognised as well; --no-flip leaves it"
-        if mirrored
-        else "pictures are not mirrored: left and right mean something in them"
-    )
+    if best.mirrored is not None and not job.no_flip:
+        as_well = f"mirrored, {100 * best.mirrored:.1f} % are recognised"
+        watch.say(
+            f"{as_well}, so training mirrors pictures; --no-flip does not"
+            if mirrored
+            else f"{as_well}: left and right mean something, and training mirrors nothing"
+        )
     chosen = tuple(_flipped(started[number], mirrored) for number in ranked[:MOST_STARTED])
     if not new:
         return Entrance(chosen, ())
     trial = min(new, key=lambda trial: trial.network.cost().macs)
-    learned = _learned(trial, material, seed, watch)
+    learned = _learned(trial, material, job.seed, watch)
     watch.say(f"{trial.network.name}, trained from scratch for some seconds: {100 * learned.accuracy:.1f} %")
     if best.clearly_above(learned):
         watch.say("so networks from scratch take no part")

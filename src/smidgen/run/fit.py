@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.record import Record
 from smidgen.run.remarks import describe, warn_of_chance
 from smidgen.run.runner import LESSONS, Runner
-from smidgen.run.schedule import Deadline, foreseen, within
+from smidgen.run.schedule import Deadline, foreseen, unasked_seconds, within
 from smidgen.run.session import Session, trains_on
 from smidgen.run.starts import tuned
 from smidgen.scaling.compound import family_named
@@ -159,10 +160,18 @@ def _begun(
 def _timed(asked: Record, base: Path, material: Material, clock: Stopwatch, watch: Watch) -> Plan:
     """The plan with as many epochs as the time allows, or with what is foreseen where none is set."""
     job, measuring = asked.job, _runner(base, asked, material)  # which writes nothing
-    if job.time_limit is None:
-        return foreseen(asked.plan, measuring, asked.workers, watch)
-    deadline = Deadline(job.time_limit, clock)
-    return within(deadline, asked.plan, measuring, asked.workers, watch, most=job.epochs)
+    plan, limit = asked.plan, job.time_limit
+    if limit is None:
+        plan = foreseen(plan, measuring, asked.workers, watch)
+        takes, unasked = forecast.whole(plan, asked.workers), unasked_seconds(material)
+        if asked.budget is None or job.epochs or takes is None or clock.seconds + takes <= unasked:
+            return plan
+        watch.say(
+            f"without --time the whole takes {about(unasked)}; what is foreseen would take {about(takes)}, "
+            f"so --time {math.ceil(1.1 * (clock.seconds + takes) / 60)}m may bring more"
+        )
+        limit = unasked
+    return within(Deadline(limit, clock), plan, measuring, asked.workers, watch, most=job.epochs)
 
 
 def _tell_time(asked: Record, watch: Watch) -> None:

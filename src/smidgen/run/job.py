@@ -34,6 +34,8 @@ class Job:
     train_on      "cpu" or "cuda"; default: cuda where there is one
     device        file of the device that will predict; default: this machine, where its time is limited
     from_scratch  use no published weights, neither to start from nor to learn from
+    download     leave to fetch published weights that are not on this machine
+    no_flip      mirror no picture in training
     class_weights  let the classes count alike, however many pictures they have
     learning_rate  instead of the recipe's
     dropped_strides  of every candidate: strides, first ones first, that become 1; default: the numbers that
@@ -56,6 +58,8 @@ class Job:
     train_on: str | None = None
     device: Path | None = None
     from_scratch: bool = False
+    download: bool = False
+    no_flip: bool = False
     class_weights: bool = False
     learning_rate: float | None = None
     dropped_strides: int | None = None

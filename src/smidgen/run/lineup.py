@@ -12,7 +12,7 @@ from smidgen.run.plan import Destination, Plan, Trial, rungs_for
 from smidgen.run.propose import propose
 from smidgen.run.schedule import default_recipe
 from smidgen.run.session import trains_on, workers_for
-from smidgen.run.starts import cut_trials, published_trials, taught, teacher_trial
+from smidgen.run.starts import cut_trials, news_of_weights, published_trials, taught, teacher_trial
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for, known
 from smidgen.spec import Budget, SmidgenError
@@ -34,8 +34,10 @@ def lineup(
     trials = [default_trial(network, material, job) for network in networks]
     teacher = None
     if not job.from_scratch:
+        if line := news_of_weights(families, job.download, watch):
+            watch.say(line)
         started = _started(job, budget, families, material, device)
-        able = entrance(started, trials, material, job.seed, watch)
+        able = entrance(started, trials, material, job, watch)
         teacher = None if started else _teacher(job, material, networks, watch)
         trials = [*able.started, *(taught(trial, teacher) if teacher else trial for trial in able.new)]
     workers = workers_for(job, trials)
@@ -77,6 +79,8 @@ def as_asked(trial: Trial, job: Job) -> Trial:
     plan = dataclasses.replace(
         plan, class_weights=job.class_weights, learning_rate=job.learning_rate or plan.learning_rate
     )
+    if job.no_flip:
+        plan = dataclasses.replace(plan, augment=dataclasses.replace(plan.augment, flip=False))
     return dataclasses.replace(trial, recipe=plan)
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "default_epochs",
     "default_recipe",
     "foreseen",
+    "unasked_seconds",
     "within",
 ]
 
@@ -42,6 +43,8 @@ _NOISE = 4.0  # times that other work on the machine may make a measurement long
 TEACHER_SHARE = 0.5
 # Candidates that would see the pictures less often than this leave the contest to faster ones.
 FEWEST_IN_TIME = 4
+# Without a time limit: seconds of a contest, and for each picture to train on.
+UNASKED_LEAST, UNASKED_EACH = 270.0, 0.3
 # Parameters for each picture times epochs, at which augmentation begins and is at its full strength.
 WEAKEST, STRONGEST = 5.0, 500.0
 # From so many training pictures on, batches are twice as large: faster, and steps enough are left.
@@ -51,6 +54,11 @@ _MOMENTS, _SHORT_LOOK, _MOST_LOOKING = 15.0, 0.3, 10.0
 _STEP_SECONDS, _MACS = 0.004, 3e10  # of the smallest step, and in a second
 
 DEFAULT = "default"  # name of `small` as it is fitted to network and pictures
+
+
+def unasked_seconds(material: Material) -> float:
+    """Seconds of a whole contest where nobody set a time: some minutes, more where there is more to learn."""
+    return max(UNASKED_LEAST, UNASKED_EACH * len(material.split.train))
 
 
 def default_epochs(pictures: int, batch_size: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from smidgen import families, weights
 from smidgen.graph import Network
@@ -26,7 +26,16 @@ from smidgen.train.recipe import Recipe, recipe
 from smidgen.watch import Watch
 from smidgen.weights import Published
 
-__all__ = ["DISTILLATION", "cut_sides", "cut_trials", "published_trials", "taught", "teacher_trial", "tuned"]
+__all__ = [
+    "DISTILLATION",
+    "cut_sides",
+    "cut_trials",
+    "news_of_weights",
+    "published_trials",
+    "taught",
+    "teacher_trial",
+    "tuned",
+]
 
 # Sides that a published network sees small pictures at: below, its maps shrink to single pixels early.
 SMALLEST, LARGEST = 64, 224
@@ -96,17 +105,26 @@ def cut_trials(
     Of each family, the cheapest network whose weights are here is cut: its first blocks are those of its
     larger sisters, or little narrower.
     """
-    cheapest: dict[str, Published] = {}
-    for row in sorted(_here(chosen), key=lambda row: families.network(row.network).cost().macs):
-        cheapest.setdefault(families.family_of(row.network).name, row)
     trials: list[Trial] = []
-    for row in cheapest.values():
+    for row in _cheapest(_here(chosen)).values():
         for side in (resolution,) if resolution else cut_sides(material):
             whole = fitted(row, material, side)
             with contextlib.suppress(BudgetError, ShapeError):
                 for network, start in cuts_within(whole, row.key, _limits(budget, device), MOST_CUTS):
                     trials.append(Trial(network, _cut_recipe(len(material.split.train)), start=start))
     return [trial for trial in trials if _fits(trial.network, budget, device)]
+
+
+def news_of_weights(chosen: tuple[str, ...], download: bool, watch: Watch) -> str:
+    """What to say where no published weights of these families are here; with leave, the smallest are fetched.
+
+    Raises   WeightsError where they may be fetched and cannot be.
+    """
+    smallest = list(_cheapest(row for row in weights.rows() if _wanted(row, chosen)).values())
+    if download and not _here(chosen):
+        with watch.progress("fetching published weights") as report:
+            weights.wanted(smallest, download=True, progress=report)
+    return "" if _here(chosen) else weights.missing_news(smallest)
 
 
 def cut_sides(material: Material) -> tuple[int, ...]:
@@ -122,13 +140,20 @@ def _enlarged(material: Material, times: float) -> int:
 
 def _here(chosen: tuple[str, ...]) -> list[Published]:
     """The best published weights of each network of these families, where they are on this machine."""
-    return [
-        row
-        for row in weights.rows()
-        if row.key == "imagenet"
-        and (not chosen or families.family_of(row.network).name in chosen)
-        and weights.present(row)
-    ]
+    return [row for row in weights.rows() if _wanted(row, chosen) and weights.present(row)]
+
+
+def _wanted(row: Published, chosen: tuple[str, ...]) -> bool:
+    family = families.family_of(row.network).name
+    return row.key == "imagenet" and (not chosen or family in chosen)
+
+
+def _cheapest(rows: Iterable[Published]) -> dict[str, Published]:
+    """Of each family, the network with the fewest multiply-adds."""
+    found: dict[str, Published] = {}
+    for row in sorted(rows, key=lambda row: families.network(row.network).cost().macs):
+        found.setdefault(families.family_of(row.network).name, row)
+    return found
 
 
 def _limits(budget: Budget, device: Device | None) -> Callable[[Network], bool]:
