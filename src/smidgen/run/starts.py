@@ -28,7 +28,6 @@ from smidgen.weights import Published
 
 __all__ = [
     "DISTILLATION",
-    "cut_sides",
     "cut_trials",
     "news_of_weights",
     "published_trials",
@@ -107,7 +106,7 @@ def cut_trials(
     """
     trials: list[Trial] = []
     for row in _cheapest(_here(chosen)).values():
-        for side in (resolution,) if resolution else cut_sides(material):
+        for side in (resolution,) if resolution else _cut_sides(material):
             whole = fitted(row, material, side)
             with contextlib.suppress(BudgetError, ShapeError):
                 for network, start in cuts_within(whole, row.key, _limits(budget, device), MOST_CUTS):
@@ -116,9 +115,10 @@ def cut_trials(
 
 
 def news_of_weights(chosen: tuple[str, ...], download: bool, watch: Watch) -> str:
-    """What to say where no published weights of these families are here; with leave, the smallest are fetched.
+    """What to say where no published weights of these families are here; with leave, they are fetched.
 
-    Raises   WeightsError where they may be fetched and cannot be.
+    download  leave to fetch the smallest of each family
+    Raises    WeightsError where they may be fetched and cannot be.
     """
     smallest = list(_cheapest(row for row in weights.rows() if _wanted(row, chosen)).values())
     if download and not _here(chosen):
@@ -127,7 +127,7 @@ def news_of_weights(chosen: tuple[str, ...], download: bool, watch: Watch) -> st
     return "" if _here(chosen) else weights.missing_news(smallest)
 
 
-def cut_sides(material: Material) -> tuple[int, ...]:
+def _cut_sides(material: Material) -> tuple[int, ...]:
     """Sides of the pictures that cut networks are tried at: what they keep is about what is small in them."""
     sides = (_enlarged(material, times) for times in CUT_ENLARGED)
     return tuple(dict.fromkeys(sides))
