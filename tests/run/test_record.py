@@ -89,7 +89,7 @@ def document(tmp_path: Path) -> dict[str, Any]:
 
 def test_another_format_is_named(tmp_path: Path, document: dict[str, Any]) -> None:
     (tmp_path / "run.json").write_text(json.dumps(document | {"format": 99}))
-    assert "format 99; this version knows 3" in refusal(tmp_path)
+    assert "format 99; this version knows 4" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["format", "job", "budget", "plan", "arrangement", "workers", "starts"])

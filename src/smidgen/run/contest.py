@@ -35,6 +35,7 @@ class Outcome:
     rungs   for the report: epochs, candidates, and the agreement with the next rung's order
     failed  why a trial went wrong, by its number
     taught_by  last row of the teacher, where there was one
+    head    what the winner came to with its head alone fitted, where that is better than tuning all
     """
 
     best: int
@@ -42,6 +43,12 @@ class Outcome:
     rungs: tuple[dict[str, Any], ...]
     failed: dict[int, str]
     taught_by: EpochRow | None = None
+    head: EpochRow | None = None
+
+    @property
+    def last(self) -> EpochRow:
+        """What the weights that are kept came to."""
+        return self.head or self.rows[self.best][-1]
 
 
 def contest(plan: Plan, runner: Runner, workers: int, watch: Watch) -> Outcome:

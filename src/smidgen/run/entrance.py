@@ -101,7 +101,10 @@ def entrance(started: list[Trial], new: list[Trial], material: Material, job: Jo
             if mirrored
             else f"{as_well}: left and right mean something, and training mirrors nothing"
         )
-    chosen = tuple(_flipped(started[number], mirrored) for number in ranked[:MOST_STARTED])
+    chosen = tuple(
+        dataclasses.replace(_flipped(started[number], mirrored), regression=heads[number].accuracy)
+        for number in ranked[:MOST_STARTED]
+    )
     if not new:
         return Entrance(chosen, ())
     trial = min(new, key=lambda trial: trial.network.cost().macs)

@@ -96,7 +96,7 @@ def write_run(folder: Path, kept: Record, material: Material, winner: Winner, wa
             "provenance": provenance,
             "classes": list(network.classes),
             "confusion": confusion(logits, data.labels),
-            "curves": [row.to_dict() for row in outcome.rows[outcome.best]],
+            "curves": [] if outcome.head else [row.to_dict() for row in outcome.rows[outcome.best]],
             "mistakes": _mistakes(material, data, logits),
             "model_file": MODEL_FILE,
             "dropped_strides": network.dropped_strides,
@@ -152,7 +152,7 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
                 "name": trial.network.name,
                 "family": trial.network.family,
                 **trial.costs(),
-                "val_accuracy": plan.score(rows[-1]) if rows else None,
+                "val_accuracy": _score(plan, outcome, number),
                 "epochs": len(rows),
                 "seconds": round(rows[-1].seconds, 2) if rows else None,
                 "chosen": number == outcome.best,
@@ -165,6 +165,13 @@ def _candidates(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
     return result
 
 
+def _score(plan: Plan, outcome: Outcome, number: int) -> float | None:
+    """What a trial came to, with the weights that were kept of it."""
+    rows = outcome.rows[number]
+    last = outcome.last if number == outcome.best else rows[-1] if rows else None
+    return None if last is None else plan.score(last)
+
+
 def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]:
     """What the winner's training began with, for the report."""
     if best.teacher and plan.teacher and outcome.taught_by:
@@ -172,7 +179,8 @@ def _starting_point(best: Trial, plan: Plan, outcome: Outcome) -> dict[str, Any]
         known = {"name": best.teacher, "params": cost.params, "val_accuracy": outcome.taught_by.val_accuracy}
         return {"kind": "teacher", "weights": None, "teacher": known}
     if best.start is not None:
-        return {"kind": "weights", "weights": str(best.start), "teacher": None}
+        how = "; a logistic regression on its features, nothing tuned" if outcome.head else ""
+        return {"kind": "weights", "weights": f"{best.start}{how}", "teacher": None}
     return {"kind": "scratch", "weights": None, "teacher": None}
 
 

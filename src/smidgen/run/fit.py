@@ -20,6 +20,7 @@ from smidgen.run import forecast, record
 from smidgen.run.afford import affordable
 from smidgen.run.contest import contest
 from smidgen.run.evidence import Winner, write_run
+from smidgen.run.heads import kept as kept_of
 from smidgen.run.job import Job
 from smidgen.run.lineup import as_asked, default_trial, lineup
 from smidgen.run.plan import Plan, Trial, rungs_for
@@ -220,10 +221,11 @@ def _done(folder: Path, kept: Record, material: Material, watch: Watch, processe
     plan, runner = kept.plan, _runner(folder, kept, material, processes)
     material.pixels("val", watch, plan.trials[0].network)  # here it can be watched
     outcome = contest(plan, runner, kept.workers, watch)
+    outcome, model = kept_of(plan, runner, outcome, watch)
     best, rows = plan.trials[outcome.best], outcome.rows[outcome.best]
-    warn_of_chance(rows[-1], material, watch)
+    warn_of_chance(outcome.last, material, watch)
     watch.heading("looking at the test pictures, measuring, writing the report")
-    winner = Winner(outcome, runner.finished(outcome.best), _trained(runner, best))
+    winner = Winner(outcome, model, _trained(runner, best))
     write_rows(folder / "metrics.csv", rows)
     document = write_run(folder, kept, material, winner, watch)
     _tidy(folder)

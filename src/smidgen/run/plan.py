@@ -65,6 +65,7 @@ class Trial:
     """One network and how it is trained.
 
     start    published weights that it starts from; None: from scratch
+    regression  accuracy of a logistic regression on its features, where it was looked at before the training
     teacher  published network that teaches it, after it was tuned to the data itself
     predicted_ms  that the plan's device will take for one picture
     epoch_seconds  that an epoch took where it was measured, beside as many others as train together
@@ -76,6 +77,7 @@ class Trial:
     teacher: str | None = None
     predicted_ms: float | None = None
     epoch_seconds: float | None = None
+    regression: float | None = None
 
     def costs(self) -> dict[str, float | None]:
         """Costs of the network in the units of a budget; None for milliseconds that nobody predicted."""
@@ -96,6 +98,7 @@ class Trial:
             "teacher": self.teacher,
             LATENCY.name: self.predicted_ms,
             "epoch_seconds": self.epoch_seconds,
+            "regression": self.regression,
         }
 
     @classmethod
@@ -103,7 +106,7 @@ class Trial:
         """Read what `to_json` wrote."""
         network, plan = from_json(document["network"]), Recipe.from_dict(document["recipe"])
         start = document["start"]
-        known = (document.get(key) for key in (LATENCY.name, "epoch_seconds"))
+        known = (document.get(key) for key in (LATENCY.name, "epoch_seconds", "regression"))
         return cls(network, plan, Start.from_json(start) if start else None, document["teacher"], *known)
 
     def epochs_at(self, share: float) -> int:

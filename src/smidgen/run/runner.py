@@ -187,6 +187,13 @@ class Runner:
         assert isinstance(model, NetworkModule)
         return model
 
+    def begun(self, number: int) -> NetworkModule:
+        """The network of a trial as it was before its first step, on the processor."""
+        trial = self.trial(number)
+        data = self._data(trial.network, lambda: False)
+        with self.threads_for(trial):
+            return self.initial(trial, data, torch.device(self.session.device)).cpu()
+
     def training(
         self,
         trial: Trial,
