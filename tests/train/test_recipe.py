@@ -28,7 +28,12 @@ def test_efficientnet_has_the_papers_augmentation() -> None:
 
 
 def test_only_recipes_of_photographs_flip() -> None:
-    assert {row.name for row in RECIPES if row.augment.flip} == {"efficientnet", "squeezenet", "shiftresnet"}
+    assert {row.name for row in RECIPES if row.augment.flip} == {
+        "cut",
+        "efficientnet",
+        "squeezenet",
+        "shiftresnet",
+    }
 
 
 def test_unknown_recipe_offers_the_nearest() -> None:
