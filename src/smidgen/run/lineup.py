@@ -15,7 +15,7 @@ from smidgen.run.session import trains_on, workers_for
 from smidgen.run.starts import cut_trials, news_of_weights, published_trials, taught, teacher_trial
 from smidgen.scaling.device import Device
 from smidgen.scaling.measure import device_for, known
-from smidgen.spec import Budget, SmidgenError
+from smidgen.spec import Budget, BudgetError, SmidgenError
 from smidgen.train import Material
 from smidgen.watch import Watch
 
@@ -28,18 +28,20 @@ def lineup(
     """The plan of a contest, and how many of its trials train at the same time.
 
     families  those that compete; none: all
+    Raises    BudgetError where nothing fits, neither from scratch nor cut from published networks
     """
     device = _target(job, budget, watch)
-    networks = _proposed(job, material, budget, watch, families, device)
-    trials = [default_trial(network, material, job) for network in networks]
-    teacher = None
-    if not job.from_scratch:
-        if line := news_of_weights(families, job.download, watch):
-            watch.say(line)
-        started = _started(job, budget, families, material, device)
-        able = entrance(started, trials, material, job, watch)
-        teacher = None if started else _teacher(job, material, networks, watch)
-        trials = [*able.started, *(taught(trial, teacher) if teacher else trial for trial in able.new)]
+    started = _started(job, budget, families, material, device, watch)
+    networks: list[Network] = []
+    try:
+        networks = _proposed(job, material, budget, watch, families, device)
+    except BudgetError as refusal:
+        if not started:
+            raise
+        watch.say(f"from scratch, {refusal}")
+    able = entrance(started, [default_trial(one, material, job) for one in networks], material, job, watch)
+    teacher = None if started or job.from_scratch else _teacher(job, material, networks, watch)
+    trials = [*able.started, *(taught(trial, teacher) if teacher else trial for trial in able.new)]
     workers = workers_for(job, trials)
     if device:
         trials = [
@@ -50,9 +52,18 @@ def lineup(
 
 
 def _started(
-    job: Job, budget: Budget, families: tuple[str, ...], material: Material, device: Device | None
+    job: Job,
+    budget: Budget,
+    families: tuple[str, ...],
+    material: Material,
+    device: Device | None,
+    watch: Watch,
 ) -> list[Trial]:
     """Trials from published weights that obey the budget, whole networks and cut ones."""
+    if job.from_scratch:
+        return []
+    if line := news_of_weights(families, job.download, watch):
+        watch.say(line)
     found = [
         *published_trials(material, budget, families, device, job.resolution),
         *cut_trials(material, budget, families, device, job.resolution),

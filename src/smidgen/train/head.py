@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen.graph import Preprocess
-from smidgen.train.evaluate import predict_logits
+from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.pixels import Examples, TrainingData
 
 __all__ = ["MOST_PICTURES", "fit_head", "last_linear", "thinned"]
@@ -113,8 +113,8 @@ def _best(known: _Known, others: Tensor, right: Tensor) -> _Head:
         weight = own.weight / deviation[:, None]
         head = _Head(weight, own.bias - mean @ weight)
         answers = head(others)
-        accuracy = float((answers.argmax(1) == right).float().mean())
-        found.append(head._replace(accuracy=accuracy, loss=float(F.cross_entropy(answers, right))))
+        share = accuracy(answers.numpy(), right.numpy())
+        found.append(head._replace(accuracy=share, loss=float(F.cross_entropy(answers, right))))
     return max(found, key=lambda head: (head.accuracy, -head.loss))
 
 
@@ -129,7 +129,7 @@ def _regression(known: _Known, strength: float) -> _Head:
         answers = known.features @ weight + bias
         value = F.cross_entropy(answers, known.labels) + strength / 2 * weight.square().sum()
         value.backward()  # type: ignore[no-untyped-call]
-        return float(value)
+        return float(value.detach())
 
     search.step(loss)  # type: ignore[no-untyped-call]
     return _Head(weight.detach(), bias.detach())
