@@ -6,17 +6,19 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from smidgen import families
 from smidgen.compress import Place, cut, kept, places
 from smidgen.graph import Chain, Network, parameters, tensors
+from smidgen.modules import create
 from smidgen.program import draw_weights, interpret, lower
 from smidgen.spec import ShapeError, SmidgenError, WeightsError
 
 # A network with its number of places: ends of blocks and of children without blocks, the stem's among them.
 COUNTS = {
-    "efficientnet_lite0": 18,  # stem, 16 blocks, head
-    "efficientnet_v2_b0": 23,
+    "efficientnet_lite0": 34,  # stem, 16 blocks, closed and open, head
+    "efficientnet_v2_b0": 43,  # the first block is a single convolution, which has no projection
     "squeezenet1_1": 9,  # stem, 8 Fire modules
     "squeezenet1_0_complex_bypass": 9,
     "shiftnet_c": 14,  # stem, 12 modules, the last norm
@@ -54,6 +56,26 @@ def test_parameters_are_those_that_were_counted_by_hand() -> None:
     net = network("efficientnet_lite0", classes=9)
     rounded = [round(cut(net, Place(*place)).cost().params, -3) for place in ((2, 2), (3, 2), (4, 3))]
     assert rounded == [16_000, 56_000, 255_000]
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_b0", "efficientnet_v2_b0"])
+@pytest.mark.parametrize("number", [1, 4])
+def test_an_open_block_gives_what_its_projection_would_read(name: str, number: int) -> None:
+    whole = network(name)
+    place = [place for place in places(whole) if not place.closed][number]
+    small = cut(whole, place)
+    ours, theirs = create(small).eval(), create(whole).eval()
+    tensors = {key: value.numpy() for key, value in theirs.state_dict().items()}
+    ours.load_state_dict(
+        {key: torch.from_numpy(value) for key, value in kept(tensors, small).items()}, strict=False
+    )
+    block = theirs.get_submodule(f"features.{place.child}.{place.blocks - 1}.block")
+    seen: list[torch.Tensor] = []
+    list(block.children())[-1].register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        theirs(x)
+        assert torch.equal(ours.get_submodule("features")(x), seen[0])
 
 
 def test_last_place_of_an_efficientnet_is_the_network_itself() -> None:

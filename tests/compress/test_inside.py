@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import smidgen
 from smidgen import export, families
-from smidgen.compress import Cutting, Share, chosen, importance, inside, made, made_good, prune, wire
+from smidgen.compress import Cutting, Place, Share, chosen, importance, inside, made, made_good, prune, wire
 from smidgen.graph import Network, parameters
 from smidgen.program import draw_weights
 from smidgen.spec import BudgetError, SmidgenError
@@ -73,15 +73,19 @@ def params(cutting: Cutting) -> int:
     return made(*lite(), cutting)[0].cost().params
 
 
-def test_first_is_the_longest_cut_that_fits_whole_and_the_others_go_beyond_it() -> None:
-    first, *others = below(60_000)
-    assert (first.place, first.share) == ((3, 2), 0)
-    assert [other.place for other in others] == [(4, 1), (4, 2), (4, 3)]
-    assert [other.share for other in others] == sorted(other.share for other in others)
+def test_first_are_the_longest_cuts_that_fit_as_they_are_and_the_others_go_beyond_them() -> None:
+    closed, open_, *others = below(60_000, most=9)
+    assert (closed.place, closed.share) == (Place(3, 2), 0)
+    assert (open_.place, open_.share) == (Place(3, 2, closed=False), 0)
+    blocks = ((4, 1), (4, 2), (4, 3))
+    assert [other.place for other in others] == [
+        Place(*block, closed) for block in blocks for closed in (False, True)
+    ]
+    assert all(other.share > 0 for other in others)
 
 
 def test_pruned_no_more_than_it_takes() -> None:
-    for cutting in below(60_000)[1:]:
+    for cutting in below(60_000)[2:]:
         less = dataclasses.replace(cutting, share=cutting.share - 1 / 32)
         assert params(cutting) <= 60_000 < params(less)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.compress.trunk import TRUNK, Block, blocks, head, is_stage, trunk
+from smidgen.compress.trunk import TRUNK, Block, blocks, head, is_stage, opened, trunk
 from smidgen.families.family import classifier
 from smidgen.graph import Activation, Chain, Conv, Dropout, Init, Linear, Network, Node, output_shape, tensors
 from smidgen.spec import ShapeError, SmidgenError, WeightsError
@@ -24,17 +24,25 @@ class Place(NamedTuple):
     """Where a trunk ends: after so many blocks of its child with this index, from 0.
 
     A child that is no stage counts as one block.
+
+    closed  whether the last block is there as a whole; an open one ends before its projection, so that the
+            head reads the many channels which that would join
     """
 
     child: int
     blocks: int
+    closed: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.child}.{self.blocks}" + ("" if self.closed else " open")
 
 
 def places(network: Network) -> tuple[Place, ...]:
     """Where the trunk can be cut, shortest first.
 
-    Each is the end of a block with weights, its activation included where that is a child of its own. Places
-    that leave nothing of the network's pictures are left out.
+    Each is the end of a block with weights, its activation included where that is a child of its own; before
+    it stands the same block open, where it has a projection to leave out. Places that leave nothing of the
+    network's pictures are left out.
 
     Raises   SmidgenError where the network has no trunk, or the pictures are too small for its first block.
     """
@@ -45,6 +53,8 @@ def places(network: Network) -> tuple[Place, ...]:
             x = output_shape(block.node, x)
         except ShapeError:
             break
+        if opened(block.node) is not None:
+            found.append(Place(block.child, block.number, closed=False))
         if _ends(block, after):
             found.append(Place(block.child, block.number))
     if not found:
@@ -59,18 +69,16 @@ def cut(network: Network, place: Place) -> Network:
     Raises   SmidgenError where it cannot be cut there.
     """
     if place not in places(network):
-        there = ", ".join(f"{child}.{count}" for child, count in places(network))
-        raise SmidgenError(
-            f"{network.name} cannot be cut after {place.child}.{place.blocks}; its places are {there}"
-        )
+        there = ", ".join(map(str, places(network)))
+        raise SmidgenError(f"{network.name} cannot be cut after {place}; its places are {there}")
     children = list(trunk(network)[: place.child + 1])
     name, last = children[-1]
-    if is_stage(last) and place.blocks < len(last.children):
-        children[-1] = name, Chain(last.children[: place.blocks])
+    children[-1] = name, _shortened(last, place)
     features = Chain(tuple(children))
     channels = output_shape(features, network.input).channels
     tree = Chain(((TRUNK, features), *_head(network, channels)))
-    return dataclasses.replace(network, name=f"{network.name}_cut{place.child}_{place.blocks}", tree=tree)
+    name = f"{network.name}_cut{place.child}_{place.blocks}" + ("" if place.closed else "_open")
+    return dataclasses.replace(network, name=name, tree=tree)
 
 
 def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, NDArray[Any]]:
@@ -82,6 +90,23 @@ def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, N
     """
     wanted = {name: shape for name, shape, _ in tensors(network.tree) if name.startswith(f"{TRUNK}.")}
     return {name: _fitting(published, name, shape, network) for name, shape in wanted.items()}
+
+
+def _shortened(child: Node, place: Place) -> Node:
+    """A child of the trunk up to the place."""
+    if not is_stage(child):
+        return child if place.closed else _open(child)
+    blocks = list(child.children[: place.blocks])
+    if not place.closed:
+        name, last = blocks[-1]
+        blocks[-1] = name, _open(last)
+    return child if len(blocks) == len(child.children) and place.closed else Chain(tuple(blocks))
+
+
+def _open(block: Node) -> Node:
+    found = opened(block)
+    assert found is not None, "places list only what can be opened"
+    return found
 
 
 def _ends(block: Block, after: Block | None) -> bool:

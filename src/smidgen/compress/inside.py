@@ -27,18 +27,19 @@ _MOST = int((1 - LEAST_LEFT) * STEPS)
 class Cutting:
     """How a network was made of a published one.
 
-    child, blocks  where it was cut
+    child, blocks, closed  where it was cut
     share          of the inner channels that went; of the stream's, half of that
     """
 
     child: int
     blocks: int
+    closed: bool = True
     share: float = 0.0
 
     @property
     def place(self) -> Place:
         """Where it was cut."""
-        return Place(self.child, self.blocks)
+        return Place(self.child, self.blocks, self.closed)
 
     def to_json(self) -> dict[str, Any]:
         """Value for `json.dumps`."""
@@ -48,7 +49,8 @@ class Cutting:
     def from_json(cls, document: Any) -> Cutting:
         """Cutting of a document by `to_json`. Raises SmidgenError on anything else."""
         try:
-            return cls(int(document["child"]), int(document["blocks"]), float(document["share"]))
+            child, blocks = int(document["child"]), int(document["blocks"])
+            return cls(child, blocks, bool(document["closed"]), float(document["share"]))
         except (KeyError, TypeError, ValueError) as error:
             raise SmidgenError(f"{document!r:.60} does not say how a network was cut") from error
 
@@ -66,7 +68,8 @@ def made(network: Network, tensors: Tensors, cutting: Cutting) -> tuple[Network,
 def inside(
     network: Network, tensors: Tensors, fits: Callable[[Network], bool], most: int = 4
 ) -> list[Cutting]:
-    """Cuts that obey limits and use them best: the longest that fits as it is, then those beyond it, pruned.
+    """Cuts that obey limits and use them best: the longest that fit as they are, with their last block closed
+    and with it open, then those beyond them, pruned.
 
     Each of these is pruned as little as its place needs, in steps of 1/32, to a quarter of the inner channels
     at the least. `made` gives the networks.
@@ -75,15 +78,19 @@ def inside(
     most    how many are wanted
     Raises  BudgetError where even the smallest does not fit; it names that and its costs.
     """
-    found: list[Cutting] = []
+    whole: dict[bool, Cutting] = {}  # the longest, by whether it is closed
+    pruned: list[Cutting] = []
     there = places(network)
     for place in there:
         share = _least(network, tensors, place, fits)
         if share is None:
             break
         if share == 0:
-            found.clear()
-        found.append(Cutting(*place, share))
+            whole[place.closed] = Cutting(*place)
+            pruned.clear()
+        else:
+            pruned.append(Cutting(*place, share))
+    found = [*whole.values(), *pruned]
     if not found:
         smallest, _ = made(network, tensors, Cutting(*there[0], _MOST / STEPS))
         cost = smallest.cost()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeGuard
 
-from smidgen.graph import Chain, Children, Combinator, Leaf, Network, Node, leaves
+from smidgen.graph import Activation, Chain, Children, Combinator, Conv, Leaf, Network, Node, Sum, leaves
 from smidgen.graph.layers import join
 from smidgen.spec import SmidgenError
 
-__all__ = ["TRUNK", "Block", "blocks", "has_trunk", "head", "is_stage", "trunk"]
+__all__ = ["TRUNK", "Block", "blocks", "has_trunk", "head", "is_stage", "opened", "trunk"]
 
 TRUNK = "features"
 
@@ -51,6 +51,34 @@ def is_stage(node: Node) -> TypeGuard[Chain]:
         isinstance(node, Chain)
         and bool(node.children)
         and all(name and isinstance(child, Combinator) for name, child in node.children)
+    )
+
+
+def opened(block: Node) -> Chain | None:
+    """A block without the projection that it ends with, and without its residual; None where it has none.
+
+    A projection is a last part that no activation follows, behind other parts: of an MBConv, the 1x1
+    convolution that narrows what the depthwise one has made.
+    """
+    name, body = _body(block)
+    if body is None or len(body.children) < 2 or not _is_projection(body.children[-1][1]):
+        return None
+    return Chain(((name, Chain(body.children[:-1])),))
+
+
+def _body(block: Node) -> tuple[str, Chain | None]:
+    """The one branch of a block that is no identity, with its name."""
+    if isinstance(block, Chain | Sum):
+        branches = [(name, child) for name, child in block.children if child != Chain()]
+        if len(branches) == 1 and branches[0][0] and isinstance(branches[0][1], Chain):
+            return branches[0][0], branches[0][1]
+    return "", None
+
+
+def _is_projection(part: Node) -> bool:
+    kinds = [leaf for _, leaf in leaves(part)] if isinstance(part, Chain) else []
+    return any(isinstance(leaf, Conv) for leaf in kinds) and not any(
+        isinstance(leaf, Activation) for leaf in kinds
     )
 
 
