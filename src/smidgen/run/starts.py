@@ -42,7 +42,7 @@ STEP = 32
 ENLARGED = 3.0  # times the pictures' own size
 CUT_ENLARGED = (1.5, 2.25)  # for networks that are cut, whose maps do not shrink as far
 
-MOST_CUTS = 3  # of one network at one size
+MOST_CUTS = 4  # of one network at one size
 
 FEWEST_PIXELS = 20  # of pictures in which a network that knows photographs can see anything
 
