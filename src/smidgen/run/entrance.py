@@ -22,7 +22,7 @@ from smidgen.run.job import Job
 from smidgen.run.plan import Trial
 from smidgen.run.together import together
 from smidgen.spec import StoppedError
-from smidgen.train import Examples, Interrupted, Material, Training, TrainingData, TrainingError
+from smidgen.train import Interrupted, Material, Training, TrainingData, TrainingError
 from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.head import fit_head, thinned
 from smidgen.watch import Watch
@@ -87,22 +87,17 @@ def entrance(started: list[Trial], new: list[Trial], material: Material, job: Jo
         return Entrance((), tuple(new))
     watch.heading("do published weights know these pictures?")
     heads = _heads(started, material, job.seed, watch)
+    if not heads:
+        return Entrance((), tuple(new))
     ranked = sorted(heads, key=lambda number: (-heads[number].accuracy, started[number].network.cost().macs))
     best = heads[ranked[0]]
-    mirrored = not job.no_flip and best.same_mirrored
     watch.say(
         f"a logistic regression on the features of {started[ranked[0]].network.name}: "
         f"{100 * best.accuracy:.1f} % of {best.n:,} validation pictures"
     )
-    if best.mirrored is not None and not job.no_flip:
-        as_well = f"mirrored, {100 * best.mirrored:.1f} % are recognised"
-        watch.say(
-            f"{as_well}, so training mirrors pictures; --no-flip does not"
-            if mirrored
-            else f"{as_well}: left and right mean something, and training mirrors nothing"
-        )
+    flip = not job.no_flip and _mirrors(best, watch)
     chosen = tuple(
-        dataclasses.replace(_flipped(started[number], mirrored), regression=heads[number].accuracy)
+        dataclasses.replace(_flipped(started[number], flip), regression=heads[number].accuracy)
         for number in ranked[:MOST_STARTED]
     )
     if not new:
@@ -110,13 +105,30 @@ def entrance(started: list[Trial], new: list[Trial], material: Material, job: Jo
     trial = min(new, key=lambda trial: trial.network.cost().macs)
     learned = _learned(trial, material, job.seed, watch)
     watch.say(f"{trial.network.name}, trained from scratch for some seconds: {100 * learned.accuracy:.1f} %")
-    if best.clearly_above(learned):
+    return _compared(best, learned, Entrance(chosen, tuple(new)), watch)
+
+
+def _mirrors(found: _Found, watch: Watch) -> bool:
+    """Whether training mirrors pictures; that is said where it is known."""
+    if found.mirrored is None:
+        return False
+    told = f"mirrored, {100 * found.mirrored:.1f} % are recognised"
+    if found.same_mirrored:
+        watch.say(f"{told}, so tuning mirrors pictures; --no-flip does not")
+    else:
+        watch.say(f"{told}: left and right mean something, so tuning mirrors nothing")
+    return found.same_mirrored
+
+
+def _compared(features: _Found, learned: _Found, everybody: Entrance, watch: Watch) -> Entrance:
+    """Both sides, the best start of one, where neither is clearly ahead; that is said where one is."""
+    if features.clearly_above(learned):
         watch.say("so networks from scratch take no part")
-        return Entrance(chosen, ())
-    if learned.clearly_above(best):
+        return Entrance(everybody.started, ())
+    if learned.clearly_above(features):
         watch.say("so published weights take no part")
-        return Entrance((), tuple(new))
-    return Entrance(chosen[:1], tuple(new))
+        return Entrance((), everybody.new)
+    return Entrance(everybody.started[:1], everybody.new)
 
 
 def _flipped(trial: Trial, mirrored: bool) -> Trial:
@@ -163,11 +175,12 @@ def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Foun
 
         each = training(_FEWEST).epoch_seconds(_LOOK)
         work = training(min(_MOST_EPOCHS, max(_FEWEST, int(_SECONDS / max(each, 1e-3)))))
-        work.run(on_step=lambda done, total: advance(int(10 * done / total)), stopping=stopping)
+        work.run(stopping=stopping)
+        advance(1)
         return _Found(work.rows[-1].val_accuracy, len(data.val))
 
     try:
-        found = together("training from scratch", 10, {0: learn}, 1, watch)[0]
+        found = together("training from scratch", 1, {0: learn}, 1, watch)[0]
     except Interrupted:
         raise _stopped() from None
     return _Found(0.0, len(data.val)) if isinstance(found, TrainingError) else found
@@ -176,11 +189,8 @@ def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Foun
 def _data(trial: Trial, material: Material, most: int | None = _TRAIN) -> TrainingData:
     """The trial's pictures, `most` to learn from."""
     train, val = (material.pixels(part, Watch(), trial.network) for part in ("train", "val"))
-    return TrainingData(train if most is None else thinned(train, most), _few(val), trial.network.preprocess)
-
-
-def _few(examples: Examples) -> Examples:
-    return thinned(examples, _VAL)
+    learned = train if most is None else thinned(train, most)
+    return TrainingData(learned, thinned(val, _VAL), trial.network.preprocess)
 
 
 def _stopped() -> StoppedError:
