@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -137,7 +137,31 @@ def _flipped(trial: Trial, mirrored: bool) -> Trial:
 
 
 def _heads(trials: list[Trial], material: Material, seed: int, watch: Watch) -> dict[int, _Found]:
-    """What a logistic regression on each trial's features answers, by its number."""
+    """What a logistic regression on each trial's features answers, by its number.
+
+    Larger pictures take longer: they are looked at by the cut alone that was best for smaller ones.
+    """
+    sides = {trial.network.input.height for trial in trials if _is_cut(trial)}
+    later = [
+        number
+        for number, trial in enumerate(trials)
+        if _is_cut(trial) and trial.network.input.height > min(sides)
+    ]
+    found = _looked({n: trial for n, trial in enumerate(trials) if n not in later}, material, seed, watch)
+    cuts = [number for number in found if _is_cut(trials[number])]
+    if not cuts:
+        return found
+    best = trials[max(cuts, key=lambda number: found[number].accuracy)].start
+    larger = {number: trials[number] for number in later if trials[number].start == best}
+    return found | (_looked(larger, material, seed, watch) if larger else {})
+
+
+def _is_cut(trial: Trial) -> bool:
+    return trial.start is not None and trial.start.cutting is not None
+
+
+def _looked(trials: Mapping[int, Trial], material: Material, seed: int, watch: Watch) -> dict[int, _Found]:
+    """What came of looking at each, but for those that went wrong."""
 
     def look(trial: Trial, advance: Callable[[int], None], stopping: Stopping) -> _Found:
         if stopping():
@@ -154,7 +178,7 @@ def _heads(trials: list[Trial], material: Material, seed: int, watch: Watch) -> 
         answers = predict_logits(model, mirror, trial.network.preprocess)
         return _Found(found, len(data.val), accuracy(answers, data.val.labels))
 
-    pieces = {number: functools.partial(look, trial) for number, trial in enumerate(trials)}
+    pieces = {number: functools.partial(look, trial) for number, trial in trials.items()}
     try:
         found = together("features", len(pieces), pieces, 1, watch)
     except Interrupted:
