@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from smidgen.compress.trunk import TRUNK, Block, blocks, head, is_stage, trunk
+from smidgen.compress.trunk import TRUNK, Block, blocks, head, is_stage, opened, trunk
 from smidgen.families.family import classifier
 from smidgen.graph import Activation, Chain, Conv, Dropout, Init, Linear, Network, Node, output_shape, tensors
 from smidgen.spec import ShapeError, SmidgenError, WeightsError
@@ -23,18 +23,25 @@ _INIT: Init = "uniform_fan_out"  # as the heads of EfficientNet
 class Place(NamedTuple):
     """Where a trunk ends: after so many blocks of its child with this index, from 0.
 
-    A child that is no stage counts as one block.
+    A child that is no stage counts as one block. Places are in the order of the trunk.
+
+    closed  whether the last block is whole; an open one ends before its projection, see `opened`
     """
 
     child: int
     blocks: int
+    closed: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.child}.{self.blocks}{'' if self.closed else ' open'}"
 
 
 def places(network: Network) -> tuple[Place, ...]:
     """Where the trunk can be cut, shortest first.
 
-    Each is the end of a block with weights, its activation included where that is a child of its own. Places
-    that leave nothing of the network's pictures are left out.
+    Each is the end of a block with weights, its activation included where that is a child of its own; before
+    it the open end of the same block, where that has a projection. Places that leave nothing of the network's
+    pictures are left out. An open place can cost more than the closed one: its head reads more channels.
 
     Raises   SmidgenError where the network has no trunk, or the pictures are too small for its first block.
     """
@@ -46,6 +53,8 @@ def places(network: Network) -> tuple[Place, ...]:
         except ShapeError:
             break
         if _ends(block, after):
+            if opened(block.node):
+                found.append(Place(block.child, block.number, closed=False))
             found.append(Place(block.child, block.number))
     if not found:
         raise ShapeError(f"{network.name}: pictures of {network.input} are too small for its first block")
@@ -59,18 +68,14 @@ def cut(network: Network, place: Place) -> Network:
     Raises   SmidgenError where it cannot be cut there.
     """
     if place not in places(network):
-        there = ", ".join(f"{child}.{count}" for child, count in places(network))
-        raise SmidgenError(
-            f"{network.name} cannot be cut after {place.child}.{place.blocks}; its places are {there}"
-        )
-    children = list(trunk(network)[: place.child + 1])
-    name, last = children[-1]
-    if is_stage(last) and place.blocks < len(last.children):
-        children[-1] = name, Chain(last.children[: place.blocks])
-    features = Chain(tuple(children))
+        there = ", ".join(map(str, places(network)))
+        raise SmidgenError(f"{network.name} cannot be cut after {place}; its places are {there}")
+    *before, (name, last) = trunk(network)[: place.child + 1]
+    features = Chain((*before, (name, _ended(last, place))))
     channels = output_shape(features, network.input).channels
     tree = Chain(((TRUNK, features), *_head(network, channels)))
-    return dataclasses.replace(network, name=f"{network.name}_cut{place.child}_{place.blocks}", tree=tree)
+    suffix = f"cut{place.child}_{place.blocks}{'' if place.closed else '_open'}"
+    return dataclasses.replace(network, name=f"{network.name}_{suffix}", tree=tree)
 
 
 def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, NDArray[Any]]:
@@ -82,6 +87,14 @@ def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, N
     """
     wanted = {name: shape for name, shape, _ in tensors(network.tree) if name.startswith(f"{TRUNK}.")}
     return {name: _fitting(published, name, shape, network) for name, shape in wanted.items()}
+
+
+def _ended(child: Node, place: Place) -> Node:
+    """The last child of a trunk that ends there."""
+    if not is_stage(child):
+        return child if place.closed else opened(child) or child
+    *before, (name, last) = child.children[: place.blocks]
+    return Chain((*before, (name, last if place.closed else opened(last) or last)))
 
 
 def _ends(block: Block, after: Block | None) -> bool:

@@ -29,16 +29,18 @@ class Cutting:
 
     child, blocks  where it was cut
     share          of the inner channels that went; of the stream's, half of that
+    closed         whether the last block has its projection, as in `Place`
     """
 
     child: int
     blocks: int
     share: float = 0.0
+    closed: bool = True
 
     @property
     def place(self) -> Place:
         """Where it was cut."""
-        return Place(self.child, self.blocks)
+        return Place(self.child, self.blocks, self.closed)
 
     def to_json(self) -> dict[str, Any]:
         """Value for `json.dumps`."""
@@ -46,10 +48,11 @@ class Cutting:
 
     @classmethod
     def from_json(cls, document: Any) -> Cutting:
-        """Cutting of a document by `to_json`. Raises SmidgenError on anything else."""
+        """Cutting of a document by `to_json`; closed where it does not say. Raises SmidgenError on others."""
         try:
-            return cls(int(document["child"]), int(document["blocks"]), float(document["share"]))
-        except (KeyError, TypeError, ValueError) as error:
+            closed = bool(document.get("closed", True))
+            return cls(int(document["child"]), int(document["blocks"]), float(document["share"]), closed)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SmidgenError(f"{document!r:.60} does not say how a network was cut") from error
 
 
@@ -68,6 +71,8 @@ def inside(
 ) -> list[Cutting]:
     """Cuts that obey limits and use them best: the longest that fits as it is, then those beyond it, pruned.
 
+    Where that is closed, its block's open end comes first if it fits too: its head reads more channels. Of
+    pruned blocks the closed end is left out where the open one needs no more pruning.
     Each of these is pruned as little as its place needs, in steps of 1/32, to a quarter of the inner channels
     at the least. `made` gives the networks.
 
@@ -79,13 +84,18 @@ def inside(
     there = places(network)
     for place in there:
         share = _least(network, tensors, place, fits)
-        if share is None:
-            break
-        if share == 0:
-            found.clear()
-        found.append(Cutting(*place, share))
+        if share is not None:
+            twins = [one for one in found if one.place[:2] == place[:2] and one.share <= share]
+            if share == 0:
+                found = twins
+            if share == 0 or not twins:
+                found.append(Cutting(place.child, place.blocks, share, place.closed))
+        elif place.closed:
+            break  # an open end may cost more than the closed one behind it
     if not found:
-        smallest, _ = made(network, tensors, Cutting(*there[0], _MOST / STEPS))
+        smallest, _ = made(
+            network, tensors, Cutting(there[0].child, there[0].blocks, _MOST / STEPS, there[0].closed)
+        )
         cost = smallest.cost()
         raise BudgetError(
             f"nothing cut from {network.name} fits: the smallest, {smallest.name}, "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeGuard
 
-from smidgen.graph import Chain, Children, Combinator, Leaf, Network, Node, leaves
+from smidgen.graph import BatchNorm, Chain, Children, Combinator, Conv, Leaf, Network, Node, Sum, leaves
 from smidgen.graph.layers import join
 from smidgen.spec import SmidgenError
 
-__all__ = ["TRUNK", "Block", "blocks", "has_trunk", "head", "is_stage", "trunk"]
+__all__ = ["TRUNK", "Block", "blocks", "has_trunk", "head", "is_stage", "opened", "trunk"]
 
 TRUNK = "features"
 
@@ -64,6 +64,32 @@ def blocks(network: Network) -> list[Block]:
             for number, (inner, block) in enumerate(parts, 1)
         ]
     return found
+
+
+def opened(block: Node) -> Chain | None:
+    """The block without its projection, so that it ends with its widest channels; None where it has none.
+
+    A projection is a 1x1 convolution to fewer channels at the end of the block, with no activation behind it.
+    What bypasses the block goes too, where that is the identity; where it has layers, the block stays closed,
+    as does one whose last convolution is larger (ResNet) or is activated (Fire). Names stay.
+    """
+    match block:
+        case Sum(children=((_, Chain(children=())), (name, body))) | Chain(children=((name, body),)):
+            inner = opened(body)
+            return Chain(((name, inner),)) if inner else None
+        case Chain(children=(*first, (_, last))) if _projects(last):
+            return Chain(tuple(first))
+        case _:
+            return None
+
+
+def _projects(node: Node) -> bool:
+    """Whether it is a convolution that mixes each pixel's channels to fewer, and nothing but its norm."""
+    match [leaf for _, leaf in leaves(node)]:
+        case [Conv(kernel=1, groups=1) as conv] | [Conv(kernel=1, groups=1) as conv, BatchNorm()]:
+            return conv.c_out < conv.c_in
+        case _:
+            return False
 
 
 def _trunk(network: Network) -> Chain | None:
