@@ -91,10 +91,15 @@ def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, N
 
 def _ended(child: Node, place: Place) -> Node:
     """The last child of a trunk that ends there."""
-    if not is_stage(child):
-        return child if place.closed else opened(child) or child
-    *before, (name, last) = child.children[: place.blocks]
-    return Chain((*before, (name, last if place.closed else opened(last) or last)))
+    if is_stage(child):
+        *before, (name, last) = child.children[: place.blocks]
+        return Chain((*before, (name, _block(last, place))))
+    return _block(child, place)
+
+
+def _block(block: Node, place: Place) -> Node:
+    """The last block of a trunk that ends there."""
+    return block if place.closed else opened(block) or block
 
 
 def _ends(block: Block, after: Block | None) -> bool:
