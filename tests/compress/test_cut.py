@@ -8,21 +8,31 @@ import numpy as np
 import pytest
 import torch
 
+import smidgen
 from smidgen import families
 from smidgen.compress import Place, cut, kept, places
 from smidgen.graph import Chain, Network, parameters, tensors
-from smidgen.modules import create
 from smidgen.program import draw_weights, interpret, lower
 from smidgen.spec import ShapeError, SmidgenError, WeightsError
 
 # A network with its number of places: ends of blocks and of children without blocks, the stem's among them.
 COUNTS = {
-    "efficientnet_lite0": 34,  # stem, 16 blocks, closed and open, head
-    "efficientnet_v2_b0": 43,  # the first block is a single convolution, which has no projection
+    "efficientnet_lite0": 18,  # stem, 16 blocks, head
+    "efficientnet_v2_b0": 23,
     "squeezenet1_1": 9,  # stem, 8 Fire modules
     "squeezenet1_0_complex_bypass": 9,
     "shiftnet_c": 14,  # stem, 12 modules, the last norm
     "resnet20": 10,
+}
+# How many of their blocks end with a projection.
+OPEN = {
+    "efficientnet_lite0": 16,
+    "efficientnet_v2_b0": 20,  # the first of 21 blocks is one convolution
+    "squeezenet1_1": 0,
+    "squeezenet1_0_complex_bypass": 0,
+    "shiftnet_c": 0,  # its modules do not expand
+    "shiftnet_a": 15,  # modules with a residual, but for the last, which does not expand
+    "resnet20": 0,
 }
 
 
@@ -33,11 +43,64 @@ def network(name: str, classes: int = 7, c_in: int = 3, resolution: int = 64) ->
 @pytest.mark.parametrize("name", COUNTS)
 def test_every_block_ends_a_place_and_longer_places_cost_more(name: str) -> None:
     net = network(name)
-    found = places(net)
+    assert list(places(net)) == sorted(places(net))
+    found = [place for place in places(net) if place.closed]
     assert len(found) == COUNTS[name]
-    assert list(found) == sorted(found)
     costs = [cut(net, place).cost().params for place in found]
     assert costs == sorted(costs)
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_blocks_with_a_projection_can_end_before_it(name: str) -> None:
+    net = network(name)
+    found = [place for place in places(net) if not place.closed]
+    assert len(found) == OPEN[name]
+    for place in found:
+        open_end, closed = (cut(net, place._replace(closed=closed)) for closed in (False, True))
+        assert open_end.name == f"{closed.name}_open"
+        assert head_reads(open_end) > head_reads(closed)
+
+
+def head_reads(net: Network) -> int:
+    (found,) = (shape[1] for name, shape, _ in tensors(net.tree) if name == "classifier.1.weight")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "inside"),
+    [
+        ("efficientnet_lite0", Place(1, 1, closed=False), "features.1.0.block.0"),
+        ("efficientnet_lite0", Place(4, 1, closed=False), "features.4.0.block.1"),
+        ("efficientnet_lite0", Place(4, 2, closed=False), "features.4.1.block.1"),  # a residual block
+        ("efficientnet_b0", Place(3, 2, closed=False), "features.3.1.block.2"),  # behind squeeze-excite
+        ("efficientnet_v2_b0", Place(2, 1, closed=False), "features.2.0.block.0"),  # fused
+        ("shiftnet_a", Place(1, 2, closed=False), "features.1.1.block.shift"),
+    ],
+)
+def test_open_end_is_what_the_whole_network_has_there(name: str, place: Place, inside: str) -> None:
+    net = network(name)
+    published = draw_weights(net)
+    whole, small = (smidgen.create(one).eval() for one in (net, cut(net, place)))
+    state = {key: torch.from_numpy(array) for key, array in published.items()}
+    whole.load_state_dict(state)
+    small.load_state_dict(
+        {**small.state_dict(), **{key: state[key] for key in kept(published, small.network)}}
+    )
+    seen: list[torch.Tensor] = []
+    whole.get_submodule(inside).register_forward_hook(lambda *passed: seen.append(passed[-1]))
+    x = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole(x)
+        answer = small.get_submodule("features")(x)
+    assert answer.abs().max() > 0
+    torch.testing.assert_close(answer, seen[0], rtol=0, atol=1e-6)
+
+
+def test_block_that_cannot_be_open_is_refused() -> None:
+    with pytest.raises(
+        SmidgenError, match=r"squeezenet1_1 cannot be cut after 3\.1 open; its places are 1\.1, "
+    ):
+        cut(network("squeezenet1_1"), Place(3, 1, closed=False))
 
 
 @pytest.mark.parametrize("name", COUNTS)
@@ -56,26 +119,6 @@ def test_parameters_are_those_that_were_counted_by_hand() -> None:
     net = network("efficientnet_lite0", classes=9)
     rounded = [round(cut(net, Place(*place)).cost().params, -3) for place in ((2, 2), (3, 2), (4, 3))]
     assert rounded == [16_000, 56_000, 255_000]
-
-
-@pytest.mark.parametrize("name", ["efficientnet_lite0", "efficientnet_b0", "efficientnet_v2_b0"])
-@pytest.mark.parametrize("number", [1, 4])
-def test_an_open_block_gives_what_its_projection_would_read(name: str, number: int) -> None:
-    whole = network(name)
-    place = [place for place in places(whole) if not place.closed][number]
-    small = cut(whole, place)
-    ours, theirs = create(small).eval(), create(whole).eval()
-    tensors = {key: value.numpy() for key, value in theirs.state_dict().items()}
-    ours.load_state_dict(
-        {key: torch.from_numpy(value) for key, value in kept(tensors, small).items()}, strict=False
-    )
-    block = theirs.get_submodule(f"features.{place.child}.{place.blocks - 1}.block")
-    seen: list[torch.Tensor] = []
-    list(block.children())[-1].register_forward_pre_hook(lambda _module, given: seen.append(given[0]))
-    x = torch.randn(2, 3, 64, 64)
-    with torch.no_grad():
-        theirs(x)
-        assert torch.equal(ours.get_submodule("features")(x), seen[0])
 
 
 def test_last_place_of_an_efficientnet_is_the_network_itself() -> None:

@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 
 import smidgen
 from smidgen import export, families
-from smidgen.compress import Cutting, Place, Share, chosen, importance, inside, made, made_good, prune, wire
+from smidgen.compress import (
+    Cutting,
+    Place,
+    Share,
+    chosen,
+    cut,
+    importance,
+    inside,
+    kept,
+    made,
+    made_good,
+    prune,
+    wire,
+)
 from smidgen.graph import Network, parameters
 from smidgen.program import draw_weights
 from smidgen.spec import BudgetError, SmidgenError
@@ -73,15 +86,38 @@ def params(cutting: Cutting) -> int:
     return made(*lite(), cutting)[0].cost().params
 
 
-def test_first_are_the_longest_cuts_that_fit_as_they_are_and_the_others_go_beyond_them() -> None:
-    closed, open_, *others = below(60_000, most=9)
-    assert (closed.place, closed.share) == (Place(3, 2), 0)
-    assert (open_.place, open_.share) == (Place(3, 2, closed=False), 0)
-    blocks = ((4, 1), (4, 2), (4, 3))
-    assert [other.place for other in others] == [
-        Place(*block, closed) for block in blocks for closed in (False, True)
-    ]
-    assert all(other.share > 0 for other in others)
+def test_first_is_the_longest_cut_that_fits_whole_and_the_others_go_beyond_it() -> None:
+    *first, one, other = below(60_000)
+    assert first == [Cutting(3, 2, closed=False), Cutting(3, 2)]
+    assert [one.place, other.place] == [Place(4, 1, closed=False), Place(4, 2, closed=False)]
+    assert 0 < one.share < other.share
+
+
+def test_open_end_alone_is_offered_where_the_closed_one_does_not_fit() -> None:
+    limit = params(Cutting(4, 1, closed=False))
+    assert limit < params(Cutting(4, 1))
+    assert below(limit)[0] == Cutting(4, 1, closed=False)
+
+
+def test_closed_end_is_offered_where_the_many_classes_make_the_open_one_larger() -> None:
+    net = families.network("efficientnet_lite0", num_classes=1000, resolution=32, dropped_strides=0)
+    limit = cut(net, Place(3, 2)).cost().params
+    found = inside(net, draw_weights(net), lambda small: small.cost().params <= limit)
+    assert cut(net, Place(3, 2, closed=False)).cost().params > limit
+    assert found[0] == Cutting(3, 2)
+
+
+def test_what_the_head_of_an_open_cut_reads_is_pruned_by_what_makes_it() -> None:
+    net, tensors = lite()
+    net = cut(net, Place(4, 1, closed=False))
+    tensors = {name: array.copy() for name, array in kept(tensors, net).items()}
+    for name in ("weight", "bias"):
+        tensors[f"features.4.0.block.1.1.{name}"][7] = 0  # the norm of the depthwise convolution
+    wiring = wire(net)
+    channel = wiring.outs["features.4.0.block.1.0"][7]
+    (group,) = (group for group in wiring.groups if channel in group.channels)
+    assert not group.inner
+    assert group.channels[np.argmin(importance(net, tensors, wiring)[group.channels])] == channel
 
 
 def test_pruned_no_more_than_it_takes() -> None:
@@ -98,8 +134,10 @@ def test_same_question_gets_the_same_network_and_the_same_bits() -> None:
 
 
 def test_cutting_survives_json_and_anything_else_is_refused() -> None:
-    cutting = below(60_000)[1]
+    cutting = below(60_000)[2]
+    assert not cutting.closed
     assert Cutting.from_json(json.loads(json.dumps(cutting.to_json()))) == cutting
+    assert Cutting.from_json({"child": 3, "blocks": 2, "share": 0.5}) == Cutting(3, 2, 0.5, closed=True)
     with pytest.raises(SmidgenError, match="does not say how a network was cut"):
         Cutting.from_json({"child": 1})
 

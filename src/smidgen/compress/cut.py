@@ -23,10 +23,9 @@ _INIT: Init = "uniform_fan_out"  # as the heads of EfficientNet
 class Place(NamedTuple):
     """Where a trunk ends: after so many blocks of its child with this index, from 0.
 
-    A child that is no stage counts as one block.
+    A child that is no stage counts as one block. Places are in the order of the trunk.
 
-    closed  whether the last block is there as a whole; an open one ends before its projection, so that the
-            head reads the many channels which that would join
+    closed  whether the last block is whole; an open one ends before its projection, see `opened`
     """
 
     child: int
@@ -34,15 +33,15 @@ class Place(NamedTuple):
     closed: bool = True
 
     def __str__(self) -> str:
-        return f"{self.child}.{self.blocks}" + ("" if self.closed else " open")
+        return f"{self.child}.{self.blocks}{'' if self.closed else ' open'}"
 
 
 def places(network: Network) -> tuple[Place, ...]:
     """Where the trunk can be cut, shortest first.
 
     Each is the end of a block with weights, its activation included where that is a child of its own; before
-    it stands the same block open, where it has a projection to leave out. Places that leave nothing of the
-    network's pictures are left out.
+    it the open end of the same block, where that has a projection. Places that leave nothing of the network's
+    pictures are left out. An open place can cost more than the closed one: its head reads more channels.
 
     Raises   SmidgenError where the network has no trunk, or the pictures are too small for its first block.
     """
@@ -53,9 +52,9 @@ def places(network: Network) -> tuple[Place, ...]:
             x = output_shape(block.node, x)
         except ShapeError:
             break
-        if opened(block.node) is not None:
-            found.append(Place(block.child, block.number, closed=False))
         if _ends(block, after):
+            if opened(block.node):
+                found.append(Place(block.child, block.number, closed=False))
             found.append(Place(block.child, block.number))
     if not found:
         raise ShapeError(f"{network.name}: pictures of {network.input} are too small for its first block")
@@ -71,14 +70,12 @@ def cut(network: Network, place: Place) -> Network:
     if place not in places(network):
         there = ", ".join(map(str, places(network)))
         raise SmidgenError(f"{network.name} cannot be cut after {place}; its places are {there}")
-    children = list(trunk(network)[: place.child + 1])
-    name, last = children[-1]
-    children[-1] = name, _shortened(last, place)
-    features = Chain(tuple(children))
+    *before, (name, last) = trunk(network)[: place.child + 1]
+    features = Chain((*before, (name, _ended(last, place))))
     channels = output_shape(features, network.input).channels
     tree = Chain(((TRUNK, features), *_head(network, channels)))
-    name = f"{network.name}_cut{place.child}_{place.blocks}" + ("" if place.closed else "_open")
-    return dataclasses.replace(network, name=name, tree=tree)
+    suffix = f"cut{place.child}_{place.blocks}{'' if place.closed else '_open'}"
+    return dataclasses.replace(network, name=f"{network.name}_{suffix}", tree=tree)
 
 
 def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, NDArray[Any]]:
@@ -92,21 +89,17 @@ def kept(published: Mapping[str, NDArray[Any]], network: Network) -> dict[str, N
     return {name: _fitting(published, name, shape, network) for name, shape in wanted.items()}
 
 
-def _shortened(child: Node, place: Place) -> Node:
-    """A child of the trunk up to the place."""
-    if not is_stage(child):
-        return child if place.closed else _open(child)
-    blocks = list(child.children[: place.blocks])
-    if not place.closed:
-        name, last = blocks[-1]
-        blocks[-1] = name, _open(last)
-    return child if len(blocks) == len(child.children) and place.closed else Chain(tuple(blocks))
+def _ended(child: Node, place: Place) -> Node:
+    """The last child of a trunk that ends there."""
+    if is_stage(child):
+        *before, (name, last) = child.children[: place.blocks]
+        return Chain((*before, (name, _block(last, place))))
+    return _block(child, place)
 
 
-def _open(block: Node) -> Node:
-    found = opened(block)
-    assert found is not None, "places list only what can be opened"
-    return found
+def _block(block: Node, place: Place) -> Node:
+    """The last block of a trunk that ends there."""
+    return block if place.closed else opened(block) or block
 
 
 def _ends(block: Block, after: Block | None) -> bool:

@@ -27,14 +27,15 @@ _MOST = int((1 - LEAST_LEFT) * STEPS)
 class Cutting:
     """How a network was made of a published one.
 
-    child, blocks, closed  where it was cut
+    child, blocks  where it was cut
     share          of the inner channels that went; of the stream's, half of that
+    closed         whether the last block has its projection, as in `Place`
     """
 
     child: int
     blocks: int
-    closed: bool = True
     share: float = 0.0
+    closed: bool = True
 
     @property
     def place(self) -> Place:
@@ -47,11 +48,11 @@ class Cutting:
 
     @classmethod
     def from_json(cls, document: Any) -> Cutting:
-        """Cutting of a document by `to_json`. Raises SmidgenError on anything else."""
+        """Cutting of a document by `to_json`; closed where it does not say. Raises SmidgenError on others."""
         try:
-            child, blocks = int(document["child"]), int(document["blocks"])
-            return cls(child, blocks, bool(document["closed"]), float(document["share"]))
-        except (KeyError, TypeError, ValueError) as error:
+            closed = bool(document.get("closed", True))
+            return cls(int(document["child"]), int(document["blocks"]), float(document["share"]), closed)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise SmidgenError(f"{document!r:.60} does not say how a network was cut") from error
 
 
@@ -68,9 +69,10 @@ def made(network: Network, tensors: Tensors, cutting: Cutting) -> tuple[Network,
 def inside(
     network: Network, tensors: Tensors, fits: Callable[[Network], bool], most: int = 4
 ) -> list[Cutting]:
-    """Cuts that obey limits and use them best: the longest that fit as they are, with their last block closed
-    and with it open, then those beyond them, pruned.
+    """Cuts that obey limits and use them best: the longest that fits as it is, then those beyond it, pruned.
 
+    Where that is closed, its block's open end comes first if it fits too: its head reads more channels. Of
+    pruned blocks the closed end is left out where the open one needs no more pruning.
     Each of these is pruned as little as its place needs, in steps of 1/32, to a quarter of the inner channels
     at the least. `made` gives the networks.
 
@@ -78,21 +80,22 @@ def inside(
     most    how many are wanted
     Raises  BudgetError where even the smallest does not fit; it names that and its costs.
     """
-    whole: dict[bool, Cutting] = {}  # the longest, by whether it is closed
-    pruned: list[Cutting] = []
+    found: list[Cutting] = []
     there = places(network)
     for place in there:
         share = _least(network, tensors, place, fits)
-        if share is None:
-            break
-        if share == 0:
-            whole[place.closed] = Cutting(*place)
-            pruned.clear()
-        else:
-            pruned.append(Cutting(*place, share))
-    found = [*whole.values(), *pruned]
+        if share is not None:
+            twins = [one for one in found if one.place[:2] == place[:2] and one.share <= share]
+            if share == 0:
+                found = twins
+            if share == 0 or not twins:
+                found.append(Cutting(place.child, place.blocks, share, place.closed))
+        elif place.closed:
+            break  # an open end may cost more than the closed one behind it
     if not found:
-        smallest, _ = made(network, tensors, Cutting(*there[0], _MOST / STEPS))
+        smallest, _ = made(
+            network, tensors, Cutting(there[0].child, there[0].blocks, _MOST / STEPS, there[0].closed)
+        )
         cost = smallest.cost()
         raise BudgetError(
             f"nothing cut from {network.name} fits: the smallest, {smallest.name}, "

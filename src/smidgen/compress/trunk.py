@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeGuard
 
-from smidgen.graph import Activation, Chain, Children, Combinator, Conv, Leaf, Network, Node, Sum, leaves
+from smidgen.graph import BatchNorm, Chain, Children, Combinator, Conv, Leaf, Network, Node, Sum, leaves
 from smidgen.graph.layers import join
 from smidgen.spec import SmidgenError
 
@@ -54,34 +54,6 @@ def is_stage(node: Node) -> TypeGuard[Chain]:
     )
 
 
-def opened(block: Node) -> Chain | None:
-    """A block without the projection that it ends with, and without its residual; None where it has none.
-
-    A projection is a last part that no activation follows, behind other parts: of an MBConv, the 1x1
-    convolution that narrows what the depthwise one has made.
-    """
-    name, body = _body(block)
-    if body is None or len(body.children) < 2 or not _is_projection(body.children[-1][1]):
-        return None
-    return Chain(((name, Chain(body.children[:-1])),))
-
-
-def _body(block: Node) -> tuple[str, Chain | None]:
-    """The one branch of a block that is no identity, with its name."""
-    if isinstance(block, Chain | Sum):
-        branches = [(name, child) for name, child in block.children if child != Chain()]
-        if len(branches) == 1 and branches[0][0] and isinstance(branches[0][1], Chain):
-            return branches[0][0], branches[0][1]
-    return "", None
-
-
-def _is_projection(part: Node) -> bool:
-    kinds = [leaf for _, leaf in leaves(part)] if isinstance(part, Chain) else []
-    return any(isinstance(leaf, Conv) for leaf in kinds) and not any(
-        isinstance(leaf, Activation) for leaf in kinds
-    )
-
-
 def blocks(network: Network) -> list[Block]:
     """Blocks of the trunk in order. Raises SmidgenError where the network has no trunk."""
     found: list[Block] = []
@@ -92,6 +64,32 @@ def blocks(network: Network) -> list[Block]:
             for number, (inner, block) in enumerate(parts, 1)
         ]
     return found
+
+
+def opened(block: Node) -> Chain | None:
+    """The block without its projection, so that it ends with its widest channels; None where it has none.
+
+    A projection is a 1x1 convolution to fewer channels at the end of the block, with no activation behind it.
+    What bypasses the block goes too, where that is the identity; where it has layers, the block stays closed,
+    as does one whose last convolution is larger (ResNet) or is activated (Fire). Names stay.
+    """
+    match block:
+        case Sum(children=((_, Chain(children=())), (name, body))) | Chain(children=((name, body),)):
+            inner = opened(body)
+            return Chain(((name, inner),)) if inner else None
+        case Chain(children=(*first, (_, last))) if _projects(last):
+            return Chain(tuple(first))
+        case _:
+            return None
+
+
+def _projects(node: Node) -> bool:
+    """Whether it is a convolution that mixes each pixel's channels to fewer, and nothing but its norm."""
+    match [leaf for _, leaf in leaves(node)]:
+        case [Conv(kernel=1, groups=1) as conv] | [Conv(kernel=1, groups=1) as conv, BatchNorm()]:
+            return conv.c_out < conv.c_in
+        case _:
+            return False
 
 
 def _trunk(network: Network) -> Chain | None:
