@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 from smidgen.images import Pixels, decode
+from smidgen.images.appearance import to_pixels
 from smidgen.spec import DataError
 
 __all__ = [
     "PART_NAMES",
+    "ColourPicture",
     "Dataset",
     "EncodedPicture",
     "FilePicture",
@@ -75,6 +78,19 @@ class MemoryPicture:
     def read(self, channels: int) -> Pixels:
         """Return a copy as uint8[H, W, channels]."""
         return np.repeat(self.grey[:, :, None], channels, axis=2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColourPicture:
+    """A colour picture that is already in memory, uint8[H, W, 3]."""
+
+    name: str
+    label: int
+    pixels: Pixels
+
+    def read(self, channels: int) -> Pixels:
+        """Return a copy as uint8[H, W, channels]."""
+        return to_pixels(Image.fromarray(self.pixels), channels)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
