@@ -11,7 +11,7 @@ from PIL import Image
 
 from smidgen.images import Pixels, decode
 from smidgen.images.appearance import to_pixels
-from smidgen.spec import DataError
+from smidgen.spec import DataError, PictureError
 
 __all__ = [
     "PART_NAMES",
@@ -20,6 +20,7 @@ __all__ = [
     "EncodedPicture",
     "FilePicture",
     "MemoryPicture",
+    "PackedPicture",
     "Picture",
     "SplitName",
     "require_sound",
@@ -104,6 +105,27 @@ class EncodedPicture:
     def read(self, channels: int) -> Pixels:
         """Decode the file to uint8[H, W, channels]."""
         return decode(self.content, channels, name=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPicture:
+    """A picture inside an archive that is not compressed, read from its place in it at each reading."""
+
+    archive: Path
+    name: str
+    label: int
+    start: int
+    length: int
+
+    def read(self, channels: int) -> Pixels:
+        """Decode it to uint8[H, W, channels]."""
+        try:
+            with self.archive.open("rb") as file:
+                file.seek(self.start)
+                content = file.read(self.length)
+        except OSError as error:
+            raise PictureError(f"{self.archive}: cannot be read ({error.strerror or error})") from None
+        return decode(content, channels, name=self.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from smidgen import families
 from smidgen.graph import Network, Preprocess
+from smidgen.imagenet import imagenet_classes
 from smidgen.spec import WeightsError
 from smidgen.weights import sources
-from smidgen.weights.classes import imagenet_classes
 from smidgen.weights.download import Progress, download, is_here, sha256
 
 __all__ = [
