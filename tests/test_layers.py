@@ -31,7 +31,7 @@ FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.p
 STANDARD_LIBRARY = set(sys.stdlib_module_names)
 # Tools without a layer of their own, that any layer may use: they import nothing of smidgen's but `spec` and
 # what stands behind them here.
-FREE = ("fresh", "lazy", "watch", "machine", "cgroups", "forks", "atomic", "seal")
+FREE = ("fresh", "lazy", "watch", "machine", "cgroups", "forks", "atomic", "seal", "imagenet")
 
 
 def layer_of(path: Path) -> str:

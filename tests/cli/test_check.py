@@ -158,7 +158,7 @@ def test_a_pattern_of_no_use_is_one_line_and_exit_code_2(folder: Path, pattern: 
 def test_download_of_what_is_no_set_is_refused(folder: Path) -> None:
     done = smidgen("check", folder, "--download")
     assert (done.code, done.out) == (2, "")
-    assert "sets are digits" in done.err
+    assert "sets are cifar10, cifar100, digits" in done.err
 
 
 def test_nothing_is_ever_written_to_the_data(folder: Path) -> None:

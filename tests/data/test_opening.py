@@ -38,8 +38,8 @@ def test_a_folder_with_a_set_s_name_opens_by_its_path(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("digts", "no folder, CSV or set 'digts'; did you mean digits? sets are digits"),
-        ("fotos", "no folder, CSV or set 'fotos'; sets are digits"),
+        ("digts", "no folder, CSV or set 'digts'; did you mean digits? sets are cifar10, cifar100"),
+        ("fotos", "no folder, CSV or set 'fotos'; sets are cifar10, cifar100"),
         ("here/fotos", "here/fotos: no such folder"),
         (Path("fotos"), "fotos: no such folder"),
         ("fotos.csv", "fotos.csv: no such file"),

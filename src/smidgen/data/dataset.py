@@ -7,16 +7,20 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
+from PIL import Image
 
 from smidgen.images import Pixels, decode
-from smidgen.spec import DataError
+from smidgen.images.appearance import to_pixels
+from smidgen.spec import DataError, PictureError
 
 __all__ = [
     "PART_NAMES",
+    "ColourPicture",
     "Dataset",
     "EncodedPicture",
     "FilePicture",
     "MemoryPicture",
+    "PackedPicture",
     "Picture",
     "SplitName",
     "require_sound",
@@ -78,6 +82,19 @@ class MemoryPicture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class ColourPicture:
+    """A colour picture that is already in memory, uint8[H, W, 3]."""
+
+    name: str
+    label: int
+    pixels: Pixels
+
+    def read(self, channels: int) -> Pixels:
+        """Return a copy as uint8[H, W, channels]."""
+        return to_pixels(Image.fromarray(self.pixels), channels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EncodedPicture:
     """A picture whose file is in memory, decoded at each reading."""
 
@@ -88,6 +105,27 @@ class EncodedPicture:
     def read(self, channels: int) -> Pixels:
         """Decode the file to uint8[H, W, channels]."""
         return decode(self.content, channels, name=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPicture:
+    """A picture inside an archive that is not compressed, read from its place in it at each reading."""
+
+    archive: Path
+    name: str
+    label: int
+    start: int
+    length: int
+
+    def read(self, channels: int) -> Pixels:
+        """Decode it to uint8[H, W, channels]."""
+        try:
+            with self.archive.open("rb") as file:
+                file.seek(self.start)
+                content = file.read(self.length)
+        except OSError as error:
+            raise PictureError(f"{self.archive}: cannot be read ({error.strerror or error})") from None
+        return decode(content, channels, name=self.name)
 
 
 @dataclass(frozen=True, slots=True)

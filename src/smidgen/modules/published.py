@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,8 +25,11 @@ def published_state(name: str, key: str = "imagenet", progress: Progress | None 
               when the file does not fit.
     """
     network = weights.published_network(name, key)
-    path = weights.fetch(weights.find(name, key), progress)
-    return adapt(load_pth(path), network)
+    row = weights.find(name, key)
+    path = weights.fetch(row, progress)
+    if row.reader is None:
+        return adapt(load_pth(path), network)
+    return adapt({name: torch.from_numpy(array) for name, array in row.reader(path).items()}, network)
 
 
 def published_tensors(published: Published) -> Mapping[str, NDArray[Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from smidgen.lazy import loaded_from
 
 if TYPE_CHECKING:
+    from smidgen.imagenet import imagenet_classes
     from smidgen.weights.catalogue import (
         Package,
         Published,
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
         recognise,
         rows,
     )
-    from smidgen.weights.classes import imagenet_classes
     from smidgen.weights.conversion import converted, keep_converted, published_model
     from smidgen.weights.download import Progress, cache_folder
     from smidgen.weights.leave import missing_news, wanted
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 # File of this package -> what is public in it.
 _FILES = {
     "catalogue": (
-        "Package", "Published", "fetch", "find", "names", "present", "published_network", "recognise", "rows",
+        "Package", "Published", "fetch", "find", "imagenet_classes", "names", "present",
+        "published_network", "recognise", "rows",
     ),
-    "classes": ("imagenet_classes",),
     "conversion": ("converted", "keep_converted", "published_model"),
     "download": ("Progress", "cache_folder"),
     "leave": ("missing_news", "wanted"),

@@ -6,15 +6,18 @@ import dataclasses
 import importlib
 import importlib.util
 import pkgutil
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
 
 from smidgen import families
 from smidgen.graph import Network, Preprocess
+from smidgen.imagenet import imagenet_classes
 from smidgen.spec import WeightsError
 from smidgen.weights import sources
-from smidgen.weights.classes import imagenet_classes
 from smidgen.weights.download import Progress, download, is_here, sha256
 
 __all__ = [
@@ -48,7 +51,7 @@ class Published:
     """One set of published weights, and what it takes to use them as they were evaluated.
 
     network        name of the network that they fit
-    key            which weights of that network; "imagenet" is the best of them
+    key            which weights of that network; "imagenet" is the best whose accuracy is published
     url            of the file, or of the project page of the package
     sha256_prefix  first hexadecimal digits of the file's SHA-256
     resolution     side of the square input
@@ -56,6 +59,7 @@ class Published:
     top1, top5     per cent of the ImageNet validation set; None where not published
     source         who trained or ported them, and where the figures stand
     package        where the file lies when it comes by package rather than from the URL
+    reader         from the file to tensors under our names; None: torch reads it, as a state dict
     """
 
     network: str
@@ -64,11 +68,12 @@ class Published:
     sha256_prefix: str
     resolution: int
     preprocess: Preprocess
-    top1: float
+    top1: float | None
     top5: float | None
     source: str
     licence: str
     package: Package | None = None
+    reader: Callable[[Path], Mapping[str, NDArray[Any]]] | None = None
 
 
 @cache

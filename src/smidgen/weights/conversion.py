@@ -35,21 +35,23 @@ def published_model(
 
     progress  called with (bytes so far, bytes in all) during a download
     download  leave to fetch the publisher's file where it is not on this machine
-    read      reads that file; default: torch, in a process of its own
+    read      reads that file where the row has no reader; default: torch, in a process of its own
     Raises    WeightsError when the file is not here and may not be fetched, or cannot be had;
               DependencyError where it has to be read and torch is not installed.
     """
     kept = converted(published)
     if kept is not None:
         return kept
-    if read is None:
+    if read is None and published.reader is None:
         aside.require_torch(published)
     if not (download or published.package or present(published)):
         raise WeightsError(
             f"the weights of {published.network} are not on this machine; download=True fetches them, "
             f"and so does `smidgen predict {published.network} PICTURE`"
         )
-    fetch(published, progress)
+    path = fetch(published, progress)
+    if published.reader is not None:
+        return keep_converted(published, published.reader(path))
     return keep_converted(published, (read or aside.tensors)(published))
 
 

@@ -1,4 +1,4 @@
-"""Names of the classes that published weights tell apart."""
+"""Names of ImageNet's classes, for published weights and for the pictures of its validation part."""
 
 from __future__ import annotations
 
