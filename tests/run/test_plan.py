@@ -42,7 +42,7 @@ networks = st.builds(
     c_in=st.sampled_from([1, 3]),
     resolution=st.sampled_from([16, 32]),
 )
-cuttings = st.builds(Cutting, st.integers(0, 9), st.integers(1, 9), st.booleans(), st.floats(0, 0.75))
+cuttings = st.builds(Cutting, st.integers(0, 9), st.integers(1, 9), st.floats(0, 0.75), st.booleans())
 starts = st.builds(Start, st.text(), st.just("imagenet"), st.none() | cuttings)
 trials = st.builds(
     Trial,

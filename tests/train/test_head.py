@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from smidgen.train.evaluate import accuracy, predict_logits
-from smidgen.train.head import MOST_PICTURES, fit_head, last_linear, thinned
+from smidgen.train.head import MOST_PICTURES, cross_validated, fit_head, last_linear, thinned
 from smidgen.train.pixels import Examples, TrainingData
 from tiny_training import PREPROCESS, digits, module
 
@@ -62,6 +62,22 @@ def test_a_network_without_a_linear_layer_is_left_as_it_is(data: TrainingData) -
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert fit_head(model, data) is None
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+
+
+def test_held_out_pictures_are_recognised_about_as_well_as_others(data: TrainingData) -> None:
+    model = module("resnet20", 3)
+    found = cross_validated(model, data.train, PREPROCESS)
+    assert found is not None
+    told = fit_head(model, data)
+    assert found[0] == pytest.approx(told, abs=0.1)
+    assert found[1] < found[0] - 0.2  # left and right mean something in digits
+
+
+def test_labels_of_chance_are_not_recognised(data: TrainingData) -> None:
+    chance = np.random.default_rng(0).permutation(data.train.labels)
+    found = cross_validated(module("resnet20", 3), Examples(data.train.pictures, chance), PREPROCESS)
+    assert found is not None
+    assert found[0] < 0.25  # a guess has 0.1; pictures that were fitted would have more than half
 
 
 def test_many_pictures_are_thinned_evenly() -> None:

@@ -16,15 +16,15 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from smidgen.modules import create
+from smidgen.modules import NetworkModule, create
 from smidgen.run.beginning import at_start
 from smidgen.run.job import Job
 from smidgen.run.plan import Trial
 from smidgen.run.together import together
 from smidgen.spec import StoppedError
-from smidgen.train import Interrupted, Material, Training, TrainingData, TrainingError
+from smidgen.train import Examples, Interrupted, Material, Training, TrainingData, TrainingError
 from smidgen.train.evaluate import accuracy, predict_logits
-from smidgen.train.head import fit_head, thinned
+from smidgen.train.head import cross_validated, fit_head, thinned
 from smidgen.watch import Watch
 
 __all__ = ["Entrance", "entrance"]
@@ -33,6 +33,7 @@ MOST_STARTED = 3  # of the trials that start from published weights
 _TRAIN, _VAL = 1500, 1000  # pictures that are looked at, at most
 _SECONDS, _LOOK = 10.0, 0.3  # of the training from scratch, and for measuring its speed
 _FEWEST, _MOST_EPOCHS = 2, 40
+FEW = 200  # validation pictures, below which all pictures are held out in turn
 # Standard errors by which one accuracy lies clearly above another.
 CLEAR = 2.0
 # Of the accuracy, in standard errors: what mirrored pictures may lose where left and right mean nothing.
@@ -43,7 +44,7 @@ Stopping: TypeAlias = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Accuracies on `n` validation pictures, as they are and mirrored; None where none was measured."""
+    """Accuracies on `n` pictures that were not learned, as they are and mirrored; None: not measured."""
 
     accuracy: float
     n: int
@@ -93,7 +94,7 @@ def entrance(started: list[Trial], new: list[Trial], material: Material, job: Jo
     best = heads[ranked[0]]
     watch.say(
         f"a logistic regression on the features of {started[ranked[0]].network.name}: "
-        f"{100 * best.accuracy:.1f} % of {best.n:,} validation pictures"
+        f"{100 * best.accuracy:.1f} % of {best.n:,} pictures that it was not fitted to"
     )
     flip = not job.no_flip and _mirrors(best, watch)
     chosen = tuple(
@@ -170,13 +171,9 @@ def _looked(trials: Mapping[int, Trial], material: Material, seed: int, watch: W
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = at_start(trial)
-        found = fit_head(model, data)
+        found = _crossed(model, data) if len(data.val) < FEW else _validated(model, data)
         advance(1)
-        if found is None:
-            return _Found(0.0, len(data.val))
-        mirror = np.ascontiguousarray(data.val.pictures[:, :, ::-1])
-        answers = predict_logits(model, mirror, trial.network.preprocess)
-        return _Found(found, len(data.val), accuracy(answers, data.val.labels))
+        return found
 
     pieces = {number: functools.partial(look, trial) for number, trial in trials.items()}
     try:
@@ -184,6 +181,24 @@ def _looked(trials: Mapping[int, Trial], material: Material, seed: int, watch: W
     except Interrupted:
         raise _stopped() from None
     return {number: one for number, one in found.items() if isinstance(one, _Found)}
+
+
+def _validated(model: NetworkModule, data: TrainingData) -> _Found:
+    """What a regression on the training pictures answers for those that validate."""
+    found = fit_head(model, data)
+    if found is None:
+        return _Found(0.0, len(data.val))
+    mirror = np.ascontiguousarray(data.val.pictures[:, :, ::-1])
+    answers = predict_logits(model, mirror, data.preprocess)
+    return _Found(found, len(data.val), accuracy(answers, data.val.labels))
+
+
+def _crossed(model: NetworkModule, data: TrainingData) -> _Found:
+    """The same by cross-validation over all of them: few pictures that validate would mislead."""
+    pictures = np.concatenate([data.train.pictures, data.val.pictures])
+    labels = np.concatenate([data.train.labels, data.val.labels])
+    found = cross_validated(model, Examples(pictures, labels), data.preprocess)
+    return _Found(0.0, len(labels)) if found is None else _Found(found[0], len(labels), found[1])
 
 
 def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Found:

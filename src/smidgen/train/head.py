@@ -17,7 +17,7 @@ from smidgen.graph import Preprocess
 from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.pixels import Examples, TrainingData
 
-__all__ = ["MOST_PICTURES", "fit_head", "last_linear", "thinned"]
+__all__ = ["MOST_PICTURES", "cross_validated", "fit_head", "last_linear", "thinned"]
 
 # What a head is fitted to at most: more pictures hardly change it, and each takes a pass forward.
 MOST_PICTURES = 4000
@@ -25,6 +25,8 @@ MOST_PICTURES = 4000
 # Strengths of the pull on the weights of standardised features, of which validation chooses one.
 _STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 _ITERATIONS = 60
+# Of cross-validation: parts of the pictures, each of which is held out once; strengths that are tried.
+_FOLDS, _FEW_STRENGTHS = 4, (3e-3, 3e-2, 3e-1)
 _LEAST_DEVIATION = 1e-3  # of a feature: one that hardly moves would be blown up
 
 
@@ -88,6 +90,33 @@ def fit_head(model: nn.Module, data: TrainingData, *, mirrored: bool = False) ->
     return best.accuracy
 
 
+def cross_validated(
+    model: nn.Module, examples: Examples, preprocess: Preprocess
+) -> tuple[float, float] | None:
+    """Accuracy of such regressions on pictures that they were not fitted to, as they are and mirrored.
+
+    Every picture is held out once, so that a few hundred tell as much as they can. The model stays as it is.
+
+    returns  None where there is no such layer with two classes or more
+    """
+    head = last_linear(model)
+    if head is None or head.out_features < 2:
+        return None
+    labels, fold = torch.from_numpy(examples.labels), torch.arange(len(examples)) % _FOLDS
+    views = [_inputs(model, head, seen, preprocess) for seen in (examples, _mirrored(examples))]
+    right = torch.zeros(len(_FEW_STRENGTHS), 2)
+    for number in range(_FOLDS):
+        held, rest = fold == number, fold != number
+        scaled, scale = _standardised(views[0][rest])
+        known = _Known(scaled, labels[rest], head.out_features)
+        for row, strength in enumerate(_FEW_STRENGTHS):
+            found = scale.undone(_regression(known, strength))
+            for column, view in enumerate(views):
+                right[row, column] += (found(view[held]).argmax(1) == labels[held]).sum()
+    plain, mirrored = (right[right[:, 0].argmax()] / len(examples)).tolist()
+    return plain, mirrored
+
+
 def _mirrored(examples: Examples) -> Examples:
     return Examples(np.ascontiguousarray(examples.pictures[:, :, ::-1]), examples.labels)
 
@@ -103,15 +132,30 @@ def _inputs(model: nn.Module, head: nn.Linear, data: Examples, preprocess: Prepr
     return torch.cat(seen).float()
 
 
+class _Scale(NamedTuple):
+    """Means and deviations of features, float32[features]."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def undone(self, head: _Head) -> _Head:
+        """What answers for features as they are, where `head` does for standardised ones."""
+        weight = head.weight / self.deviation[:, None]
+        return _Head(weight, head.bias - self.mean @ weight)
+
+
+def _standardised(features: Tensor) -> tuple[Tensor, _Scale]:
+    """Features of mean 0 and deviation 1, and how to undo that."""
+    scale = _Scale(features.mean(0), features.std(0) + _LEAST_DEVIATION)
+    return (features - scale.mean) / scale.deviation, scale
+
+
 def _best(known: _Known, others: Tensor, right: Tensor) -> _Head:
     """The regression whose strength is best for `others`: by accuracy, then by loss."""
-    mean, deviation = known.features.mean(0), known.features.std(0) + _LEAST_DEVIATION
-    scaled = known._replace(features=(known.features - mean) / deviation)
+    scaled, scale = _standardised(known.features)
     found: list[_Head] = []
     for strength in _STRENGTHS:
-        own = _regression(scaled, strength)
-        weight = own.weight / deviation[:, None]
-        head = _Head(weight, own.bias - mean @ weight)
+        head = scale.undone(_regression(known._replace(features=scaled), strength))
         answers = head(others)
         share = accuracy(answers.numpy(), right.numpy())
         found.append(head._replace(accuracy=share, loss=float(F.cross_entropy(answers, right))))
