@@ -153,7 +153,7 @@ def test_one_that_is_too_slow_is_left_out_and_named(material: Material) -> None:
     plan = fitted_in(120.0, timed([1.0, 90.0, 0.5]), Fake(material), 1, heard)
     assert [trial.network.name for trial in plan.trials] == ["1.0", "0.5"]
     (line,) = heard.lines
-    assert line == "left out, for their share of --time holds no 4 epochs of them: 90.0 (90 s)"
+    assert line == "left out, for their share of the time holds no 4 epochs of them: 90.0 (90 s)"
     assert min(trial.recipe.epochs for trial in plan.trials) >= FEWEST_IN_TIME
 
 
@@ -287,7 +287,7 @@ def test_measuring_ends_where_single_steps_take_longer_than_it_may(
     plan = fitted_in(1.0, timed([0.001] * 12), runner, 1, heard)
     assert 1 <= runner.looks <= 5  # 0.2 s, and the one that was begun before
     assert 1 <= len(plan.trials) <= 5
-    assert heard.lines[0].startswith("left out, for --time is too short for so many multiply-adds: 0.001")
+    assert heard.lines[0].startswith("left out, for the time is too short for so many multiply-adds: 0.001")
 
 
 def test_what_is_far_too_large_for_the_time_is_not_measured(material: Material) -> None:
@@ -309,7 +309,7 @@ def test_what_is_far_too_large_for_the_time_is_not_measured(material: Material) 
     runner = Counting(material)
     assert [trial.network.name for trial in fitted_in(120.0, asked, runner, 1, heard).trials] == ["1.0"]
     assert runner.names == ("1.0",)
-    assert heard.lines == ["left out, for --time is too short for so many multiply-adds: 1000.0"]
+    assert heard.lines == ["left out, for the time is too short for so many multiply-adds: 1000.0"]
 
 
 def test_a_teacher_that_cannot_be_trained_leaves_its_pupils_alone(material: Material) -> None:

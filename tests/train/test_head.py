@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from smidgen.train.evaluate import accuracy, predict_logits
-from smidgen.train.head import MOST_PICTURES, cross_validated, fit_head, last_linear, thinned
-from smidgen.train.pixels import Examples, TrainingData
+from smidgen.train.head import MOST_PICTURES, cross_validated, fit_head, last_linear
+from smidgen.train.pixels import Examples, TrainingData, thinned
 from tiny_training import PREPROCESS, digits, module
 
 
@@ -82,8 +82,8 @@ def test_labels_of_chance_are_not_recognised(data: TrainingData) -> None:
 
 def test_many_pictures_are_thinned_evenly() -> None:
     many = Examples(np.zeros((9000, 1, 1, 1), np.uint8), np.arange(9000, dtype=np.int64))
-    kept = thinned(many).labels
+    kept = thinned(many, MOST_PICTURES).labels
     assert len(kept) == MOST_PICTURES
     assert (kept[0], kept[-1]) == (0, 8999)
-    assert set(np.diff(kept)) == {2, 3}
+    assert set(np.diff(kept)) == {4, 5}
     assert thinned(many, 9000) is many

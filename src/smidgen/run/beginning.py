@@ -15,6 +15,7 @@ from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.modules.published import published_tensors
 from smidgen.run.plan import Start, Trial
+from smidgen.spec import SmidgenError
 
 __all__ = ["at_start", "cuts_within"]
 
@@ -29,9 +30,16 @@ def at_start(trial: Trial) -> NetworkModule:
         return create(trial.network)
     if start.cutting is None:
         return pretrained(trial.network, start.key)
-    _, tensors = made(_whole(trial.network, start), _tensors(start.network, start.key), start.cutting)
+    small, tensors = made(_whole(trial.network, start), _tensors(start.network, start.key), start.cutting)
+    if small.tree != trial.network.tree:
+        raise SmidgenError(
+            f"{start.network} is cut in another way now than {trial.network.name} was; fit anew"
+        )
     model = create(trial.network)
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in tensors.items()}, strict=False)
+    state = {name: torch.from_numpy(array) for name, array in tensors.items()}
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    assert not unexpected, "what was cut has no other layers"
+    assert all(name.startswith("classifier.") for name in missing), "the head alone is new"
     return model
 
 

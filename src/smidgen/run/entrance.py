@@ -16,6 +16,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from smidgen.compress import Place
 from smidgen.modules import NetworkModule, create
 from smidgen.run.beginning import at_start
 from smidgen.run.job import Job
@@ -24,13 +25,13 @@ from smidgen.run.together import together
 from smidgen.spec import StoppedError
 from smidgen.train import Examples, Interrupted, Material, Training, TrainingData, TrainingError
 from smidgen.train.evaluate import accuracy, predict_logits
-from smidgen.train.head import cross_validated, fit_head, thinned
+from smidgen.train.head import cross_validated, fit_head
 from smidgen.watch import Watch
 
 __all__ = ["Entrance", "entrance"]
 
 MOST_STARTED = 3  # of the trials that start from published weights
-_TRAIN, _VAL = 1500, 1000  # pictures that are looked at, at most
+_TRAIN, _MOST_LEARNED, _VAL = 1500, 10_000, 1000  # pictures that are looked at, at most
 _SECONDS, _LOOK = 10.0, 0.3  # of the training from scratch, and for measuring its speed
 _FEWEST, _MOST_EPOCHS = 2, 40
 FEW = 200  # validation pictures, below which all pictures are held out in turn
@@ -106,7 +107,7 @@ def entrance(started: list[Trial], new: list[Trial], material: Material, job: Jo
     trial = min(new, key=lambda trial: trial.network.cost().macs)
     learned = _learned(trial, material, job.seed, watch)
     watch.say(f"{trial.network.name}, trained from scratch for some seconds: {100 * learned.accuracy:.1f} %")
-    return _compared(best, learned, Entrance(chosen, tuple(new)), watch)
+    return _compared(best, learned, Entrance(chosen, tuple(new)), job.class_weights, watch)
 
 
 def _mirrors(found: _Found, watch: Watch) -> bool:
@@ -121,8 +122,12 @@ def _mirrors(found: _Found, watch: Watch) -> bool:
     return found.same_mirrored
 
 
-def _compared(features: _Found, learned: _Found, everybody: Entrance, watch: Watch) -> Entrance:
+def _compared(
+    features: _Found, learned: _Found, everybody: Entrance, balanced: bool, watch: Watch
+) -> Entrance:
     """Both sides, the best start of one, where neither is clearly ahead; that is said where one is."""
+    if balanced:
+        return everybody  # accuracies say little where the classes are to count alike
     if features.clearly_above(learned):
         watch.say("so networks from scratch take no part")
         return Entrance(everybody.started, ())
@@ -152,17 +157,26 @@ def _heads(trials: list[Trial], material: Material, seed: int, watch: Watch) -> 
     cuts = [number for number in found if _is_cut(trials[number])]
     if not cuts:
         return found
-    best = trials[max(cuts, key=lambda number: found[number].accuracy)].start
-    larger = {number: trials[number] for number in later if trials[number].start == best}
+    best = trials[max(cuts, key=lambda number: found[number].accuracy)]
+    larger = {number: trials[number] for number in later if _place(trials[number]) == _place(best)}
     return found | (_looked(larger, material, seed, watch) if larger else {})
 
 
 def _is_cut(trial: Trial) -> bool:
-    return trial.start is not None and trial.start.cutting is not None
+    return _place(trial) is not None
+
+
+def _place(trial: Trial) -> tuple[str, Place] | None:
+    """The network that was cut, and where; None where none was."""
+    start = trial.start
+    return (start.network, start.cutting.place) if start and start.cutting else None
 
 
 def _looked(trials: Mapping[int, Trial], material: Material, seed: int, watch: Watch) -> dict[int, _Found]:
     """What came of looking at each, but for those that went wrong."""
+    # Pictures that belong together would be fitted and held out at once.
+    grouped = material.dataset.groups is not None
+    crossed = len(material.split.val) < FEW and not grouped
 
     def look(trial: Trial, advance: Callable[[int], None], stopping: Stopping) -> _Found:
         if stopping():
@@ -171,7 +185,7 @@ def _looked(trials: Mapping[int, Trial], material: Material, seed: int, watch: W
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = at_start(trial)
-        found = _crossed(model, data) if len(data.val) < FEW else _validated(model, data)
+        found = _crossed(model, data) if crossed else _validated(model, data)
         advance(1)
         return found
 
@@ -203,7 +217,7 @@ def _crossed(model: NetworkModule, data: TrainingData) -> _Found:
 
 def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Found:
     """What a short training from scratch comes to; nothing where it goes wrong."""
-    data = _data(trial, material, most=None)
+    data = _data(trial, material, _MOST_LEARNED)
 
     def learn(advance: Callable[[int], None], stopping: Stopping) -> _Found:
         def training(epochs: int) -> Training:
@@ -225,11 +239,11 @@ def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Foun
     return _Found(0.0, len(data.val)) if isinstance(found, TrainingError) else found
 
 
-def _data(trial: Trial, material: Material, most: int | None = _TRAIN) -> TrainingData:
-    """The trial's pictures, `most` to learn from."""
-    train, val = (material.pixels(part, Watch(), trial.network) for part in ("train", "val"))
-    learned = train if most is None else thinned(train, most)
-    return TrainingData(learned, thinned(val, _VAL), trial.network.preprocess)
+def _data(trial: Trial, material: Material, most: int = _TRAIN) -> TrainingData:
+    """The trial's pictures, `most` to learn from. Those are decoded, and no others."""
+    network = trial.network
+    train, val = material.some("train", most, network), material.some("val", _VAL, network)
+    return TrainingData(train, val, network.preprocess)
 
 
 def _stopped() -> StoppedError:

@@ -171,7 +171,11 @@ def _timed(asked: Record, base: Path, material: Material, clock: Stopwatch, watc
             f"without --time the whole takes {about(unasked)}; what is foreseen would take {about(takes)}, "
             f"so --time {math.ceil(1.1 * (clock.seconds + takes) / 60)}m may bring more"
         )
-        limit = unasked
+        try:
+            return within(Deadline(unasked, clock), plan, measuring, asked.workers, watch)
+        except SmidgenError:
+            watch.say("that is too short for any of them, so it is not kept")
+            return plan
     return within(Deadline(limit, clock), plan, measuring, asked.workers, watch, most=job.epochs)
 
 

@@ -34,8 +34,8 @@ class Job:
     train_on      "cpu" or "cuda"; default: cuda where there is one
     device        file of the device that will predict; default: this machine, where its time is limited
     from_scratch  use no published weights, neither to start from nor to learn from
-    download     leave to fetch published weights that are not on this machine
-    no_flip      mirror no picture in training
+    download  leave to fetch published weights that are not on this machine
+    no_flip  mirror no picture in training
     class_weights  let the classes count alike, however many pictures they have
     learning_rate  instead of the recipe's
     dropped_strides  of every candidate: strides, first ones first, that become 1; default: the numbers that
@@ -74,6 +74,8 @@ class Job:
             )
         if self.aspect not in (None, *get_args(Aspect)):
             raise SmidgenError(f"aspect={self.aspect}: one of {', '.join(get_args(Aspect))} is needed")
+        if self.from_scratch and self.download:
+            raise SmidgenError("--from-scratch uses no published weights, so --download has nothing to fetch")
         if not self.every > 0:
             raise SmidgenError(f"checkpoint-every={self.every}: seconds above 0 are needed")
 

@@ -222,10 +222,10 @@ def _gone(unseen: list[Trial], left_out: list[Trial]) -> Iterator[str]:
     """Who does not take part, and why."""
     if unseen:
         names = ", ".join(trial.network.name for trial in unseen)
-        yield f"left out, for --time is too short for so many multiply-adds: {names}"
+        yield f"left out, for the time is too short for so many multiply-adds: {names}"
     if left_out:
         each = ", ".join(f"{trial.network.name} ({shown(_seconds(trial))} s)" for trial in left_out)
-        yield f"left out, for their share of --time holds no {FEWEST_IN_TIME} epochs of them: {each}"
+        yield f"left out, for their share of the time holds no {FEWEST_IN_TIME} epochs of them: {each}"
 
 
 def _too_short(deadline: Deadline, fastest: Trial) -> str:

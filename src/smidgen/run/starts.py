@@ -120,11 +120,12 @@ def news_of_weights(chosen: tuple[str, ...], download: bool, watch: Watch) -> st
     download  leave to fetch the smallest of each family
     Raises    WeightsError where they may be fetched and cannot be.
     """
-    smallest = list(_cheapest(row for row in weights.rows() if _wanted(row, chosen)).values())
+    rows = [row for row in weights.rows() if _wanted(row, chosen)]
+    smallest = list(_cheapest(row for row in rows if row.package is None).values())
     if download and not _here(chosen):
         with watch.progress("fetching published weights") as report:
             weights.wanted(smallest, download=True, progress=report)
-    return "" if _here(chosen) else weights.missing_news(smallest)
+    return "" if _here(chosen) else weights.missing_news(rows)
 
 
 def _cut_sides(material: Material) -> tuple[int, ...]:

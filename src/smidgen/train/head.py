@@ -15,16 +15,16 @@ from torch import Tensor, nn
 
 from smidgen.graph import Preprocess
 from smidgen.train.evaluate import accuracy, predict_logits
-from smidgen.train.pixels import Examples, TrainingData
+from smidgen.train.pixels import Examples, TrainingData, thinned
 
-__all__ = ["MOST_PICTURES", "cross_validated", "fit_head", "last_linear", "thinned"]
+__all__ = ["MOST_PICTURES", "cross_validated", "fit_head", "last_linear"]
 
 # What a head is fitted to at most: more pictures hardly change it, and each takes a pass forward.
-MOST_PICTURES = 4000
+MOST_PICTURES = 2000
 
 # Strengths of the pull on the weights of standardised features, of which validation chooses one.
-_STRENGTHS = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
-_ITERATIONS = 60
+_STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
+_ITERATIONS = 40
 # Of cross-validation: parts of the pictures, each of which is held out once; strengths that are tried.
 _FOLDS, _FEW_STRENGTHS = 4, (3e-3, 3e-2, 3e-1)
 _LEAST_DEVIATION = 1e-3  # of a feature: one that hardly moves would be blown up
@@ -58,14 +58,6 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return next((module for module in reversed(list(model.modules())) if isinstance(module, nn.Linear)), None)
 
 
-def thinned(examples: Examples, most: int = MOST_PICTURES) -> Examples:
-    """So many of the examples at most, evenly spread."""
-    if len(examples) <= most:
-        return examples
-    kept = np.linspace(0, len(examples) - 1, most).round().astype(np.int64)
-    return Examples(examples.pictures[kept], examples.labels[kept])
-
-
 def fit_head(model: nn.Module, data: TrainingData, *, mirrored: bool = False) -> float | None:
     """Make the last linear layer a logistic regression on its inputs, in place; the rest stays as it is.
 
@@ -75,13 +67,13 @@ def fit_head(model: nn.Module, data: TrainingData, *, mirrored: bool = False) ->
     head = last_linear(model)
     if head is None or head.out_features < 2:
         return None
-    train = thinned(data.train)
+    train = thinned(data.train, MOST_PICTURES)
     labels = torch.from_numpy(train.labels)
     features = _inputs(model, head, train, data.preprocess)
     if mirrored:
         features = torch.cat([features, _inputs(model, head, _mirrored(train), data.preprocess)])
         labels = torch.cat([labels, labels])
-    val = thinned(data.val)
+    val = thinned(data.val, MOST_PICTURES)
     known = _Known(features, labels, head.out_features)
     best = _best(known, _inputs(model, head, val, data.preprocess), torch.from_numpy(val.labels))
     with torch.no_grad():

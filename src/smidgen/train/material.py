@@ -32,7 +32,7 @@ from smidgen.families import default_preprocess
 from smidgen.graph import Aspect, Network, Preprocess
 from smidgen.spec import Shape, SmidgenError, counted
 from smidgen.train.aspect import chosen_aspect, cut_away, news, own_side
-from smidgen.train.pixels import Examples
+from smidgen.train.pixels import Examples, spread, thinned
 from smidgen.watch import Watch
 
 __all__ = ["Material", "Part", "Reading", "part_of", "prepare"]
@@ -127,6 +127,15 @@ class Material:
         """The network with this data's preprocessing, at its own resolution, and class names."""
         preprocess = dataclasses.replace(self.preprocess, resize=network.input.height)
         return dataclasses.replace(network, preprocess=preprocess, classes=self.dataset.classes)
+
+    def some(self, part: Part, most: int, network: Network) -> Examples:
+        """So many of the pictures of one part at most, evenly spread; what is decoded for it is not kept."""
+        indices = part_of(self.split, part)
+        if len(indices) <= most or (part, *_sampling(network.input, network.preprocess)) in self.decoded:
+            return thinned(self.pixels(part, Watch(), network), most)
+        few = tuple(indices[place] for place in spread(len(indices), most))
+        pictures = load_pixels(self.dataset, few, network.input, network.preprocess, scratch=self.scratch)
+        return Examples(pictures, np.array([self.dataset.pictures[index].label for index in few], np.int64))
 
     def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Examples:
         """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""

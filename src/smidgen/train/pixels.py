@@ -12,7 +12,15 @@ from torch import Tensor
 from smidgen.graph import Preprocess
 from smidgen.spec import DataError
 
-__all__ = ["Examples", "TrainingData", "channels_last", "normalise", "to_unit"]
+__all__ = [
+    "Examples",
+    "TrainingData",
+    "channels_last",
+    "normalise",
+    "spread",
+    "thinned",
+    "to_unit",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +50,19 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def spread(count: int, most: int) -> NDArray[np.int64]:
+    """Places of `most` of so many things, evenly spread, or of all."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
+def thinned(examples: Examples, most: int) -> Examples:
+    """So many of the examples at most, evenly spread."""
+    if len(examples) <= most:
+        return examples
+    kept = spread(len(examples), most)
+    return Examples(examples.pictures[kept], examples.labels[kept])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
