@@ -27,7 +27,8 @@ _STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1)
 _ITERATIONS = 40
 # Of cross-validation: parts of the pictures, each of which is held out once; strengths that are tried.
 _FOLDS, _FEW_STRENGTHS = 4, (3e-3, 3e-2, 3e-1)
-_LEAST_DEVIATION = 1e-3  # of a feature: one that hardly moves would be blown up
+# Of a feature, in those of the mean one: what hardly moves would be blown up, and tuning with it.
+_LEAST_DEVIATION = 0.2
 
 
 class _Known(NamedTuple):
@@ -138,7 +139,8 @@ class _Scale(NamedTuple):
 
 def _standardised(features: Tensor) -> tuple[Tensor, _Scale]:
     """Features of mean 0 and deviation 1, and how to undo that."""
-    scale = _Scale(features.mean(0), features.std(0) + _LEAST_DEVIATION)
+    deviation = features.std(0)
+    scale = _Scale(features.mean(0), deviation + _LEAST_DEVIATION * deviation.mean() + 1e-6)
     return (features - scale.mean) / scale.deviation, scale
 
 
