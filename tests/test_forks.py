@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import subprocess
@@ -114,9 +115,15 @@ def test_a_script_that_keeps_an_engine_ends_in_silence(script: str, model: str) 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@fork
-def test_the_lock_of_trials_is_free_in_a_forked_child() -> None:
-    from smidgen.run import runner
+def _free(guard: forks.Guard) -> bool:
+    """Whether its lock, which a fork makes anew, can be had."""
+    return guard.lock.acquire(timeout=5)
 
-    with runner._BUILDING.lock:
-        assert in_child(lambda: runner._BUILDING.lock.acquire(timeout=5))
+
+@fork
+def test_the_locks_of_trials_are_free_in_a_forked_child() -> None:
+    from smidgen.run import beginning, runner
+
+    for guard in (beginning._BUILDING, runner._DECODING):
+        with guard.lock:
+            assert in_child(functools.partial(_free, guard))

@@ -1,9 +1,7 @@
 import hashlib
-import http.server
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from loopback import serving
 from smidgen.data import open_dataset, sets, split, survey
 from smidgen.data.sets import emoji
 from smidgen.spec import DataError
@@ -72,26 +71,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A mirror on the loopback interface; yields what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(PACKAGE)))
-            self.end_headers()
-            self.wfile.write(PACKAGE)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("SMIDGEN_DATA_MIRROR", f"http://127.0.0.1:{running.server_port}")
+    with serving(lambda _path: PACKAGE) as (address, asked):
+        monkeypatch.setenv("SMIDGEN_DATA_MIRROR", address)
         yield asked
-        running.shutdown()
-        thread.join()
 
 
 def lay(folder: Path) -> Path:

@@ -1,8 +1,6 @@
 import gzip
 import hashlib
-import http.server
 import struct
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loopback import serving
 from smidgen.data import open_dataset, sets
 from smidgen.data.sets import fashion_mnist
 from smidgen.data.sets.fashion_mnist import File
@@ -55,27 +54,9 @@ def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """A mirror on the loopback interface; yields what it was asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            body = packed(ARRAYS[self.path.strip("/").removesuffix(".gz")])
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("SMIDGEN_DATA_MIRROR", f"http://127.0.0.1:{running.server_port}")
+    with serving(lambda path: packed(ARRAYS[path.strip("/").removesuffix(".gz")])) as (address, asked):
+        monkeypatch.setenv("SMIDGEN_DATA_MIRROR", address)
         yield asked
-        running.shutdown()
-        thread.join()
 
 
 def lay(folder: Path, *, plain: bool = False) -> Path:

@@ -53,7 +53,7 @@ def test_the_same_pictures_give_the_same_bits(data: TrainingData) -> None:
     states = []
     for _ in range(2):
         model = module("resnet20", 2)
-        fit_head(model, data, mirrored=True)
+        fit_head(model, data, both_ways=True)
         states.append(model.state_dict()["classifier.1.weight"])
     assert torch.equal(*states)
 

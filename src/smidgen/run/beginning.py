@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from smidgen import families, weights
 from smidgen.compress import inside, made
+from smidgen.forks import Guard
 from smidgen.graph import Network
 from smidgen.modules import NetworkModule, create, pretrained
 from smidgen.modules.published import published_tensors
@@ -20,11 +21,21 @@ from smidgen.spec import SmidgenError
 __all__ = ["at_start", "cuts_within"]
 
 
-def at_start(trial: Trial) -> NetworkModule:
-    """The trial's network before its training; what published weights do not give is drawn by torch.
+# Initial weights come from torch's one generator: networks are built one after another.
+_BUILDING = Guard()
+
+
+def at_start(trial: Trial, seed: int) -> NetworkModule:
+    """The trial's network before its training, the same for the same seed, which draws what is new.
 
     Raises   WeightsError where the published weights are gone.
     """
+    with _BUILDING.lock, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _built(trial)
+
+
+def _built(trial: Trial) -> NetworkModule:
     start = trial.start
     if start is None:
         return create(trial.network)

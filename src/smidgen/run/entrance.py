@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import torch
 
 from smidgen.compress import Place
-from smidgen.modules import NetworkModule, create
+from smidgen.modules import NetworkModule
 from smidgen.run.beginning import at_start
 from smidgen.run.job import Job
 from smidgen.run.plan import Trial
-from smidgen.run.together import together
-from smidgen.spec import StoppedError
+from smidgen.run.together import before_training
 from smidgen.train import Examples, Interrupted, Material, Training, TrainingData, TrainingError
 from smidgen.train.evaluate import accuracy, predict_logits
 from smidgen.train.head import cross_validated, fit_head
+from smidgen.train.pixels import mirrored
 from smidgen.watch import Watch
 
 __all__ = ["Entrance", "entrance"]
@@ -195,18 +194,13 @@ def _looked(trials: Mapping[int, Trial], material: Material, seed: int, watch: W
         if stopping():
             raise Interrupted(0, 1)
         data = _data(trial, material)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = at_start(trial)
+        model = at_start(trial, seed)
         found = _crossed(model, data) if crossed else _validated(model, data)
         advance(1)
         return found
 
     pieces = {number: functools.partial(look, trial) for number, trial in trials.items()}
-    try:
-        found = together("features", len(pieces), pieces, 1, watch)
-    except Interrupted:
-        raise _stopped() from None
+    found = before_training("features", pieces, 1, watch)
     return {number: one for number, one in found.items() if isinstance(one, _Found)}
 
 
@@ -215,8 +209,7 @@ def _validated(model: NetworkModule, data: TrainingData) -> _Found:
     found = fit_head(model, data)
     if found is None:
         return _Found(0.0, len(data.val))
-    mirror = np.ascontiguousarray(data.val.pictures[:, :, ::-1])
-    answers = predict_logits(model, mirror, data.preprocess)
+    answers = predict_logits(model, mirrored(data.val).pictures, data.preprocess)
     return _Found(found, len(data.val), accuracy(answers, data.val.labels))
 
 
@@ -234,10 +227,7 @@ def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Foun
 
     def learn(advance: Callable[[int], None], stopping: Stopping) -> _Found:
         def training(epochs: int) -> Training:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                model = create(trial.network)
-            return Training(model, trial.recipe.shortened(epochs), data, seed=seed)
+            return Training(at_start(trial, seed), trial.recipe.shortened(epochs), data, seed=seed)
 
         each = training(_FEWEST).epoch_seconds(_LOOK)
         work = training(min(_MOST_EPOCHS, max(_FEWEST, int(_SECONDS / max(each, 1e-3)))))
@@ -245,10 +235,7 @@ def _learned(trial: Trial, material: Material, seed: int, watch: Watch) -> _Foun
         advance(1)
         return _Found(work.rows[-1].val_accuracy, len(data.val))
 
-    try:
-        found = together("training from scratch", 1, {0: learn}, 1, watch)[0]
-    except Interrupted:
-        raise _stopped() from None
+    found = before_training("training from scratch", {0: learn}, 1, watch)[0]
     return _Found(0.0, len(data.val)) if isinstance(found, TrainingError) else found
 
 
@@ -257,7 +244,3 @@ def _data(trial: Trial, material: Material, most: int = _TRAIN) -> TrainingData:
     network = trial.network
     train, val = material.some("train", most, network), material.some("val", _VAL, network)
     return TrainingData(train, val, network.preprocess)
-
-
-def _stopped() -> StoppedError:
-    return StoppedError("stopped before anything was trained; nothing was written")

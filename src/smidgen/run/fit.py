@@ -20,7 +20,7 @@ from smidgen.run import forecast, record
 from smidgen.run.afford import affordable
 from smidgen.run.contest import contest
 from smidgen.run.evidence import Winner, write_run
-from smidgen.run.heads import kept as kept_of
+from smidgen.run.heads import delivered
 from smidgen.run.job import Job
 from smidgen.run.lineup import as_asked, default_trial, lineup
 from smidgen.run.plan import Plan, Trial, rungs_for
@@ -161,22 +161,22 @@ def _begun(
 def _timed(asked: Record, base: Path, material: Material, clock: Stopwatch, watch: Watch) -> Plan:
     """The plan with as many epochs as the time allows, or with what is foreseen where none is set."""
     job, measuring = asked.job, _runner(base, asked, material)  # which writes nothing
-    plan, limit = asked.plan, job.time_limit
-    if limit is None:
-        plan = foreseen(plan, measuring, asked.workers, watch)
-        takes, unasked = forecast.whole(plan, asked.workers), unasked_seconds(material)
-        if asked.budget is None or job.epochs or takes is None or clock.seconds + takes <= unasked:
-            return plan
-        watch.say(
-            f"without --time the whole takes {about(unasked)}; what is foreseen would take {about(takes)}, "
-            f"so --time {math.ceil(1.1 * (clock.seconds + takes) / 60)}m may bring more"
-        )
-        try:
-            return within(Deadline(unasked, clock), plan, measuring, asked.workers, watch)
-        except SmidgenError:
-            watch.say("that is too short for any of them, so it is not kept")
-            return plan
-    return within(Deadline(limit, clock), plan, measuring, asked.workers, watch, most=job.epochs)
+    if job.time_limit is not None:
+        deadline = Deadline(job.time_limit, clock)
+        return within(deadline, asked.plan, measuring, asked.workers, watch, most=job.epochs)
+    plan = foreseen(asked.plan, measuring, asked.workers, watch)
+    takes, unasked = forecast.whole(plan, asked.workers), unasked_seconds(material)
+    if asked.budget is None or job.epochs or takes is None or clock.seconds + takes <= unasked:
+        return plan
+    watch.say(
+        f"without --time the whole takes {about(unasked)}; what is foreseen would take {about(takes)}, "
+        f"so --time {math.ceil(1.1 * (clock.seconds + takes) / 60)}m may bring more"
+    )
+    try:
+        return within(Deadline(unasked, clock), plan, measuring, asked.workers, watch)
+    except SmidgenError:
+        watch.say("that is too short for any of them, so it is not kept")
+        return plan
 
 
 def _tell_time(asked: Record, watch: Watch) -> None:
@@ -225,7 +225,7 @@ def _done(folder: Path, kept: Record, material: Material, watch: Watch, processe
     plan, runner = kept.plan, _runner(folder, kept, material, processes)
     material.pixels("val", watch, plan.trials[0].network)  # here it can be watched
     outcome = contest(plan, runner, kept.workers, watch)
-    outcome, model = kept_of(plan, runner, outcome, watch)
+    outcome, model = delivered(plan, runner, outcome, watch)
     best, rows = plan.trials[outcome.best], outcome.rows[outcome.best]
     warn_of_chance(outcome.last, material, watch)
     watch.heading("looking at the test pictures, measuring, writing the report")

@@ -15,10 +15,10 @@ from smidgen.train import EpochRow, Examples
 from smidgen.train.evaluate import accuracy, balanced_accuracy, cross_entropy, predict_logits
 from smidgen.watch import Watch
 
-__all__ = ["kept"]
+__all__ = ["delivered"]
 
 
-def kept(plan: Plan, runner: Runner, outcome: Outcome, watch: Watch) -> tuple[Outcome, NetworkModule]:
+def delivered(plan: Plan, runner: Runner, outcome: Outcome, watch: Watch) -> tuple[Outcome, NetworkModule]:
     """The contest's winner with its weights: tuned, or a trial's start where its head alone does better.
 
     Pictures of the validation part decide. Both ways are functions of the record, so that a resume agrees.

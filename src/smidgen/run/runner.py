@@ -11,7 +11,7 @@ import torch
 
 from smidgen.forks import Guard
 from smidgen.graph import Network
-from smidgen.modules import NetworkModule, create
+from smidgen.modules import NetworkModule
 from smidgen.run.beginning import at_start
 from smidgen.run.plan import Plan, Trial
 from smidgen.run.session import Session
@@ -49,8 +49,8 @@ LESSONS = "lessons"  # folder of its answers, below its own
 # would take too long.
 _FEWEST_MEASURED, _MACS = 2, 2e10
 
-# Initial weights come from torch's one generator; trials are built one after another.
-_BUILDING = Guard()
+# Two trials never decode the same pictures.
+_DECODING = Guard()
 
 
 class _Asking(Watch):
@@ -208,7 +208,9 @@ class Runner:
         """
         release_freed()  # of the training before
         data, device = self._data(trial.network, stopping), torch.device(self.session.device)
-        model, record = self.initial(trial, data, device) if fresh else self._blank(trial), None
+        blank = dataclasses.replace(trial, start=None)  # the quickest weights to be had
+        model = self.initial(trial, data, device) if fresh else at_start(blank, self.session.seed)
+        record = None
         if self.session.workers == 1:  # while one thread records, none else may ask the device for memory
             record = recorder(model, trial.recipe, device, processes)
         return Training(
@@ -257,8 +259,8 @@ class Runner:
         return list({trial.network.input: trial for trial in self.plan.trials if trial.teacher}.values())
 
     def _data(self, network: Network, stopping: Callable[[], bool]) -> TrainingData:
-        """Train and validation pictures at the network's size; two trials never decode the same ones."""
-        with _BUILDING.lock:
+        """Train and validation pictures at the network's size."""
+        with _DECODING.lock:
             train, val = (self.material.pixels(part, _Asking(stopping), network) for part in ("train", "val"))
             return TrainingData(train, val, network.preprocess)
 
@@ -266,17 +268,10 @@ class Runner:
         """The network as it is before the first step, the same for the same seed; its head fits where the
         recipe begins with that.
         """
-        with _BUILDING.lock, torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.session.seed)
-            model = at_start(trial)
+        model = at_start(trial, self.session.seed)
         if trial.start is not None and trial.recipe.head_first:
-            fit_head(model.to(device), data, mirrored=trial.recipe.augment.flip)
+            fit_head(model.to(device), data, both_ways=trial.recipe.augment.flip)
         return model
-
-    def _blank(self, trial: Trial) -> NetworkModule:
-        """The network with any weights."""
-        with _BUILDING.lock, torch.random.fork_rng(devices=[]):
-            return create(trial.network)
 
     def threads_for(self, trial: Trial) -> AbstractContextManager[None]:
         """Processor threads for the steps of one trial."""

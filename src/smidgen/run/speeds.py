@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from smidgen.run import forecast
 from smidgen.run.plan import Plan, Trial, rungs_for
 from smidgen.run.runner import TEACHER, Runner
-from smidgen.run.together import together
-from smidgen.spec import StoppedError, about
-from smidgen.train import Interrupted, Stopwatch, TrainingError
+from smidgen.run.together import before_training
+from smidgen.spec import about
+from smidgen.train import Stopwatch, TrainingError
 from smidgen.watch import Watch
 
 __all__ = ["Looks", "estimated", "measured", "measured_again", "without_teacher"]
@@ -144,7 +144,4 @@ def _timed(
         return seconds
 
     pieces = {number: functools.partial(time, trial) for number, trial in trials.items()}
-    try:
-        return together("measuring speeds", len(pieces), pieces, workers, watch)
-    except Interrupted:
-        raise StoppedError("stopped before anything was trained; nothing was written") from None
+    return before_training("measuring speeds", pieces, workers, watch)

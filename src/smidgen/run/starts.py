@@ -85,11 +85,8 @@ def published_trials(
     resolution  as for `tuned`
     """
     trials = [tuned(row, material, resolution) for row in _here(chosen) if not _too_large(row, budget)]
-    return [
-        trial
-        for trial in trials
-        if _macs(trial, material) <= AFFORDABLE_MACS and _fits(trial.network, budget, device)
-    ]
+    fits = _limits(budget, device, network_ms)
+    return [trial for trial in trials if _macs(trial, material) <= AFFORDABLE_MACS and fits(trial.network)]
 
 
 def cut_trials(
@@ -105,13 +102,15 @@ def cut_trials(
     larger sisters, or little narrower.
     """
     trials: list[Trial] = []
+    plan = _for_pictures(recipe("cut"), len(material.split.train), full=3000, least=5)
+    foreseen, clocked = (_limits(budget, device, ms) for ms in (_bound_ms, network_ms))
     for row in _cheapest(_here(chosen)).values():
         for side in (resolution,) if resolution else _cut_sides(material):
             whole = fitted(row, material, side)
             with contextlib.suppress(BudgetError, ShapeError):
-                for network, start in cuts_within(whole, row.key, _limits(budget, device), MOST_CUTS):
-                    trials.append(Trial(network, _cut_recipe(len(material.split.train)), start=start))
-    return [trial for trial in trials if _fits(trial.network, budget, device)]
+                for network, start in cuts_within(whole, row.key, foreseen, MOST_CUTS):
+                    trials.append(Trial(network, plan, start=start))
+    return [trial for trial in trials if clocked(trial.network)]
 
 
 def news_of_weights(chosen: tuple[str, ...], download: bool, watch: Watch) -> str:
@@ -120,12 +119,14 @@ def news_of_weights(chosen: tuple[str, ...], download: bool, watch: Watch) -> st
     download  leave to fetch the smallest of each family
     Raises    WeightsError where they may be fetched and cannot be.
     """
+    if _here(chosen):
+        return ""
     rows = [row for row in weights.rows() if _wanted(row, chosen)]
-    smallest = list(_cheapest(row for row in rows if row.package is None).values())
-    if download and not _here(chosen):
+    if download:
+        smallest = _cheapest(row for row in rows if row.package is None).values()
         with watch.progress("fetching published weights") as report:
             weights.wanted(smallest, download=True, progress=report)
-    return "" if _here(chosen) else weights.missing_news(rows)
+    return weights.missing_news(rows)
 
 
 def _cut_sides(material: Material) -> tuple[int, ...]:
@@ -157,24 +158,23 @@ def _cheapest(rows: Iterable[Published]) -> dict[str, Published]:
     return found
 
 
-def _limits(budget: Budget, device: Device | None) -> Callable[[Network], bool]:
-    """Whether a network obeys every limit, as far as can be told without a clock."""
+def _limits(
+    budget: Budget, device: Device | None, ms: Callable[[Network, Device], float]
+) -> Callable[[Network], bool]:
+    """Whether a network obeys every limit; milliseconds are asked last, and only where they are limited."""
     limit = budget.limits().get(LATENCY.name)
 
     def fits(network: Network) -> bool:
         if budget.counted().excesses(costs(network)):
             return False
-        return limit is None or device is None or device.bound_ms(network) <= limit
+        return limit is None or device is None or ms(network, device) <= limit
 
     return fits
 
 
-def _fits(network: Network, budget: Budget, device: Device | None) -> bool:
-    """Whether the network obeys every limit; the clock is asked last, and only about a limit in time."""
-    limit = budget.limits().get(LATENCY.name)
-    if budget.counted().excesses(costs(network)):
-        return False
-    return limit is None or device is None or network_ms(network, device) <= limit
+def _bound_ms(network: Network, device: Device) -> float:
+    """What is foreseen, without a clock."""
+    return device.bound_ms(network)
 
 
 def _macs(trial: Trial, material: Material) -> float:
@@ -195,7 +195,8 @@ def tuned(row: Published, material: Material, resolution: int | None = None) -> 
     resolution  that it sees the pictures at; default: enlarged, so that its last map is more than a pixel
     """
     network = fitted(row, material, resolution or _enlarged(material, ENLARGED))
-    return Trial(network, _tuning(len(material.split.train)), start=Start(row.network, row.key))
+    plan = _for_pictures(recipe("tuning"), len(material.split.train), full=1500, least=3)
+    return Trial(network, plan, start=Start(row.network, row.key))
 
 
 def fitted(row: Published, material: Material, side: int) -> Network:
@@ -216,18 +217,9 @@ def fitted(row: Published, material: Material, side: int) -> Network:
     return dataclasses.replace(network, preprocess=preprocess, classes=material.dataset.classes)
 
 
-def _tuning(pictures: int) -> Recipe:
-    """The recipe for tuning published weights, shorter where there are many pictures."""
-    base = recipe("tuning")
-    epochs = max(3, min(base.epochs, round(base.epochs * 1500 / max(1, pictures))))
-    return base.shortened(epochs)
-
-
-def _cut_recipe(pictures: int) -> Recipe:
-    """The recipe for tuning what was cut, shorter where there are many pictures."""
-    base = recipe("cut")
-    epochs = max(5, min(base.epochs, round(base.epochs * 3000 / max(1, pictures))))
-    return base.shortened(epochs)
+def _for_pictures(base: Recipe, pictures: int, *, full: int, least: int) -> Recipe:
+    """A recipe for tuning, with fewer epochs, but the least, for more pictures than `full`."""
+    return base.shortened(max(least, min(base.epochs, round(base.epochs * full / max(1, pictures)))))
 
 
 def _too_large(row: Published, budget: Budget) -> bool:

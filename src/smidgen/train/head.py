@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from smidgen.graph import Preprocess
 from smidgen.train.evaluate import accuracy, predict_logits
-from smidgen.train.pixels import Examples, TrainingData, thinned
+from smidgen.train.pixels import Examples, TrainingData, mirrored, thinned
 
 __all__ = ["MOST_PICTURES", "cross_validated", "fit_head", "last_linear"]
 
@@ -59,20 +58,20 @@ def last_linear(model: nn.Module) -> nn.Linear | None:
     return next((module for module in reversed(list(model.modules())) if isinstance(module, nn.Linear)), None)
 
 
-def fit_head(model: nn.Module, data: TrainingData, *, mirrored: bool = False) -> float | None:
+def fit_head(model: nn.Module, data: TrainingData, *, both_ways: bool = False) -> float | None:
     """Make the last linear layer a logistic regression on its inputs, in place; the rest stays as it is.
 
-    mirrored  whether pictures count in their mirror images, too
-    returns   accuracy on the validation pictures; None where there is no such layer with two classes or more
+    both_ways  whether pictures count in their mirror images, too
+    returns    accuracy on the validation pictures; None where there is no such layer with two classes or more
     """
-    head = last_linear(model)
-    if head is None or head.out_features < 2:
+    head = _fittable(model)
+    if head is None:
         return None
     train = thinned(data.train, MOST_PICTURES)
     labels = torch.from_numpy(train.labels)
     features = _inputs(model, head, train, data.preprocess)
-    if mirrored:
-        features = torch.cat([features, _inputs(model, head, _mirrored(train), data.preprocess)])
+    if both_ways:
+        features = torch.cat([features, _inputs(model, head, mirrored(train), data.preprocess)])
         labels = torch.cat([labels, labels])
     val = thinned(data.val, MOST_PICTURES)
     known = _Known(features, labels, head.out_features)
@@ -92,11 +91,11 @@ def cross_validated(
 
     returns  None where there is no such layer with two classes or more
     """
-    head = last_linear(model)
-    if head is None or head.out_features < 2:
+    head = _fittable(model)
+    if head is None:
         return None
     labels, fold = torch.from_numpy(examples.labels), torch.arange(len(examples)) % _FOLDS
-    views = [_inputs(model, head, seen, preprocess) for seen in (examples, _mirrored(examples))]
+    views = [_inputs(model, head, seen, preprocess) for seen in (examples, mirrored(examples))]
     right = torch.zeros(len(_FEW_STRENGTHS), 2)
     for number in range(_FOLDS):
         held, rest = fold == number, fold != number
@@ -106,12 +105,14 @@ def cross_validated(
             found = scale.undone(_regression(known, strength))
             for column, view in enumerate(views):
                 right[row, column] += (found(view[held]).argmax(1) == labels[held]).sum()
-    plain, mirrored = (right[right[:, 0].argmax()] / len(examples)).tolist()
-    return plain, mirrored
+    plain, turned = (right[right[:, 0].argmax()] / len(examples)).tolist()
+    return plain, turned
 
 
-def _mirrored(examples: Examples) -> Examples:
-    return Examples(np.ascontiguousarray(examples.pictures[:, :, ::-1]), examples.labels)
+def _fittable(model: nn.Module) -> nn.Linear | None:
+    """The layer that can be a regression: the last linear one, with two classes or more."""
+    head = last_linear(model)
+    return None if head is None or head.out_features < 2 else head
 
 
 def _inputs(model: nn.Module, head: nn.Linear, data: Examples, preprocess: Preprocess) -> Tensor:

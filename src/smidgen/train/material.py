@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import statistics
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,6 +29,7 @@ from smidgen.data import (
     survey,
     unreadable_news,
 )
+from smidgen.data.parallel import Progress
 from smidgen.families import default_preprocess
 from smidgen.graph import Aspect, Network, Preprocess
 from smidgen.spec import Shape, SmidgenError, counted
@@ -134,8 +136,7 @@ class Material:
         if len(indices) <= most or (part, *_sampling(network.input, network.preprocess)) in self.decoded:
             return thinned(self.pixels(part, Watch(), network), most)
         few = tuple(indices[place] for place in spread(len(indices), most))
-        pictures = load_pixels(self.dataset, few, network.input, network.preprocess, scratch=self.scratch)
-        return Examples(pictures, np.array([self.dataset.pictures[index].label for index in few], np.int64))
+        return self._decoded(few, network.input, network.preprocess)
 
     def pixels(self, part: Part, watch: Watch, network: Network | None = None) -> Examples:
         """Decoded pictures and labels of one part, at the size of the network; default: the data's own."""
@@ -147,20 +148,26 @@ class Material:
             return self.decoded[key]
         indices = part_of(self.split, part)
         with watch.progress(f"decoding {part}") as report:
-            pictures = load_pixels(
-                self.dataset,
-                indices,
-                shape,
-                preprocess,
-                report,
-                kept=self.survey.kept,
-                scratch=self.scratch,
-            )
-        labels = np.array([self.dataset.pictures[index].label for index in indices], np.int64)
-        pixels = Examples(pictures, labels)
+            pixels = self._decoded(indices, shape, preprocess, report)
         if part != "test":
             self.decoded[key] = pixels
         return pixels
+
+    def _decoded(
+        self, indices: Sequence[int], shape: Shape, preprocess: Preprocess, progress: Progress | None = None
+    ) -> Examples:
+        """Pictures and labels of these places, decoded now."""
+        pictures = load_pixels(
+            self.dataset,
+            indices,
+            shape,
+            preprocess,
+            progress,
+            kept=self.survey.kept,
+            scratch=self.scratch,
+        )
+        labels = np.array([self.dataset.pictures[index].label for index in indices], np.int64)
+        return Examples(pictures, labels)
 
 
 def prepare(

@@ -16,6 +16,7 @@ __all__ = [
     "Examples",
     "TrainingData",
     "channels_last",
+    "mirrored",
     "normalise",
     "spread",
     "thinned",
@@ -55,6 +56,11 @@ class Examples:
 def spread(count: int, most: int) -> NDArray[np.int64]:
     """Places of `most` of so many things, evenly spread, or of all."""
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.int64)
+
+
+def mirrored(examples: Examples) -> Examples:
+    """The examples, left and right exchanged."""
+    return Examples(np.ascontiguousarray(examples.pictures[:, :, ::-1]), examples.labels)
 
 
 def thinned(examples: Examples, most: int) -> Examples:
