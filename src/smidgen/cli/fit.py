@@ -39,7 +39,8 @@ def command(
     """Turn DATA into the best classifier that fits the budget.
 
     DATA is a folder with a subfolder for each class (or train/, val/ and test/ that have them), a CSV
-    with the columns path and label, or the name of a set: digits, emoji, fashion-mnist.
+    with the columns path and label, or the name of a set, such as digits or emoji; a
+    wrong name lists all.
 
     Limits are params, macs, weight_bytes (the model file), int8_bytes (what that would be in int8;
     the file itself is in fp32), peak_bytes (activations) and latency; k is 1000, KB 1000 bytes, KiB 1024.
